@@ -1,0 +1,1 @@
+"""The command `atrous`: one file per command or group of commands."""

@@ -1,0 +1,103 @@
+"""`atrous keys`: create, list and revoke API keys."""
+
+import json
+import time
+from datetime import datetime, timezone
+from typing import Annotated
+
+import typer
+
+from atrous.cli.tables import print_table
+
+keys_app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Create, list and revoke API keys.",
+)
+SECONDS_PER_DAY = 86_400
+
+
+@keys_app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for, as `laptop`.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What it may do: infer asks models, write changes data, admin manages models "
+            "and keys. May be given several times; all three where it is not given."
+        ),
+    ] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Expire after so many days; never if not given.")
+    ] = None,
+) -> None:
+    """Create a key and print it, alone, on standard output. It is shown this once.
+
+    \b
+    Example:  KEY=$(atrous keys create laptop)
+    """
+    from atrous.store import home_folder, open_store
+    from atrous.store.api_keys import ALL_SCOPES
+
+    expires_at = None if days is None else time.time() + days * SECONDS_PER_DAY
+    with open_store(home_folder()) as store:
+        created = store.api_keys.create(
+            name,
+            store.workspaces.default(),
+            scopes=scope or ALL_SCOPES,
+            expires_at=expires_at,
+        )
+    print(created.plain_text)
+
+
+@keys_app.command("list")
+def list_keys(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the keys, revoked ones included. Of the keys themselves only the start is known.
+
+    \b
+    Example:  atrous keys list
+    """
+    from atrous.store import home_folder, open_store
+
+    with open_store(home_folder()) as store:
+        keys = store.api_keys.list()
+    if as_json:
+        print(json.dumps([vars(key) for key in keys], indent=2))
+        return
+    now = time.time()
+    rows = [
+        [
+            key.name,
+            key.prefix + "...",
+            ",".join(key.scopes),
+            _day(key.created_at),
+            "revoked" if key.revoked_at else "active" if key.active(now) else "expired",
+        ]
+        for key in keys
+    ]
+    print_table(["NAME", "KEY", "SCOPES", "CREATED", "STATE"], rows)
+
+
+@keys_app.command()
+def revoke(
+    name: Annotated[
+        str, typer.Argument(help="The key's name or id, as `atrous keys list` has it.")
+    ],
+) -> None:
+    """Make a key useless, at once, also for servers that are running.
+
+    \b
+    Example:  atrous keys revoke laptop
+    """
+    from atrous.store import home_folder, open_store
+
+    with open_store(home_folder()) as store:
+        key = store.api_keys.revoke(name)
+    print(f"revoked {key.name} ({key.prefix}...)")
+
+
+def _day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, tz=timezone.utc).strftime("%Y-%m-%d")

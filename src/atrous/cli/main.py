@@ -1,0 +1,119 @@
+"""The command `atrous` itself: its sub-commands, and what it says when something goes wrong."""
+
+import importlib
+import os
+import sys
+from types import TracebackType
+from typing import Annotated, Any
+
+import typer
+
+import atrous
+from atrous.domain.errors import AtrousError
+
+DEBUG_VARIABLE = "ATROUS_DEBUG"
+FAILURE = 1  # wrong usage is 2, by typer
+
+# Command to where it is written: a sub-command is imported when it is called, so that
+# `atrous --version` does not wait for the libraries of all the others.
+COMMANDS = {
+    "up": "atrous.cli.up:up_command",
+    "serve": "atrous.cli.serve:serve_command",
+    "worker": "atrous.cli.worker:worker_command",
+    "check": "atrous.cli.check:check_command",
+    "train": "atrous.cli.train:train_command",
+    "evaluate": "atrous.cli.evaluate:evaluate_command",
+    "predict": "atrous.cli.predict:predict_command",
+    "models": "atrous.cli.models:models_app",
+    "keys": "atrous.cli.keys:keys_app",
+}
+
+
+def load_command(name: str) -> Any:
+    """Import the sub-command of this name and give it as typer's command object."""
+    module, attribute = COMMANDS[name].split(":")
+    found = getattr(importlib.import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        command = typer.main.get_command(found)
+    else:
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(name)(found)
+        command = typer.main.get_command(alone)
+    command.name = name
+    return command
+
+
+class CommandsOnDemand(typer.core.TyperGroup):
+    """A group of commands that imports each one when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Give the names, in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Give a command, or None, which typer answers with exit code 2."""
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
+
+
+app = typer.Typer(cls=CommandsOnDemand, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _show_version(wanted: bool) -> bool:
+    if wanted:
+        print(f"atrous {atrous.__version__}")
+        raise typer.Exit()
+    return wanted
+
+
+@app.callback()
+def options_of_all_commands(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help=f"Show tracebacks; {DEBUG_VARIABLE}=1 does the same."),
+    ] = False,
+) -> None:
+    """Label pictures, train DeepLabv3 models on them, and serve their masks over HTTP.
+
+    \b
+    Try it:  atrous up
+    Train:   atrous check pictures/  &&  atrous train pictures/ --as cats
+    Serve:   atrous keys create laptop  &&  atrous serve
+    """
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"  # in the environment: child processes follow it too
+
+
+def main() -> None:
+    """Run the command line; exit 0 on success, 1 on a failure, 2 on wrong usage."""
+    sys.excepthook = _explain
+    try:
+        # Not `app()`, which would put typer's own excepthook over this one.
+        typer.main.get_command(app)(prog_name="atrous")
+    except AtrousError as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        print(f"error: {_one_line(str(error))}", file=sys.stderr)
+        sys.exit(FAILURE)
+
+
+def _explain(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """Report what nobody foresaw; Python then exits with 1 by itself."""
+    if os.environ.get(DEBUG_VARIABLE):
+        sys.__excepthook__(kind, error, traceback)
+    elif isinstance(error, OSError):
+        print(f"error: {_one_line(str(error))}", file=sys.stderr)
+    else:
+        print(
+            f"error: {kind.__name__}: {_one_line(str(error))} "
+            f"(a fault of atrous; set {DEBUG_VARIABLE}=1 for a traceback to report)",
+            file=sys.stderr,
+        )
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())

@@ -1,0 +1,162 @@
+"""`atrous models`: list, show, add and remove published models."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from atrous.cli.tables import print_table
+from atrous.domain.model_ids import ModelId, checked_project
+
+if TYPE_CHECKING:
+    from atrous.packages.directory import ModelPackage
+    from atrous.store.models import Model
+
+models_app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="List, show, add and remove models.",
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="As `shapes/1`.")]
+
+
+@models_app.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """List the models that a server answers for.
+
+    \b
+    Example:  atrous models list --json
+    """
+    from atrous.store import home_folder, open_store
+
+    with open_store(home_folder()) as store:
+        models = [_describe(model) for model in store.models.list()]
+    if as_json:
+        print(json.dumps(models, indent=2))
+        return
+    rows = [
+        [
+            model["model_id"],
+            str(model.get("architecture") or "-"),
+            str(len(model.get("class_names") or [])),
+            _figure(model.get("metrics")),
+            model["created"][:10],
+        ]
+        for model in models
+    ]
+    print_table(["MODEL", "ARCHITECTURE", "CLASSES", "MIOU", "CREATED"], rows)
+
+
+@models_app.command()
+def show(model: ModelArgument, as_json: AsJson = False) -> None:
+    """Show what is known about a model: classes, figures, files.
+
+    \b
+    Example:  atrous models show shapes/1
+    """
+    from atrous.store import home_folder, open_store
+
+    model_id = ModelId.parse(model)
+    with open_store(home_folder()) as store:
+        facts = _describe(store.models.get(model_id))
+        facts["folder"] = str(store.models.folder(model_id))
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        print(f"{name.ljust(width)}  {text}")
+
+
+@models_app.command()
+def add(
+    path: Annotated[Path, typer.Argument(help="Folder of a model package, of either layout.")],
+    name: Annotated[
+        str, typer.Option("--as", help="project/version, or a project for its next version.")
+    ],
+) -> None:
+    """Check a model package, run its network once, and publish a copy of it.
+
+    \b
+    Example:  atrous models add downloads/package --as roads/1
+    """
+    from tempfile import TemporaryDirectory
+
+    from atrous.packages.directory import copy_package, read_package
+    from atrous.store import home_folder, open_store
+
+    project, version = _target(name)
+    with TemporaryDirectory(prefix="atrous-") as temporary:
+        # The copy is what is checked, run and published, whatever happens to the original.
+        package = copy_package(read_package(path).folder, Path(temporary) / "package")
+        _run_once(package)
+        with open_store(home_folder()) as store:
+            model_id = store.models.publish(
+                project,
+                package.folder,
+                version=version,
+                workspace_id=store.workspaces.default().id,
+                facts=package_facts(package),
+            )
+    print(model_id)
+
+
+@models_app.command()
+def remove(model: ModelArgument) -> None:
+    """Take a model away and delete its files.
+
+    \b
+    Example:  atrous models remove shapes/1
+    """
+    from atrous.store import home_folder, open_store
+
+    model_id = ModelId.parse(model)
+    with open_store(home_folder()) as store:
+        store.models.remove(model_id)
+    print(f"removed {model_id}")
+
+
+def package_facts(package: ModelPackage) -> dict[str, Any]:
+    """Give what the store keeps about a package; JSON."""
+    return {
+        "architecture": package.architecture,
+        "class_names": list(package.class_names),
+        "layout": package.layout,
+        "metrics": package.manifest.get("metrics", {}),
+    }
+
+
+def _target(name: str) -> tuple[str, int | None]:
+    if "/" not in name:
+        return checked_project(name), None
+    model_id = ModelId.parse(name)
+    return model_id.project, model_id.version
+
+
+def _run_once(package: ModelPackage) -> None:
+    from atrous.runtime.segmenter import Segmenter
+
+    Segmenter(package).close()  # opening it runs the network, and refuses what does not fit
+
+
+def _describe(model: Model) -> dict[str, Any]:
+    created = datetime.fromtimestamp(model.created_at, tz=timezone.utc)
+    return {
+        "model_id": str(model.model_id),
+        "project": model.model_id.project,
+        "version": model.model_id.version,
+        "created": created.isoformat(timespec="seconds"),
+        **model.facts,
+    }
+
+
+def _figure(metrics: dict[str, Any] | None) -> str:
+    miou = (metrics or {}).get("miou")
+    return f"{miou:.3f}" if isinstance(miou, float) else "-"

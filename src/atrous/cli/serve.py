@@ -1,0 +1,122 @@
+"""`atrous serve`: the HTTP server."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from atrous.domain.errors import Conflict
+
+if TYPE_CHECKING:
+    from atrous.server.settings import ServerSettings
+    from atrous.store import Store
+
+logger = logging.getLogger("atrous.serve")
+BACKLOG = 2048  # connections that wait to be accepted
+
+
+def serve_command(
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on; 0.0.0.0 for all.  [env: HOST; else 127.0.0.1]"),
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="[env: PORT; else 9001]")] = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Ask nobody for a key; on a loopback address only.")
+    ] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="openvino, onnxruntime or auto.  [env: ENGINE]")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, bf16 or auto.  [env: PRECISION]")
+    ] = None,
+) -> None:
+    """Answer the clients of Roboflow's HTTP API with the masks of your models.
+
+    It takes requests when GET /readiness answers 200. Ctrl-C or SIGTERM: requests that were
+    accepted are answered, then it ends.
+
+    \b
+    Example:  atrous keys create laptop  &&  atrous serve --port 9001
+    """
+    from atrous.server.settings import settings_from_environment
+    from atrous.store import home_folder, open_store
+
+    settings = settings_from_environment(
+        host=host,
+        port=port,
+        require_key=False if no_auth else None,
+        engine=engine,
+        precision=precision,
+    )
+    with open_store(home_folder()) as store:
+        serve(settings, store)
+
+
+def serve(settings: ServerSettings, store: Store) -> None:
+    """Serve until SIGINT or SIGTERM, on an open store; Conflict where the port is in use."""
+    import uvicorn
+
+    from atrous.server.app import create_app
+
+    set_up_logging()
+    with listen(settings.host, settings.port) as listener:
+        _announce(settings, store, listener.getsockname()[1])
+        config = uvicorn.Config(
+            create_app(settings, store),
+            access_log=False,  # it would show query strings, and with them keys
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=round(settings.drain_timeout_s),
+            backlog=BACKLOG,
+        )
+        _end_with_0_on_signals()
+        uvicorn.Server(config).run(sockets=[listener])
+    logger.info("ended")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Give a listening socket; Conflict where another program has the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise Conflict(
+            f"can't listen on {host} port {port} ({error.strerror}); end what uses it, or choose "
+            "another one with --port"
+        ) from None
+    return listener
+
+
+def set_up_logging() -> None:
+    """Write log lines of level INFO to standard error."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs of pictures
+
+
+def _announce(settings: ServerSettings, store: Store, port: int) -> None:
+    logger.info("data folder %s", store.home.folder)
+    for model in store.models.list():
+        logger.info("model %s", model.model_id)
+    if not settings.require_key:
+        logger.warning("no key is asked for (--no-auth)")
+    elif not any(key.revoked_at is None for key in store.api_keys.list()):
+        logger.warning("there is no API key yet; make one with: atrous keys create NAME")
+    logger.info("listening on http://%s:%d", settings.host, port)
+
+
+def _end_with_0_on_signals() -> None:
+    # uvicorn drains on these signals and then raises them once more for whoever handled them
+    # before it: by default that would end the process with the signal's exit code.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)

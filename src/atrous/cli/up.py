@@ -1,0 +1,234 @@
+"""`atrous up`: server and training worker in one command, with a demo on an empty store."""
+
+import importlib.util
+import logging
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from atrous.server.settings import ServerSettings
+    from atrous.store.jobs import Job
+    from atrous.store.opening import Store
+
+logger = logging.getLogger("atrous.up")
+KEY_FILE = "api_key"  # below the data folder, readable by its owner alone
+POLL_S = 1.0
+LINE_EVERY_S = 10.0  # a line about a training at least so often
+WORKER_ENDS_S = 15.0  # what a worker needs to give its job back
+
+
+def up_command(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.  [env: HOST; else 127.0.0.1]")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="[env: PORT; else 9001]")] = None,
+    demo: Annotated[
+        bool, typer.Option(help="On an empty store, train the demo model shapes/1.")
+    ] = True,
+) -> None:
+    """Run server and training worker until Ctrl-C. Everything lies under one data folder.
+
+    On an empty store it makes an API key and trains a demo model on drawn shapes, `shapes/1`,
+    while the server already answers. Run again, it keeps everything.
+
+    \b
+    Example:  atrous up
+              ATROUS_HOME=/srv/atrous atrous up --port 8080
+    """
+    from atrous.cli.serve import serve
+    from atrous.server.settings import settings_from_environment
+    from atrous.store.home import home_folder
+    from atrous.store.opening import open_store
+
+    settings = settings_from_environment(host=host, port=port)
+    training = importlib.util.find_spec("torch") is not None
+    with open_store(home_folder()) as store:
+        key_file = ensure_key(store)
+        if demo and training:
+            queue_demo(store)
+        companion = Companion(settings, store, key_file, training)
+        companion.start()
+        try:
+            serve(settings, store)
+        finally:
+            companion.stop()
+
+
+def ensure_key(store: "Store") -> Path:
+    """The file with the key of this installation; key and file are made on an empty store."""
+    path = store.home.folder / KEY_FILE
+    if not store.api_keys.list():
+        created = store.api_keys.create("default", store.workspaces.default())
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(created.plain_text + "\n")
+    return path
+
+
+def queue_demo(store: "Store") -> None:
+    """Queue the demo training where nothing was ever trained or added."""
+    from atrous.jobs.demo import enqueue_demo
+
+    if enqueue_demo(store):
+        logger.info("the demo model is queued")
+
+
+class Companion:
+    """What runs beside the server: the greeting, the worker process, lines about trainings."""
+
+    def __init__(
+        self, settings: "ServerSettings", store: "Store", key_file: Path, training: bool
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._key_file = key_file
+        self._training = training
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._said: dict[str, tuple[object, float]] = {}  # job -> what was said of it, and when
+
+    def start(self) -> None:
+        """Begin, in a thread; nothing is printed before the server is ready."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the worker, which gives its job back to the queue, and the thread."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        if not self._wait_until_ready():
+            return
+        print(greeting(self._url, self._key_file, self._store), flush=True)
+        if not self._training:
+            print("Training is not installed (pip install 'atrous[train]'): serving only.")
+        worker = self._start_worker() if self._training else None
+        while not self._stopping.wait(POLL_S):
+            if worker is not None and worker.poll() is not None:
+                logger.warning(
+                    "the worker ended with exit code %d: starting it anew", worker.returncode
+                )
+                worker = self._start_worker()
+            for job in self._store.jobs.list():
+                self._tell(job)
+        if worker is not None:
+            _end(worker)
+
+    @property
+    def _url(self) -> str:
+        host = self._settings.host
+        shown = "localhost" if host in ("0.0.0.0", "::", "127.0.0.1") else host
+        return f"http://{shown}:{self._settings.port}"
+
+    def _wait_until_ready(self) -> bool:
+        """Whether the server became ready before it was stopped."""
+        import httpx
+
+        with httpx.Client(trust_env=False) as client:
+            while not self._stopping.wait(0.1):
+                try:
+                    answer = client.get(self._url.replace("localhost", "127.0.0.1") + "/readiness")
+                except httpx.TransportError:
+                    continue  # it does not listen yet
+                if answer.status_code == 200:
+                    return True
+        return False
+
+    def _start_worker(self) -> "subprocess.Popen[bytes]":
+        # In a session of its own: Ctrl-C in the terminal reaches the server alone, which is
+        # drained first.
+        return subprocess.Popen(
+            [sys.executable, "-m", "atrous", "worker", "--parent", str(os.getpid())],
+            start_new_session=True,
+        )
+
+    def _tell(self, job: "Job") -> None:
+        """Print a line about a job whenever its state or epoch changes, or ten seconds passed."""
+        import time
+
+        news = (job.state, job.progress.get("epoch"), job.progress.get("stage"))
+        before, when = self._said.get(job.id, (None, 0.0))
+        now = time.monotonic()
+        settled = job.state in ("finished", "failed", "cancelled")
+        if before is None and settled:  # from an earlier start
+            self._said[job.id] = (news, now)
+            return
+        if news == before and (settled or now - when < LINE_EVERY_S):
+            return
+        self._said[job.id] = (news, now)
+        line = line_about(job)
+        if line:
+            print(line, flush=True)
+
+
+def line_about(job: "Job") -> str:
+    """One line for people; empty where there is nothing to say."""
+    from atrous.cli.training_progress import spoken
+
+    name = "demo" if job.kind == "demo" else job.payload.get("project", job.kind)
+    if job.state == "finished":
+        return f"[{name}] published as {job.result['model_id']}, mIoU {job.result['miou']:.3f}"
+    if job.state == "failed":
+        return f"[{name}] failed: {job.error}"
+    if job.state == "running" and "fraction" in job.progress:
+        share = job.progress["fraction"]
+        bar = "#" * round(20 * share)
+        miou = job.progress.get("miou")
+        reached = f", mIoU {miou:.3f}" if miou is not None else ""
+        return (
+            f"[{name}] training [{bar:<20}] {share:4.0%}  epoch {job.progress['epoch']}, "
+            f"loss {job.progress['loss']:.3f}{reached}, {spoken(job.progress['left_s'])} left"
+        )
+    if job.state == "running":
+        return f"[{name}] {job.progress.get('stage', 'begins')}"
+    return f"[{name}] {job.state}" if job.state == "cancelled" else ""
+
+
+def greeting(url: str, key_file: Path, store: "Store") -> str:
+    """Where the server is, where the key lies, and samples to paste."""
+    from atrous.jobs.demo import PROJECT, demo_folder
+
+    models = [str(model.model_id) for model in store.models.list()]
+    model = models[-1] if models else f"{PROJECT}/1"
+    image = demo_folder(store.home.folder) / "test"
+    names = sorted(image.glob("*.jpg")) if image.is_dir() else []
+    photo = str(names[0]) if names else "YOUR_IMAGE.jpg"
+    key_state = key_file if key_file.exists() else "make one with: atrous keys create NAME"
+    ready = (
+        "" if models else f"\n{model} is being trained; the samples work once it is published.\n"
+    )
+    return f"""
+atrous is ready
+  URL         {url}   (API: {url}/docs)
+  data        {store.home.folder}
+  key         {key_state}
+  models      {", ".join(models) or "none yet"}
+{ready}
+Try it with curl:
+
+  base64 {photo} | curl -s -d @- \\
+    "{url}/{model}?api_key=$(cat {key_file})"
+
+or with Python (pip install inference-sdk):
+
+  from inference_sdk import InferenceHTTPClient
+  client = InferenceHTTPClient(api_url="{url}", api_key=open("{key_file}").read().strip())
+  print(client.infer("{photo}", model_id="{model}")["predictions"]["class_map"])
+
+Train on your own pictures:  atrous train DIR --as NAME        Stop: Ctrl-C
+"""
+
+
+def _end(worker: "subprocess.Popen[bytes]") -> None:
+    worker.terminate()
+    try:
+        worker.wait(WORKER_ENDS_S)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        worker.wait()

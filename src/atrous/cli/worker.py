@@ -1,0 +1,49 @@
+"""`atrous worker`: the process that trains what was queued."""
+
+import logging
+import os
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+PARENT_POLL_S = 1.0
+
+
+def worker_command(
+    parent: Annotated[
+        int | None, typer.Option(hidden=True, help="End when this process is no more the parent.")
+    ] = None,
+) -> None:
+    """Run queued trainings, one at a time, until SIGTERM or Ctrl-C.
+
+    A training in hand is given back to the queue and goes on from its last epoch with the next
+    worker. `atrous up` starts a worker of its own.
+
+    \b
+    Example:  atrous worker
+    """
+    from atrous.cli.train import require_training
+    from atrous.jobs.worker import work, worker_name
+    from atrous.store.home import home_folder
+    from atrous.store.opening import open_store
+
+    require_training()
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent, stopping), daemon=True).start()
+    with open_store(home_folder()) as store:
+        work(store, worker_name(), stopping)
+
+
+def _follow(parent: int, stopping: threading.Event) -> None:
+    """Set `stopping` once the parent has died, so that no worker outlives its `atrous up`."""
+    while not stopping.wait(PARENT_POLL_S):
+        if os.getppid() != parent:
+            stopping.set()

@@ -1,0 +1,1 @@
+"""Files to data sets: recognised, checked, split, and read sample by sample."""

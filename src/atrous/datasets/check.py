@@ -1,0 +1,207 @@
+"""Reads a whole data set once: counts per split and class, and every fault with its file."""
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from atrous.datasets.split import with_valid_split
+from atrous.datasets.version import Dataset, Fault, FaultKind, Sample
+from atrous.domain.classes import IGNORE_ID
+from atrous.domain.errors import BadDataset, BadImage
+from atrous.domain.geometry import Size
+from atrous.images.decode import decode_image
+
+# Of a picture that lies in two splits, the copy in the last of these is kept: a figure on the
+# test split means something only if training has not seen its pictures.
+KEPT_LAST = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """What the samples of one split hold whose photo and label could be read."""
+
+    images: int
+    pixels: Int64[np.ndarray, " classes"]  # per class id
+    images_with: Int64[np.ndarray, " classes"]  # images where the class occurs, per class id
+    ignored_pixels: int
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The outcome of reading every sample."""
+
+    dataset: Dataset
+    faults: tuple[Fault, ...]
+    counts: dict[str, SplitCounts]  # by split
+    notes: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no fault."""
+        return not self.faults
+
+    @property
+    def class_pixels(self) -> Int64[np.ndarray, " classes"]:
+        """Pixels per class id over all splits: the class balance."""
+        total = np.zeros(len(self.dataset.classes), dtype=np.int64)
+        for counts in self.counts.values():
+            total += counts.pixels
+        return total
+
+    def usable(self) -> Dataset:
+        """The data set without its faulty samples.
+
+        Where no validation sample is left, some are held out of train anew.
+        """
+        faulty = {(fault.split, fault.sample) for fault in self.faults if fault.sample}
+        return with_valid_split(self.dataset.without(faulty))
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What one sample turned out to be."""
+
+    content_hash: str | None  # of the image file; None where it can't be read
+    class_pixels: Int64[np.ndarray, "256"] | None  # per model id; None where it can't be read
+    faults: tuple[Fault, ...]
+
+
+def check_dataset(
+    dataset: Dataset, progress: Callable[[int, int], None] | None = None
+) -> CheckReport:
+    """Decode every image and label, and compare them with each other.
+
+    `progress(done, total)` is called after each sample, from the calling thread.
+    """
+    tasks = [(split, sample) for split, samples in dataset.splits.items() for sample in samples]
+    readings: list[_Reading] = []
+    # decoding leaves Python's lock, so threads are enough
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for reading in pool.map(lambda task: _read_sample(dataset, *task), tasks):
+            readings.append(reading)
+            if progress:
+                progress(len(readings), len(tasks))
+
+    copies, notes = _find_copies(dataset, tasks, readings)
+    empty = [
+        Fault(split, split, "empty split", "it has no image with a label; fill or remove it")
+        for split, samples in dataset.splits.items()
+        if not samples
+    ]
+    found = [fault for reading in readings for fault in reading.faults]
+    counts = _count(dataset, tasks, readings)
+    return CheckReport(
+        dataset,
+        (*dataset.faults, *empty, *found, *copies),
+        counts,
+        (*dataset.notes, *notes, *_absent_classes(dataset, counts)),
+    )
+
+
+def _read_sample(dataset: Dataset, split: str, sample: Sample) -> _Reading:
+    def faulty(kind: FaultKind, message: str, file: str = "") -> _Reading:
+        named = file or sample.label.paths()[0].relative_to(dataset.root).as_posix()
+        # the loaders begin their messages with the file, which the fault names already
+        said = message.removeprefix(f"{sample.label.paths()[0]}: ")
+        return _Reading(content_hash, None, (Fault(split, named, kind, said, sample.name),))
+
+    content_hash = None
+    image_file = sample.image.relative_to(dataset.root).as_posix()
+    try:
+        data = sample.image.read_bytes()
+        content_hash = hashlib.sha256(data).hexdigest()
+        size = Size(*decode_image(data).shape[:2])
+    except (OSError, BadImage) as error:
+        return faulty("undecodable image", str(error), image_file)
+    try:
+        label_map = sample.label.read(size)
+    except BadDataset as error:
+        return faulty("size mismatch", str(error))
+    except BadImage as error:
+        return faulty("undecodable label", str(error))
+    sound = _Reading(content_hash, _count_ids(label_map), ())
+    unknown = sample.label.unknown_ids(size) if (label_map == IGNORE_ID).any() else {}
+    if unknown:
+        said = ", ".join(f"{raw_id} ({pixels} pixels)" for raw_id, pixels in unknown.items())
+        outcome = faulty("id outside the class list", f"mask ids {said} {_remedy(unknown)}")
+        return replace(outcome, class_pixels=sound.class_pixels)
+    return sound
+
+
+def _remedy(unknown: Iterable[int]) -> str:
+    only = list(unknown)
+    if len(only) == 1:
+        return f"have no class name; name them, or pass --ignore-id {only[0]} if they mean nothing"
+    return "have no class name; give a longer list of classes or repair the mask"
+
+
+def _count_ids(label_map: UInt8[np.ndarray, "height width"]) -> Int64[np.ndarray, "256"]:
+    return np.bincount(label_map.ravel(), minlength=256).astype(np.int64)
+
+
+def _find_copies(
+    dataset: Dataset, tasks: list[tuple[str, Sample]], readings: list[_Reading]
+) -> tuple[list[Fault], list[str]]:
+    """Faults on pictures that lie in two splits, notes on those that lie twice in one."""
+    places: dict[str, list[tuple[str, Sample]]] = defaultdict(list)
+    for task, reading in zip(tasks, readings, strict=True):
+        if reading.content_hash:
+            places[reading.content_hash].append(task)
+    faults: list[Fault] = []
+    repeated: Counter[str] = Counter()
+    for copies in places.values():
+        kept_split, kept = max(copies, key=lambda copy: KEPT_LAST.index(copy[0]))
+        for split, sample in copies:
+            if split == kept_split:
+                repeated[split] += sample is not kept
+                continue
+            file, other = (
+                path.relative_to(dataset.root).as_posix() for path in (sample.image, kept.image)
+            )
+            message = f"the same picture as {other} of {kept_split}; remove one"
+            faults.append(Fault(split, file, "image in two splits", message, sample.name))
+    notes = [
+        f"{count} pictures of {split} are copies of others in it"
+        for split, count in repeated.items()
+        if count
+    ]
+    return faults, notes
+
+
+def _count(
+    dataset: Dataset, tasks: list[tuple[str, Sample]], readings: list[_Reading]
+) -> dict[str, SplitCounts]:
+    class_count = len(dataset.classes)
+    counts = {}
+    for split in dataset.splits:
+        rows = [
+            reading.class_pixels
+            for (owner, _), reading in zip(tasks, readings, strict=True)
+            if owner == split and reading.class_pixels is not None
+        ]
+        table = np.array(rows, dtype=np.int64).reshape(len(rows), 256)
+        counts[split] = SplitCounts(
+            images=len(rows),
+            pixels=table[:, :class_count].sum(axis=0),
+            images_with=(table[:, :class_count] > 0).sum(axis=0),
+            ignored_pixels=int(table[:, IGNORE_ID].sum()),
+        )
+    return counts
+
+
+def _absent_classes(dataset: Dataset, counts: dict[str, SplitCounts]) -> list[str]:
+    """A note on the labelled classes that no training picture shows, so that none is learnt."""
+    if "train" not in counts or not counts["train"].images:
+        return []
+    absent = [
+        dataset.classes.names[class_id]
+        for class_id in dataset.classes.labelled_ids
+        if not counts["train"].pixels[class_id]
+    ]
+    return [f"no training picture shows {', '.join(absent)}"] if absent else []

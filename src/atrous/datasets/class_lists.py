@@ -1,0 +1,99 @@
+"""Class lists as people keep them in files, and how raw ids of masks become ids of a model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from atrous.domain.classes import BACKGROUND, IGNORE_ID, ClassTable, behind_background
+from atrous.domain.errors import BadDataset
+
+CSV_HEADER = "pixel value"
+
+
+@dataclass(frozen=True)
+class IdLookup:
+    """Model id per raw id of a mask."""
+
+    table: bytes  # 256 model ids, 255 for a raw id that is ignored or unknown
+    known: frozenset[int]  # raw ids in the class list, or ignored on purpose
+
+    def as_array(self) -> UInt8[np.ndarray, "256"]:
+        """The table as uint8, to index with a raw label map."""
+        return np.frombuffer(self.table, dtype=np.uint8)
+
+
+def read_class_list(path: Path) -> tuple[str, ...]:
+    """Names by raw id, from one name per line or a csv with the header `Pixel Value, Class`.
+
+    A csv that starts at 1 has a background at 0 that it doesn't name. Raises BadDataset on a file
+    that can't be read, is empty, or skips ids.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDataset(f"class list {path} can't be read ({error})") from error
+    lines = [line for line in lines if line]
+    if not lines:
+        raise BadDataset(f"class list {path} is empty; write one class name per line")
+    if not lines[0].lower().startswith(CSV_HEADER):
+        return tuple(lines)
+    return _names_by_pixel_value(path, lines[1:])
+
+
+def _names_by_pixel_value(path: Path, rows: list[str]) -> tuple[str, ...]:
+    names: dict[int, str] = {}
+    for row in rows:
+        value, _, name = row.partition(",")
+        if not value.strip().isdecimal() or not name.strip() or int(value) in names:
+            raise BadDataset(
+                f"class list {path} has the row {row!r}; expected `pixel value, class name`, "
+                "each value once"
+            )
+        names[int(value)] = name.strip().strip('"')
+    if 0 not in names:
+        names[0] = BACKGROUND
+    if sorted(names) != list(range(len(names))):
+        raise BadDataset(
+            f"class list {path} has the pixel values {sorted(names)}; "
+            f"expected 0..{len(names) - 1} without gaps: renumber masks and list"
+        )
+    return tuple(names[value] for value in range(len(names)))
+
+
+def classes_and_lookup(
+    names: Sequence[str], ignore_id: int | None = None
+) -> tuple[ClassTable, IdLookup]:
+    """The class table and id lookup of masks whose raw id i is `names[i]`.
+
+    Where `names[0]` is not background, ids move up by one behind an unused background. Raw
+    `ignore_id` becomes 255. A background that is itself the ignored id counts as not labelled.
+    """
+    starts_with_background = bool(names) and names[0].lower() == BACKGROUND
+    if starts_with_background:
+        classes = ClassTable((BACKGROUND, *names[1:]), background_labelled=ignore_id != 0)
+    else:
+        classes = behind_background(names)
+    first_id = 0 if starts_with_background else 1
+
+    table = np.full(256, IGNORE_ID, dtype=np.uint8)
+    table[: len(names)] = np.arange(first_id, first_id + len(names))
+    known = set(range(len(names)))
+    if ignore_id is not None:
+        _check_ignore_id(ignore_id, names, starts_with_background)
+        table[ignore_id] = IGNORE_ID
+        known.add(ignore_id)
+    return classes, IdLookup(table.tobytes(), frozenset(known))
+
+
+def _check_ignore_id(ignore_id: int, names: Sequence[str], starts_with_background: bool) -> None:
+    if not 0 <= ignore_id <= 255:
+        raise BadDataset(f"ignore id {ignore_id} is no value of an 8-bit mask; give 0..255")
+    is_class = ignore_id < len(names)
+    if is_class and not (ignore_id == 0 and starts_with_background):
+        raise BadDataset(
+            f"ignore id {ignore_id} is the class {names[ignore_id]!r}; take it out of the class "
+            "list if it is the last one (to ignore id 0, name it background)"
+        )

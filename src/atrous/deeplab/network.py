@@ -1,0 +1,127 @@
+"""DeepLabv3 and DeepLabv3+: a backbone, a head, and logits at the photo's size."""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+
+from atrous.deeplab.backbone import Backbone
+from atrous.deeplab.decoder import AuxiliaryHead, DeepLabV3Head, DeepLabV3PlusHead
+from atrous.domain.errors import BadInput
+from atrous.domain.recipes import Architecture
+
+HEADS: dict[Architecture, type[DeepLabV3Head] | type[DeepLabV3PlusHead]] = {
+    "deeplabv3": DeepLabV3Head,
+    "deeplabv3plus": DeepLabV3PlusHead,
+}
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """All that it takes to build a network anew; saved beside its weights."""
+
+    architecture: Architecture
+    backbone: str  # a timm name
+    classes: int  # channels of the logits, background included
+    output_stride: int = 16  # 8 or 16: the photo's size over that of the last map
+    separable: bool = True  # depthwise-separable 3x3 convolutions in ASPP and decoder
+    auxiliary: bool = False  # a second head on the last map but one, for training
+    multi_grid: tuple[int, int, int] | None = None  # rate factors of the last stage, ResNets only
+
+
+class DeepLab(nn.Module):
+    """A network for semantic segmentation; `config` says how it was built."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = Backbone(
+            config.backbone, output_stride=config.output_stride, multi_grid=config.multi_grid
+        )
+        self.head = HEADS[config.architecture](
+            self.backbone.channels,
+            config.classes,
+            output_stride=config.output_stride,
+            separable=config.separable,
+        )
+        self.auxiliary_head = (
+            AuxiliaryHead(self.backbone.channels, config.classes) if config.auxiliary else None
+        )
+
+    def forward(
+        self, x: Float[Tensor, "n 3 h w"]
+    ) -> Float32[Tensor, "n k h w"] | tuple[Float32[Tensor, "n k h w"], Float32[Tensor, "n k h w"]]:
+        """Logits of a normalised batch at its own size (bilinear, align_corners=False).
+
+        In training mode a network with an auxiliary head gives (logits, auxiliary logits).
+        """
+        size = (x.shape[2], x.shape[3])
+        maps = self.backbone(x)
+        logits = enlarge(self.head(maps), size)
+        if self.training and self.auxiliary_head is not None:
+            return logits, enlarge(self.auxiliary_head(maps), size)
+        return logits
+
+
+def enlarge(
+    logits: Float[Tensor, "n k h w"], size: tuple[int, int]
+) -> Float32[Tensor, "n k {size[0]} {size[1]}"]:
+    """Logits at height and width `size`, in float32 also under autocast."""
+    return F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
+
+
+def build_network(
+    architecture: Architecture,
+    backbone: str,
+    classes: int,
+    *,
+    output_stride: int = 16,
+    separable: bool = True,
+    auxiliary: bool = False,
+    multi_grid: tuple[int, int, int] | None = None,
+) -> DeepLab:
+    """Build a network with random weights.
+
+    backbone: a timm name, as "tf_efficientnet_lite0". classes: channels of the logits.
+    Raises BadInput for a backbone that can't have this output stride or multi-grid.
+    """
+    return network_from(
+        NetworkConfig(
+            architecture, backbone, classes, output_stride, separable, auxiliary, multi_grid
+        )
+    )
+
+
+def network_from(config: NetworkConfig) -> DeepLab:
+    """Build the network of a config with random weights; BadInput for values that make no sense."""
+    if config.architecture not in HEADS:
+        raise BadInput(f"architecture {config.architecture!r} is not one of {sorted(HEADS)}")
+    if config.output_stride not in (8, 16):
+        raise BadInput(f"output stride {config.output_stride} is not 8 or 16")
+    if config.classes < 1:
+        raise BadInput(f"{config.classes} classes: a network needs at least 1")
+    return DeepLab(config)
+
+
+def with_output_stride(network: DeepLab, output_stride: int) -> DeepLab:
+    """A copy with the same weights whose last map is at another output stride (8 or 16).
+
+    The keys of the state dict stay the same. Device, precision and training mode are kept, and
+    the state of the random number generators is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):  # networks are built on the CPU
+        copy = network_from(replace(network.config, output_stride=output_stride))
+    parameter = next(network.parameters())
+    copy.to(device=parameter.device, dtype=parameter.dtype)
+    copy.load_state_dict(network.state_dict())
+    return copy.train(network.training)
+
+
+def parameter_groups(network: DeepLab) -> dict[str, list[nn.Parameter]]:
+    """The parameters of "backbone" and "head" (with the auxiliary head), for two learning rates."""
+    backbone = list(network.backbone.parameters())
+    known = {id(parameter) for parameter in backbone}
+    head = [parameter for parameter in network.parameters() if id(parameter) not in known]
+    return {"backbone": backbone, "head": head}

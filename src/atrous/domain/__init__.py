@@ -1,0 +1,1 @@
+"""What things are: frozen dataclasses and errors. Standard library and NumPy only, no I/O."""

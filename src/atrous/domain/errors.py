@@ -1,0 +1,76 @@
+"""Every error that atrous raises on purpose, as one tree.
+
+AtrousError
+├── BadInput             what the caller gave can't be used
+│   ├── BadImage         an image that can't be read, or is too large to be
+│   ├── BadDataset       a data set with faults, or one that is not recognised
+│   ├── BadPackage       a model package that is incomplete, damaged or not understood
+│   ├── BadModelId       a model id that is not `project/version`
+│   └── BadRequest       a request whose fields are not understood
+├── NotFound             a model, key, run or project that does not exist
+├── NotAllowed           a key that is missing, wrong, expired or revoked
+├── Conflict             something of that name exists already
+├── Busy                 a queue is full or a resource is not ready: try again
+├── MissingDependency    an optional part of the installation is needed for this
+├── TrainingFailed       a training stopped and can't go on as it is
+└── ExportRefused        an exported network does not agree with the trained one
+
+A message gives the value, what was expected and the remedy. `atrous.server.errors` maps these to
+HTTP statuses, `atrous.cli.main` to exit codes; nothing else does.
+"""
+
+
+class AtrousError(Exception):
+    """The root: a failure that atrous understands and can explain."""
+
+
+class BadInput(AtrousError):
+    """What the caller gave can't be used."""
+
+
+class BadImage(BadInput):
+    """An image that can't be read, or is too large to be."""
+
+
+class BadDataset(BadInput):
+    """A data set with faults, or one whose format is not recognised."""
+
+
+class BadPackage(BadInput):
+    """A model package that is incomplete, damaged or not understood."""
+
+
+class BadModelId(BadInput):
+    """A model id that is not `project/version`."""
+
+
+class BadRequest(BadInput):
+    """A request whose fields are not understood."""
+
+
+class NotFound(AtrousError):
+    """A model, key, run or project that does not exist."""
+
+
+class NotAllowed(AtrousError):
+    """A key that is missing, wrong, expired or revoked."""
+
+
+class Conflict(AtrousError):
+    """Something of that name exists already."""
+
+
+class Busy(AtrousError):
+    """A queue is full or a resource is not ready: try again."""
+
+
+class MissingDependency(AtrousError):
+    """An optional part of the installation is needed for this."""
+
+
+class TrainingFailed(AtrousError):
+    """A training stopped and can't go on as it is."""
+
+
+class ExportRefused(AtrousError):
+    """An exported network does not agree with the trained one."""

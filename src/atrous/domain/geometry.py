@@ -1,0 +1,43 @@
+"""Sizes and boxes in pixels, height first."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """Height and width in pixels.
+
+    >>> Size(height=480, width=640).area
+    307200
+    """
+
+    height: int
+    width: int
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return self.height * self.width
+
+    def __str__(self) -> str:
+        """Width first, as people write it: `640x480`."""
+        return f"{self.width}x{self.height}"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels; `right` and `bottom` are excluded.
+
+    >>> Box(left=10, top=20, right=30, bottom=60).size
+    Size(height=40, width=20)
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def size(self) -> Size:
+        """Height and width of the box."""
+        return Size(self.bottom - self.top, self.right - self.left)

@@ -1,0 +1,23 @@
+"""What a model says about one photo."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one photo, at the photo's own size (EXIF orientation applied).
+
+    label_map: class id per pixel.
+    confidence: probability (0..1) of that class per pixel; 0 where it fell below the threshold.
+    """
+
+    label_map: UInt8[np.ndarray, "height width"]
+    confidence: Float32[np.ndarray, "height width"]
+
+    @property
+    def present_class_ids(self) -> list[int]:
+        """The ids that occur in the label map, ascending, background included."""
+        return np.flatnonzero(np.bincount(self.label_map.ravel(), minlength=256)).tolist()

@@ -1,0 +1,112 @@
+"""Recipes: every choice of preprocessing and training, saved beside what it made."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from atrous.domain.errors import BadInput
+from atrous.domain.geometry import Size
+
+ResizeMode = Literal[
+    "stretch", "letterbox", "letterbox-reflect-edges", "center-crop", "fit-longer-edge"
+]
+ContrastMode = Literal["Adaptive Equalization", "Contrast Stretching", "Histogram Equalization"]
+Architecture = Literal["deeplabv3", "deeplabv3plus"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+INCEPTION_MEAN = (0.5, 0.5, 0.5)
+INCEPTION_STD = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class StaticCrop:
+    """The part of every photo that the network sees, in percent (0..100) of width and height."""
+
+    x_min: float
+    x_max: float
+    y_min: float
+    y_max: float
+
+
+@dataclass(frozen=True)
+class PreprocessRecipe:
+    """How a photo becomes the network's input. Training, export and serving all follow it."""
+
+    size: Size  # height and width of the network's input
+    resize_mode: ResizeMode = "stretch"
+    padding_value: int = 0  # grey level 0..255 around a letterboxed photo
+    grayscale: bool = False  # grey, replicated to three channels
+    contrast: ContrastMode | None = None
+    static_crop: StaticCrop | None = None
+    color_mode: Literal["rgb", "bgr"] = "rgb"  # channel order of the network's input
+    scaling_factor: float = 255.0  # grey levels are divided by this before mean and std
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """Every choice of one training; saved as `recipe.json`."""
+
+    preprocess: PreprocessRecipe
+    crop: Size  # training crops, cut from the photo at the network's input size
+    architecture: Architecture = "deeplabv3plus"
+    backbone: str = "tf_efficientnet_lite0"  # a timm name
+    pretrained: bool = True  # start from ImageNet weights where they can be had
+    output_stride: Literal[8, 16] = 16  # while training
+    export_output_stride: Literal[8, 16] = 16  # of the exported network, same weights
+    separable: bool = True  # depthwise-separable 3x3 convolutions in ASPP and decoder
+    auxiliary_weight: float = 0.0  # weight of an auxiliary head's loss; 0: no such head
+    epochs: int = 40
+    batch_size: int = 8
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = 1e-3  # of the head, at the end of warm-up
+    backbone_rate: float = 0.25  # the backbone's rate as a multiple of the head's
+    weight_decay: float = 1e-2
+    warmup_share: float = 0.05  # of all steps, the rate rising linearly
+    poly_power: float = 0.9  # rate = base * (1 - step / steps) ** power
+    label_smoothing: float = 0.0
+    ema_decay: float = 0.99  # of the averaged weights that are evaluated and exported; 0: none
+    scale_min: float = 0.5  # random scale, drawn log-uniformly
+    scale_max: float = 2.0
+    flip: float = 0.5  # probability of a horizontal flip
+    color_jitter: float = 0.3  # strength of brightness, contrast and saturation jitter
+    precision: Literal["auto", "fp32", "bf16"] = (
+        "auto"  # auto: bf16 where the hardware speeds it up
+    )
+    workers: int = 0  # processes that augment; 0: the training process itself
+    seed: int = 0
+    time_budget_s: float | None = None  # stop adding epochs so that training ends within it
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "TrainingRecipe":
+        """Read what `to_json` wrote; an unknown key raises BadInput."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise BadInput(f"recipe has unknown keys {unknown}; known are {sorted(known)}")
+        return cls(
+            **{
+                **values,
+                "preprocess": preprocess_from_json(values["preprocess"]),
+                "crop": Size(**values["crop"]),
+            }
+        )
+
+
+def preprocess_from_json(values: dict[str, Any]) -> PreprocessRecipe:
+    """Read the JSON values of a PreprocessRecipe."""
+    crop = values.get("static_crop")
+    return PreprocessRecipe(
+        **{
+            **values,
+            "size": Size(**values["size"]),
+            "static_crop": StaticCrop(**crop) if crop else None,
+            "mean": tuple(values.get("mean", IMAGENET_MEAN)),
+            "std": tuple(values.get("std", IMAGENET_STD)),
+        }
+    )

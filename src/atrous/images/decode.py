@@ -1,0 +1,209 @@
+"""Bytes of a picture file -> RGB pixels, with everything refused that should be."""
+
+import io
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from atrous.domain.errors import BadImage
+from atrous.domain.geometry import Size
+from atrous.images.orientation import UPRIGHT, orient, oriented_size, read_orientation
+
+MAX_PIXELS = 100_000_000
+FORMATS = "JPEG, PNG, WebP, BMP, TIFF or GIF"
+
+# What Pillow raises on damaged headers and pixels, gathered from its plugins.
+PILLOW_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+    UserWarning,  # where warnings are errors: damaged EXIF and TIFF directories
+    Image.DecompressionBombError,
+)
+
+
+@dataclass(frozen=True)
+class _Header:
+    """A file recognised by its first bytes, of which the header alone has been read."""
+
+    file: ImageFile.ImageFile
+    size: Size  # as stored, before `orientation`
+    orientation: int  # 1..8, still to be applied
+
+    @property
+    def kind(self) -> str:
+        return self.file.format or ""
+
+
+def decode_image(
+    data: bytes, *, auto_orient: bool = True, max_pixels: int = MAX_PIXELS
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Decode a JPEG, PNG, WebP, BMP, TIFF or GIF (first frame) to RGB, 0..255.
+
+    The size is read from the header and refused over `max_pixels` before any pixel is decoded.
+    Grey, palette, CMYK and 16-bit pictures come out as 8-bit RGB, alpha is dropped, EXIF
+    orientation is applied with `auto_orient` (to TIFF always). Raises BadImage, whose text is
+    fit for a client, for anything else and for files that end too early.
+    """
+    header = _read_header(data)
+    _refuse_oversized(header, max_pixels)
+    if header.kind == "JPEG" and header.file.mode in ("L", "RGB"):
+        _refuse_truncated_jpeg(data)
+        pixels = _decode_with_opencv(data, header)
+    elif header.kind == "PNG":
+        _refuse_damaged_png(data)
+        pixels = _decode_with_opencv(data, header)
+    else:
+        pixels = _decode_with_pillow(header)
+    return orient(pixels, header.orientation if auto_orient else UPRIGHT)
+
+
+def read_image(
+    path: Path, *, auto_orient: bool = True, max_pixels: int = MAX_PIXELS
+) -> UInt8[np.ndarray, "height width 3"]:
+    """`decode_image` of a file; BadImage names the path."""
+    try:
+        return decode_image(path.read_bytes(), auto_orient=auto_orient, max_pixels=max_pixels)
+    except (OSError, BadImage) as error:
+        raise BadImage(f"{path}: {_reason(error)}") from error
+
+
+def image_size(source: Path | bytes) -> Size:
+    """Size after EXIF orientation, from the header alone; BadImage where there is none."""
+    if isinstance(source, bytes):
+        header = _read_header(source)
+        return oriented_size(header.size, header.orientation)
+    try:
+        with source.open("rb") as file:
+            header = _read_header(file)
+            return oriented_size(header.size, header.orientation)
+    except (OSError, BadImage) as error:
+        raise BadImage(f"{source}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or "it can't be read" if isinstance(error, OSError) else str(error)
+
+
+def _read_header(source: bytes | IO[bytes]) -> _Header:
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    start = file.read(16)
+    file.seek(0)
+    if not start:
+        raise BadImage("Empty image payload.")
+    reader = _reader_for(start)
+    if reader is None:
+        raise BadImage(f"the data is not a {FORMATS} picture; send one of these formats")
+    try:
+        # The plugin itself and not Image.open, which warns about sizes that are allowed here.
+        opened = reader(file)
+        exif = opened.info.get("exif", b"")
+    except PILLOW_ERRORS as error:
+        raise BadImage("the picture's header is damaged; save it again or send another") from error
+    size = Size(opened.height, opened.width)
+    # Pillow turns a TIFF upright while decoding it, and says its size after that.
+    orientation = UPRIGHT if reader is TiffImageFile else read_orientation(exif)
+    return _Header(opened, size, orientation)
+
+
+def _reader_for(start: bytes) -> type[ImageFile.ImageFile] | None:
+    """The one decoder of the format that the first 16 bytes announce."""
+    if start.startswith(b"\xff\xd8\xff"):
+        return JpegImageFile
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImageFile
+    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
+        return WebPImageFile
+    if start.startswith((b"II*\x00", b"MM\x00*")):
+        return TiffImageFile
+    if start.startswith((b"GIF87a", b"GIF89a")):
+        return GifImageFile
+    return BmpImageFile if start.startswith(b"BM") else None
+
+
+def _refuse_oversized(header: _Header, max_pixels: int) -> None:
+    # Pillow warns above its own limit while decoding TIFF and GIF; theirs is the lower of both.
+    if header.kind in ("TIFF", "GIF"):
+        max_pixels = min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels)
+    if header.size.area < 1:
+        raise BadImage(f"the picture is {header.size} pixels; it has no content")
+    if header.size.area > max_pixels:
+        raise BadImage(
+            f"the picture is {header.size} pixels, {header.size.area:,} in all; "
+            f"at most {max_pixels:,} are accepted: make it smaller"
+        )
+
+
+def _refuse_truncated_jpeg(data: bytes) -> None:
+    """Look for the end marker behind the first scan: libjpeg fills what is missing with grey.
+
+    Scan data never holds the marker FF D9 (ITU T.81, B.1.1.5), and a thumbnail, which has one of
+    its own, lies before the scan.
+    """
+    position = 2
+    while position + 4 <= len(data):
+        marker, length = struct.unpack_from(">HH", data, position)
+        if marker == 0xFFFF:  # fill byte
+            position += 1
+            continue
+        if marker == 0xFFDA:
+            break
+        position += 2 + length
+    if data.find(b"\xff\xd9", position) < 0:
+        raise BadImage("the JPEG ends too early; send the whole file")
+
+
+def _refuse_damaged_png(data: bytes) -> None:
+    """Walk the chunks to the end marker: OpenCV leaves missing rows empty."""
+    position = 8
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        if kind == b"IEND":
+            return
+        position += 12 + length
+    raise BadImage("the PNG ends too early; send the whole file")
+
+
+def _decode_with_opencv(data: bytes, header: _Header) -> UInt8[np.ndarray, "height width 3"]:
+    try:
+        pixels = cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except cv2.error as error:
+        raise BadImage(f"the {header.kind} can't be decoded; save it again") from error
+    if pixels is None or pixels.shape[:2] != (header.size.height, header.size.width):
+        raise BadImage(f"the {header.kind} can't be decoded; save it again")
+    return np.asarray(pixels, np.uint8)
+
+
+def _decode_with_pillow(header: _Header) -> UInt8[np.ndarray, "height width 3"]:
+    file = header.file
+    try:
+        file.load()
+        if file.mode.startswith("I;16"):
+            grey = (np.asarray(file) >> 8).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=2)
+        if file.mode in ("I", "F"):  # no agreed meaning of black and white
+            raise BadImage(f"the {header.kind} has 32 bits per pixel; save it with 8 per channel")
+        return np.array(file.convert("RGB"))
+    except PILLOW_ERRORS as error:
+        raise BadImage(f"the {header.kind} is damaged or ends too early; save it again") from error

@@ -1,0 +1,34 @@
+"""The demo of a fresh installation: drawn shapes, and a model trained on them."""
+
+from pathlib import Path
+
+from atrous.datasets.shapes import write_shapes_dataset
+from atrous.domain.geometry import Size
+from atrous.jobs.train import TrainingRequest
+from atrous.store.jobs import Job
+from atrous.store.opening import Store
+
+PROJECT = "shapes"
+IMAGES = {"train": 240, "valid": 40, "test": 40}
+SIZE = Size(128, 128)
+CHOICES = {"epochs": 12, "learning_rate": 2e-3, "seed": 0}
+
+
+def demo_folder(home: Path) -> Path:
+    """Where the demo's pictures lie."""
+    return home / "demo" / PROJECT
+
+
+def enqueue_demo(store: Store) -> Job | None:
+    """Queue the demo in a store that has neither models nor jobs; None in any other."""
+    if store.models.list() or store.jobs.list():
+        return None
+    return store.jobs.enqueue("demo", {}, workspace_id=store.workspaces.default().id)
+
+
+def demo_request(home: Path) -> TrainingRequest:
+    """The training of the demo; its pictures are drawn where they are missing."""
+    folder = demo_folder(home)
+    if not folder.exists():
+        write_shapes_dataset(folder, images=IMAGES, size=SIZE)
+    return TrainingRequest(folder, PROJECT, choices=dict(CHOICES))

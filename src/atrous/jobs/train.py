@@ -1,0 +1,207 @@
+"""Train on a data set and publish the model: check, recipe, training, export, test, publish."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from atrous.datasets.check import CheckReport, check_dataset
+from atrous.datasets.detect import DatasetOptions, open_dataset
+from atrous.datasets.version import Dataset
+from atrous.domain.errors import BadDataset, NotFound
+from atrous.domain.model_ids import ModelId, checked_project
+from atrous.export.package import export_package
+from atrous.jobs.evaluate import measure_package
+from atrous.packages.directory import ModelPackage, read_package, write_package
+from atrous.store.opening import Store
+from atrous.training.checkpoint import load_best
+from atrous.training.configure import MAX_SIDE, recipe_for
+from atrous.training.loop import Report, train
+from atrous.training.run_folder import RunFolder, write_whole
+
+logger = logging.getLogger(__name__)
+FAULTS_SHOWN = 5  # in the message that refuses a faulty set; `atrous check` lists them all
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What to train on, as what, and how; saved as `request.json` in the run's folder."""
+
+    directory: Path
+    project: str
+    options: DatasetOptions = DatasetOptions()
+    skip_bad: bool = False
+    max_side: int = MAX_SIDE
+    choices: dict[str, Any] = field(default_factory=dict)  # fields of TrainingRecipe
+
+    def to_json(self) -> dict[str, Any]:
+        """The request as JSON values."""
+        options = asdict(self.options)
+        options["classes_file"] = options["classes_file"] and str(options["classes_file"])
+        return {**asdict(self), "directory": str(self.directory), "options": options}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "TrainingRequest":
+        """Read what `to_json` wrote."""
+        options = dict(values["options"])
+        options["classes"] = options["classes"] and tuple(options["classes"])
+        options["classes_file"] = options["classes_file"] and Path(options["classes_file"])
+        return cls(
+            **{
+                **values,
+                "directory": Path(values["directory"]),
+                "options": DatasetOptions(**options),
+            }
+        )
+
+
+CheckProgress = Callable[[int, int], None]
+
+
+def start_run(
+    request: TrainingRequest, store: Store, check_progress: CheckProgress | None = None
+) -> RunFolder:
+    """Check the data set, decide the recipe and open a run folder; nothing is trained yet.
+
+    Raises BadDataset, naming the first faults, for a faulty set without `skip_bad`.
+    """
+    checked_project(request.project)
+    dataset = usable_dataset(request, check_progress)
+    recipe = recipe_for(dataset, max_side=request.max_side, **request.choices)
+    run = _new_run_folder(store, request.project)
+    run.create(recipe)
+    facts = {**request.to_json(), "fingerprint": dataset.fingerprint()}
+    write_whole(run.path / "request.json", json.dumps(facts, indent=2).encode())
+    return run
+
+
+def finish_run(run: RunFolder, store: Store, report: Report) -> ModelId:
+    """Train a run to its end, from its last checkpoint if it has one, and publish the model."""
+    published = run.path / "published.json"
+    if published.exists():
+        return ModelId.parse(json.loads(published.read_text())["model_id"])
+    request, dataset = reopen(run)
+    recipe = run.read_recipe()
+    size = recipe.preprocess.size
+    logger.info(
+        "training %s on %s at %s, %d photos",
+        recipe.architecture,
+        recipe.backbone,
+        size,
+        len(dataset.splits["train"]),
+    )
+    state = train(dataset, recipe, run, report)
+    logger.info("best validation mIoU %.4f in epoch %d", state.best_miou, state.best_epoch)
+    package = _export(run, dataset)
+    model_id = store.models.publish(
+        request.project,
+        package.folder,
+        workspace_id=store.workspaces.default().id,
+        facts=model_facts(package),
+    )
+    write_whole(published, json.dumps({"model_id": str(model_id)}).encode())
+    return model_id
+
+
+def usable_dataset(request: TrainingRequest, progress: CheckProgress | None = None) -> Dataset:
+    """Open and check the data set; without its faulty samples where the request skips them."""
+    dataset = open_dataset(request.directory, request.options)
+    report = check_dataset(dataset, progress)
+    for note in report.notes:
+        logger.info("note: %s", note)
+    if report.ok:
+        return dataset
+    if not request.skip_bad:
+        raise BadDataset(_refusal(report, request))
+    for fault in report.faults:
+        logger.warning("left out: %s (%s): %s", fault.file, fault.split, fault.message)
+    return report.usable()
+
+
+def reopen(run: RunFolder) -> tuple[TrainingRequest, Dataset]:
+    """The request and data set of a run; BadDataset if the set has changed since it began."""
+    facts = json.loads((run.path / "request.json").read_text())
+    fingerprint = facts.pop("fingerprint")
+    request = TrainingRequest.from_json(facts)
+    dataset = open_dataset(request.directory, request.options)
+    if dataset.fingerprint() != fingerprint:
+        dataset = usable_dataset(request)
+    if dataset.fingerprint() != fingerprint:
+        raise BadDataset(
+            f"{request.directory} has changed since the run {run.path.name} began; "
+            "start a new one without --resume"
+        )
+    return request, dataset
+
+
+def latest_unfinished_run(store: Store, project: str) -> RunFolder:
+    """The newest run of a project that was not published; NotFound if there is none."""
+    checked_project(project)
+    for path in sorted((store.home.runs / project).glob("[0-9]*"), reverse=True):
+        if (path / "request.json").exists() and not (path / "published.json").exists():
+            return RunFolder(path)
+    raise NotFound(
+        f"there is no unfinished run of project {project} in {store.home.runs}; "
+        "start one without --resume"
+    )
+
+
+def model_facts(package: ModelPackage) -> dict[str, Any]:
+    """What the store says of a model without opening its package."""
+    manifest = package.manifest
+    return {
+        "architecture": package.architecture,
+        "backbone": manifest.get("backbone"),
+        "class_names": list(package.class_names),
+        "input_size": asdict(package.preprocess.size),
+        "metrics": manifest.get("metrics", {}),
+    }
+
+
+def _new_run_folder(store: Store, project: str) -> RunFolder:
+    """`runs/project/0001` and so on; two at once get two numbers."""
+    parent = store.home.runs / project
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1 + max((int(path.name) for path in parent.glob("[0-9]*")), default=0)
+    while True:
+        try:
+            (parent / f"{number:04d}").mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return RunFolder(parent / f"{number:04d}")
+
+
+def _export(run: RunFolder, dataset: Dataset) -> ModelPackage:
+    """Export the best checkpoint, measured on the test split where there is one."""
+    if run.package.exists():  # a kill came between export and publishing
+        return read_package(run.package)
+    best = load_best(run)
+    logger.info("exporting, and comparing the export with the trained network")
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=run.path) as scratch:
+        candidate = export_package(best, dataset.splits["valid"], Path(scratch) / "package")
+        facts = dict(candidate.manifest)
+        if dataset.splits.get("test"):
+            tested = measure_package(candidate, dataset, "test")
+            facts["metrics"] = {**facts["metrics"], "test": tested.report}
+            logger.info("test mIoU %.4f", tested.report["miou"] or 0.0)
+        return write_package(
+            run.package,
+            weights=candidate.weights,
+            classes=best.classes,
+            preprocess=best.recipe.preprocess,
+            manifest=facts,
+        )
+
+
+def _refusal(report: CheckReport, request: TrainingRequest) -> str:
+    shown = "; ".join(f"{fault.file}: {fault.message}" for fault in report.faults[:FAULTS_SHOWN])
+    more = len(report.faults) - FAULTS_SHOWN
+    return (
+        f"{request.directory} has {len(report.faults)} faults: {shown}"
+        + (f"; and {more} more" if more > 0 else "")
+        + f". `atrous check {request.directory}` lists them; --skip-bad trains on the rest"
+    )

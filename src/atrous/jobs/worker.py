@@ -1,0 +1,73 @@
+"""The worker: claims jobs and runs each in a child process that it watches over."""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+from atrous.store.jobs import Job
+from atrous.store.opening import Store
+
+logger = logging.getLogger(__name__)
+KINDS = ("demo", "train")  # what `atrous.jobs.child` knows
+POLL_S = 1.0  # between looks into the queue, and at a running child
+TERMINATE_S = 10.0  # a child that was asked to end gets so long before it is killed
+
+
+def worker_name() -> str:
+    """A name that no other running worker has: host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def work(store: Store, name: str, stopping: threading.Event) -> None:
+    """Run jobs, one at a time, until `stopping` is set; then give back the job in hand."""
+    logger.info("worker %s waits for jobs", name)
+    while not stopping.is_set():
+        job = store.jobs.claim(name, KINDS)
+        if job is None:
+            stopping.wait(POLL_S)
+        else:
+            run_in_child(store, job, name, stopping)
+
+
+def run_in_child(store: Store, job: Job, name: str, stopping: threading.Event) -> None:
+    """Run one job to its end, its cancellation, or `stopping`.
+
+    The child settles the job itself. One that dies without doing so has its job queued again;
+    the store fails a job that has killed too many children.
+    """
+    logger.info("job %s (%s) begins, attempt %d", job.id, job.kind, job.attempts)
+    child = subprocess.Popen([sys.executable, "-m", "atrous.jobs.child", job.id, name])
+    try:
+        while child.poll() is None:
+            if stopping.is_set():
+                _end(child)
+                store.jobs.release(job.id, name, counted=False)
+                return
+            if not store.jobs.heartbeat(job.id, name):
+                if store.jobs.get(job.id).state == "cancelled":
+                    logger.info("job %s was cancelled", job.id)
+                _end(child)
+                return
+            stopping.wait(POLL_S)
+    finally:
+        _end(child)
+    if store.jobs.release(job.id, name, counted=True):
+        logger.warning(
+            "job %s: its process ended with exit code %d and is tried again",
+            job.id,
+            child.returncode,
+        )
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    if child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(TERMINATE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()

@@ -1,0 +1,1 @@
+"""Pixels of an answer: label maps as PNG, RLE and polygons, and the figures over them."""

@@ -1,0 +1,1 @@
+"""The model package: the one file format that training hands to serving."""

@@ -1,0 +1,1 @@
+"""A model package -> predictions, without torch."""

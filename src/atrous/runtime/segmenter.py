@@ -1,0 +1,111 @@
+"""One loaded model: photo in, prediction at the photo's own size out."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from atrous.domain.predictions import Prediction
+from atrous.domain.recipes import PreprocessRecipe
+from atrous.images.preprocess import preprocess
+from atrous.packages.directory import ModelPackage
+from atrous.runtime.postprocess import restore
+from atrous.runtime.session import Engine, Precision, Session, open_session
+
+logger = logging.getLogger(__name__)
+
+Step = Literal["contrast", "grayscale", "static_crop"]  # that a request may switch off
+
+
+class Segmenter:
+    """A package with its network loaded. `predict` may be called from many threads."""
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        *,
+        engine: Engine = "auto",
+        precision: Precision = "auto",
+        threads: int | None = None,
+        cache_folder: Path | None = None,
+    ) -> None:
+        """Load the network and run it once; see `open_session` for the settings.
+
+        Raises BadPackage where the network can't be loaded or does not fit the package.
+        """
+        session = open_session(
+            package.weights,
+            engine=engine,
+            precision=precision,
+            threads=threads,
+            cache_folder=cache_folder,
+            input_size=package.preprocess.size,
+        )
+        if session.input_size not in (None, package.preprocess.size):
+            # The older layout does not always say the size; the network itself always does.
+            logger.warning(
+                "the package says %s, its network takes %s, which is used",
+                package.preprocess.size,
+                session.input_size,
+            )
+            package = replace(
+                package,
+                preprocess=replace(
+                    package.preprocess, size=session.input_size or package.preprocess.size
+                ),
+            )
+        self.package = package
+        self._session: Session = session
+        self.warm_up()
+
+    @property
+    def engine(self) -> str:
+        """The engine in use: "openvino" or "onnxruntime"."""
+        return self._session.engine
+
+    @property
+    def precision(self) -> str:
+        """What the engine computes in: "fp32", "bf16" or "fp16"."""
+        return self._session.precision
+
+    def predict(
+        self,
+        image: UInt8[np.ndarray, "height width 3"],
+        *,
+        confidence: float = 0.0,
+        without: frozenset[Step] = frozenset(),
+    ) -> Prediction:
+        """Segment an RGB photo (0..255).
+
+        confidence: pixels whose class is less probable (0..1) become background.
+        without: steps of preprocessing to leave out for this photo.
+        """
+        batch, placement = preprocess(image, _recipe_without(self.package.preprocess, without))
+        return restore(
+            self._session.run(batch)[0],
+            placement,
+            background_id=self.package.background_id,
+            threshold=confidence,
+            class_count=len(self.package.class_names),
+        )
+
+    def warm_up(self) -> None:
+        """Run once on black: engines allocate on the first run, and a misfit shows here."""
+        size = self.package.preprocess.size
+        self.predict(np.zeros((size.height, size.width, 3), np.uint8))
+
+    def close(self) -> None:
+        """Free the network; `predict` must not be called any more."""
+        self._session.close()
+
+
+def _recipe_without(recipe: PreprocessRecipe, steps: frozenset[Step]) -> PreprocessRecipe:
+    return replace(
+        recipe,
+        contrast=None if "contrast" in steps else recipe.contrast,
+        grayscale=recipe.grayscale and "grayscale" not in steps,
+        static_crop=None if "static_crop" in steps else recipe.static_crop,
+    )

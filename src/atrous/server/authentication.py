@@ -1,0 +1,86 @@
+"""Who may call: a key with the right scope for every route that is not marked as open."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import Request
+
+from atrous.domain.errors import NotAllowed
+from atrous.server.errors import NOT_AUTHORIZED
+from atrous.server.services import services_of
+from atrous.store.api_keys import ApiKey, Scope
+
+HOW_TO_SEND = (
+    "send an active API key as ?api_key=KEY, as 'Authorization: Bearer KEY', or as api_key in a "
+    "JSON body"
+)
+NO_KEY = ("", "None", "null")  # what clients send when they have none
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+def open_to_all(endpoint: Endpoint) -> Endpoint:
+    """Mark an endpoint that answers without a key. All others need one.
+
+    The mark is on the function, not on a path: a path can be made to look like another one.
+    """
+    endpoint.__dict__["open_to_all"] = True
+    return endpoint
+
+
+async def authenticate(request: Request) -> None:
+    """Let a request pass, or raise NotAllowed. Every route of the app depends on this."""
+    services = services_of(request)
+    if is_open(request.scope["endpoint"]) or not services.settings.require_key:
+        request.state.api_key = None
+        return
+    secret = await find_key(request)
+    key = await services.verify_key(secret) if secret else None
+    if key is None:
+        raise NotAllowed(f"{NOT_AUTHORIZED}: {HOW_TO_SEND}")
+    request.state.api_key = key
+
+
+def is_open(endpoint: Callable[..., Any]) -> bool:
+    """Tell whether an endpoint carries the mark."""
+    return bool(getattr(endpoint, "open_to_all", False))
+
+
+def needs(scope: Scope) -> Callable[[Request], Coroutine[Any, Any, None]]:
+    """Give a dependency that lets only keys of this scope pass."""
+
+    async def check_scope(request: Request) -> None:
+        key: ApiKey | None = request.state.api_key
+        if key is not None and scope not in key.scopes:
+            raise NotAllowed(
+                f"{NOT_AUTHORIZED}: the key lacks the scope '{scope}'; create one that has it"
+            )
+
+    return check_scope
+
+
+async def find_key(request: Request) -> str | None:
+    """Give the key that was sent: query before header before JSON body; None where none was."""
+    candidates = [request.query_params.get("api_key", ""), _bearer(request)]
+    if all(candidate in NO_KEY for candidate in candidates):
+        candidates.append(await _key_in_body(request))
+    return next((candidate for candidate in candidates if candidate not in NO_KEY), None)
+
+
+def _bearer(request: Request) -> str:
+    kind, _, secret = request.headers.get("authorization", "").partition(" ")
+    return secret.strip() if kind.lower() == "bearer" else ""
+
+
+async def _key_in_body(request: Request) -> str:
+    if "multipart/" in request.headers.get("content-type", ""):
+        return ""
+    body = await request.body()
+    if not body[:100].lstrip().startswith(b"{"):  # most bodies are pictures, not JSON
+        return ""
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ""
+    secret = fields.get("api_key") if isinstance(fields, dict) else None
+    return secret if isinstance(secret, str) else ""

@@ -1,0 +1,111 @@
+"""The one table from errors to HTTP answers. Every answer is a JSON object with `message`."""
+
+import logging
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from atrous.domain.errors import (
+    AtrousError,
+    BadImage,
+    BadInput,
+    BadModelId,
+    BadPackage,
+    BadRequest,
+    Busy,
+    Conflict,
+    MissingDependency,
+    NotAllowed,
+    NotFound,
+)
+
+logger = logging.getLogger(__name__)
+
+NOT_AUTHORIZED = "User is not authorized to access this resource"
+UNKNOWN_MODEL = (
+    "Requested Roboflow resource not found. Make sure that workspace, project or model you "
+    "referred in request exists."  # the words that clients of this API look for
+)
+RETRY_AFTER_S = 1
+
+# The most special class first. None: the error's own message is fit for the outside.
+STATUSES: tuple[tuple[type[AtrousError], int, str | None], ...] = (
+    (BadImage, 400, "Could not load input image. Cause: {error}"),
+    (BadModelId, 400, "Invalid Model ID sent in request. {error}"),
+    (BadPackage, 500, "Model package is broken."),  # the message has paths: for the log alone
+    (BadRequest, 400, None),
+    (BadInput, 400, None),
+    (NotFound, 404, UNKNOWN_MODEL),
+    (NotAllowed, 403, None),
+    (Conflict, 409, None),
+    (Busy, 429, None),
+    (MissingDependency, 501, None),
+    (AtrousError, 500, "Internal error."),
+)
+
+
+def json_response(
+    content: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """Answer with JSON."""
+    return Response(orjson.dumps(content), status, headers=headers, media_type="application/json")
+
+
+def describe_error(error: AtrousError) -> tuple[int, str]:
+    """Give the status and the message that the outside sees."""
+    for kind, status, template in STATUSES:
+        if isinstance(error, kind):
+            return status, (template or "{error}").format(error=error)
+    raise AssertionError("the table ends with the root of all errors")
+
+
+def add_error_answers(app: FastAPI) -> None:
+    """Make the app answer every error by the table."""
+    app.add_exception_handler(AtrousError, _answer_known)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(Exception, _answer_unexpected)
+
+
+async def _answer_known(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AtrousError)
+    status, message = describe_error(error)
+    if status >= 500:
+        logger.error("%s: %s", type(error).__name__, error)
+    body = {"message": message}
+    if status == 403:
+        body = {"Message": NOT_AUTHORIZED, "message": message}
+    return json_response(body, status, _retry_header(status))
+
+
+def _retry_header(status: int) -> dict[str, str] | None:
+    return {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else None
+
+
+async def _answer_invalid(request: Request, error: Exception) -> Response:
+    # Only these three: what pydantic adds would send the input, a whole picture, back.
+    assert isinstance(error, RequestValidationError)
+    detail = [
+        {
+            "type": fault["type"],
+            "loc": [str(part)[:100] for part in fault["loc"]],
+            "msg": str(fault["msg"])[:300],
+        }
+        for fault in error.errors()[:20]
+    ]
+    first = detail[0] if detail else {"loc": [], "msg": "not understood"}
+    message = f"Request is not valid: {'.'.join(first['loc'])}: {first['msg']}"
+    return json_response({"message": message, "detail": detail}, 422)
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = {**(error.headers or {}), **(_retry_header(error.status_code) or {})}
+    return json_response({"message": str(error.detail)}, error.status_code, headers)
+
+
+async def _answer_unexpected(request: Request, error: Exception) -> Response:
+    return json_response({"message": "Internal error."}, 500)

@@ -1,0 +1,1 @@
+"""The routes that inference clients speak, and those that operate the server."""

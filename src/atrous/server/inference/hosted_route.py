@@ -1,0 +1,144 @@
+"""`POST` and `GET /{project}/{version}`: the hosted API's route, which most clients use."""
+
+import uuid
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from atrous.domain.errors import BadImage, BadRequest, NotFound
+from atrous.server.authentication import needs
+from atrous.server.errors import json_response
+from atrous.server.image_input import (
+    NUMPY_REFUSED,
+    NUMPY_TYPES,
+    TYPE_REFUSED,
+    read_posted,
+)
+from atrous.server.inference.confidence import of_hosted_route
+from atrous.server.inference.responses import with_flat_copies
+from atrous.server.inference.segmentation import Skipped, Wishes, segment
+from atrous.server.services import services_of
+from atrous.server.url_fetch import fetch_image
+
+router = APIRouter(tags=["inference"], dependencies=[Depends(needs("infer"))])
+
+# First segments of other routes, present or to come: no project is looked up under them.
+RESERVED = frozenset(
+    """
+    _next api auth-cli build clear_cache dashboard.html dataset device docs files healthz infer
+    inference_pipelines info logs metrics model models notebook openapi.json query readiness
+    redoc sam2 start static universe usage videoinfer workflows
+    """.split()  # noqa: SIM905
+)
+MAX_STROKE = 20
+
+BODY = {
+    "description": "The picture: base64 text under any content type (line breaks, a data-URI "
+    "prefix and URL-safe letters are fine), or its raw bytes, or a form with the part `file`. "
+    "Not needed with `?image=URL`.",
+    "required": False,
+    "content": {
+        "application/x-www-form-urlencoded": {"schema": {"type": "string", "format": "byte"}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {"file": {"type": "string", "format": "binary"}},
+                "required": ["file"],
+            }
+        },
+    },
+}
+
+
+def read_skipped(
+    disable_preproc_auto_orient: Annotated[
+        bool, Query(description="Take the pixels as they are stored, whatever EXIF says.")
+    ] = False,
+    disable_preproc_contrast: bool = False,
+    disable_preproc_grayscale: bool = False,
+    disable_preproc_static_crop: bool = False,
+) -> Skipped:
+    """Collect which steps of preprocessing are left out for this picture."""
+    return Skipped(
+        auto_orient=disable_preproc_auto_orient,
+        contrast=disable_preproc_contrast,
+        grayscale=disable_preproc_grayscale,
+        static_crop=disable_preproc_static_crop,
+    )
+
+
+def read_wishes(
+    skipped: Annotated[Skipped, Depends(read_skipped)],
+    confidence: Annotated[
+        str | None,
+        Query(
+            description="Pixels whose best class is less probable become background. 0 to 1, or "
+            "1 to 100 in percent (so `1` is one percent), or `best` or `default` for the "
+            "model's own. Not given: 40, as on `/infer/semantic_segmentation`."
+        ),
+    ] = None,
+    format: Annotated[
+        str,
+        Query(
+            description="`json`; `image`: a JPEG of the picture with its classes drawn over it; "
+            "`image_and_json`: JSON with that JPEG as base64 in `visualization`."
+        ),
+    ] = "json",
+    labels: Annotated[bool, Query(description="Draw a legend with the classes' names.")] = False,
+    stroke: Annotated[int, Query(description="Width of drawn contours in pixels.")] = 1,
+) -> Wishes:
+    """Collect the query parameters that matter; all others are ignored."""
+    if not 0 <= stroke <= MAX_STROKE:
+        raise BadRequest(f"stroke={stroke} can't be drawn; take 0 to {MAX_STROKE}")
+    return Wishes(
+        confidence=of_hosted_route(confidence),
+        inference_id=str(uuid.uuid4()),
+        skipped=skipped,
+        draw=format in ("image", "image_and_json"),
+        draw_labels=labels,
+        stroke=stroke,
+    )
+
+
+@router.get("/{project}/{version}", summary="Segment one picture, given by URL")
+@router.post(
+    "/{project}/{version}", summary="Segment one picture", openapi_extra={"requestBody": BODY}
+)
+async def segment_picture(
+    request: Request,
+    project: str,
+    version: str,
+    wishes: Annotated[Wishes, Depends(read_wishes)],
+    image: Annotated[
+        str | None,
+        Query(description="URL of the picture, instead of a body; https only by default."),
+    ] = None,
+    image_type: Annotated[str, Query(description="Of the body; only `base64` is read.")] = "base64",
+) -> Response:
+    """Answer with the mask in both shapes that clients know: at the top level, as the hosted API
+    documents it, and under `predictions`, as inference servers send it.
+    """
+    if project in RESERVED:
+        raise NotFound(f"{project} is not a project")
+    services = services_of(request)
+    segmenter = await services.load_model(f"{project}/{version}")
+    data = await _read_picture(request, image, image_type)
+    answer = await services.work.run(partial(segment, services, segmenter, data, wishes))
+    if request.query_params.get("format") == "image":
+        return Response(answer.overlay, media_type="image/jpeg")
+    return json_response(with_flat_copies(answer.body))
+
+
+async def _read_picture(request: Request, url: str | None, image_type: str) -> bytes:
+    services = services_of(request)
+    if url:
+        await request.body()  # some clients post the URL once more; nothing is read from it
+        with services.metrics.timed("fetch"):
+            return await fetch_image(url, services.settings)
+    if image_type.lower() in NUMPY_TYPES:
+        raise BadImage(NUMPY_REFUSED)
+    if image_type.lower() not in ("base64", "multipart"):
+        raise BadImage(TYPE_REFUSED)
+    return await read_posted(request)

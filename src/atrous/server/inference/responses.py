@@ -1,0 +1,65 @@
+"""The bodies of answers, field by field as clients read them."""
+
+import base64
+from typing import Any
+
+from atrous.domain.geometry import Size
+from atrous.domain.model_ids import ModelId
+from atrous.domain.predictions import Prediction
+from atrous.masks.png import encode_confidence, encode_label_map
+
+# What registry and add say about a semantic model. The official client asks for the task before
+# it infers, and refuses "semantic-segmentation" on its own side; told this, it posts to
+# /infer/instance_segmentation, which answers semantic models, and passes the answer through.
+REPORTED_TASK = "instance-segmentation"
+TRUE_TASK = "semantic-segmentation"
+
+
+def segmentation_body(
+    prediction: Prediction, class_map: dict[str, str], *, inference_id: str, seconds: float
+) -> dict[str, Any]:
+    """Give the body for one picture. Masks are 8-bit greyscale PNGs of the picture's size."""
+    height, width = prediction.label_map.shape
+    size = Size(height, width)
+    return {
+        "inference_id": inference_id,
+        "time": seconds,
+        "image": {"width": size.width, "height": size.height},
+        "predictions": {
+            "segmentation_mask": _text(encode_label_map(prediction.label_map)),
+            "class_map": class_map,
+            "confidence_mask": _text(encode_confidence(prediction.confidence)),
+            "present_class_ids": prediction.present_class_ids,
+        },
+    }
+
+
+def with_flat_copies(body: dict[str, Any]) -> dict[str, Any]:
+    """Add what clients of the hosted route read at the top level."""
+    predictions = body["predictions"]
+    return {
+        **body,
+        "segmentation_mask": predictions["segmentation_mask"],
+        "class_map": predictions["class_map"],
+    }
+
+
+def registry_body(model_ids: list[ModelId]) -> dict[str, Any]:
+    """Give the body of the model routes. Nulls are sent here, other than elsewhere."""
+    return {
+        "models": [
+            {
+                "model_id": str(model_id),
+                "task_type": REPORTED_TASK,
+                "true_task_type": TRUE_TASK,
+                "batch_size": None,
+                "input_height": None,  # null: a client must not shrink pictures to this
+                "input_width": None,
+            }
+            for model_id in model_ids
+        ]
+    }
+
+
+def _text(png: bytes) -> str:
+    return base64.b64encode(png).decode("ascii")

@@ -1,0 +1,60 @@
+"""One log line and one id per request. Query strings are left out: they carry keys."""
+
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from atrous.server.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+REQUEST_ID_HEADER = "X-Request-ID"
+ID_PATTERN = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+QUIET_PATHS = ("/healthz", "/readiness", "/metrics")
+
+
+class RequestLog:
+    """ASGI middleware around everything else."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        """Wrap an app."""
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; log and count the answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        sent_id = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        request_id = sent_id if ID_PATTERN.fullmatch(sent_id) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        start = time.perf_counter()
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            seconds = time.perf_counter() - start
+            self._metrics.count_request(scope["method"], status, seconds)
+            quiet = status < 400 and scope["path"] in QUIET_PATHS
+            # %r: a path may hold line breaks that would fake other lines
+            logger.log(
+                logging.DEBUG if quiet else logging.INFO,
+                "%.20s %.200r %d %.1f ms id=%s",
+                scope["method"],
+                scope["path"],
+                status,
+                seconds * 1000,
+                request_id,
+            )

@@ -1,0 +1,96 @@
+"""Every setting of the server, in one place, with the environment names that users know."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_args
+
+from atrous.domain.errors import BadInput
+from atrous.runtime.session import Engine, Precision
+
+TRUE_WORDS = ("1", "true", "yes", "on")
+FALSE_WORDS = ("0", "false", "no", "off", "")
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How the server behaves. A field's environment name is the field in capital letters."""
+
+    host: str = "127.0.0.1"  # the address to listen on; 0.0.0.0 for all
+    port: int = 9001
+    require_key: bool = True  # False (`--no-auth`) only together with a loopback host
+    engine: Engine = "auto"  # what runs networks; auto takes OpenVINO where it is installed
+    precision: Precision = "auto"
+    max_active_models: int = 8  # networks kept in memory; the least recently used one leaves
+    max_body_bytes: int = 64 * 1024 * 1024  # of a request, counted as it arrives
+    max_batch_size: int = 32  # pictures in one request
+    max_image_pixels: int = 100_000_000  # read from the header, before anything is decoded
+    http_api_threadpool_workers: int = 2  # requests that decode and predict at once
+    max_waiting_requests: int = 64  # more than these are answered 429 at once
+    allow_url_input: bool = True
+    allow_non_https_url_input: bool = False
+    allow_url_input_without_fqdn: bool = False
+    allow_url_to_non_global_addresses: bool = False  # opens the server's own network: tests only
+    max_image_url_redirects: int = 3
+    max_url_bytes: int = 50 * 1024 * 1024  # of a picture fetched by URL
+    url_timeout_s: float = 15.0  # for a fetch as a whole, redirects included
+    drain_timeout_s: float = 30.0  # how long accepted requests may take after SIGTERM
+
+
+def settings_from_environment(
+    environment: Mapping[str, str] = os.environ, **overrides: Any
+) -> ServerSettings:
+    """Read the settings; `overrides` that are not None (a command's options) go first.
+
+    >>> settings_from_environment({"PORT": "80"}, host="localhost").port
+    80
+    """
+    values: dict[str, Any] = {}
+    for field in fields(ServerSettings):
+        text = environment.get(field.name.upper())
+        if text is not None and field.name != "require_key":
+            values[field.name] = _read(field.name.upper(), text, type(field.default))
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    for name, known in (("engine", get_args(Engine)), ("precision", get_args(Precision))):
+        if values.get(name, "auto") not in known:
+            raise BadInput(f"{name} {values[name]!r} is not one of {known}")
+    return _checked(ServerSettings(**values))
+
+
+def _read(name: str, text: str, kind: type) -> Any:
+    readers: dict[type, Callable[[str], Any]] = {bool: _read_bool, int: int, float: float, str: str}
+    try:
+        return readers[kind](text.strip())
+    except ValueError:
+        raise BadInput(f"{name}={text[:100]!r} is not a {kind.__name__}") from None
+
+
+def _read_bool(text: str) -> bool:
+    if text.lower() in TRUE_WORDS:
+        return True
+    if text.lower() in FALSE_WORDS:
+        return False
+    raise ValueError(text)
+
+
+def _checked(settings: ServerSettings) -> ServerSettings:
+    if not 0 <= settings.port <= 65_535:
+        raise BadInput(f"port {settings.port} does not exist; take 1 to 65535")
+    for name in ("max_active_models", "max_batch_size", "http_api_threadpool_workers"):
+        if getattr(settings, name) < 1:
+            raise BadInput(f"{name.upper()}={getattr(settings, name)} is too small; take 1 or more")
+    if not settings.require_key and not is_loopback(settings.host):
+        raise BadInput(
+            f"--no-auth with host {settings.host} would open the server to its whole network; "
+            "use it with --host 127.0.0.1, or keep the keys"
+        )
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches a server that listens there.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
+    (True, False)
+    """
+    return host in ("localhost", "::1") or host.startswith("127.")

@@ -1,0 +1,169 @@
+"""The database: tables, connections and migrations."""
+
+import contextlib
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    JSON,
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    text,
+)
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK_TIMEOUT_S = 30.0  # how long a writer waits for another
+
+# Times are seconds since 1970 in UTC, so that every database stores and compares them alike.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("slug", String(63), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("workspace_id", String(32), ForeignKey("workspaces.id"), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("prefix", String(16), nullable=False, index=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+)
+Index(  # a name is free again once its key is revoked
+    "uq_api_keys_active_name",
+    api_keys.c.workspace_id,
+    api_keys.c.name,
+    unique=True,
+    sqlite_where=text("revoked_at IS NULL"),
+    postgresql_where=text("revoked_at IS NULL"),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("workspace_id", String(32), ForeignKey("workspaces.id"), nullable=False),
+    Column("project", String(63), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("folder", String(32), nullable=False, unique=True),
+    Column("facts", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    # A removed row stays, so that its version number is not given to another model by itself.
+    Column("removed_at", Double),
+    UniqueConstraint("project", "version"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("workspace_id", String(32), ForeignKey("workspaces.id"), nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("state", String(12), nullable=False, index=True),
+    Column("payload", JSON, nullable=False),
+    Column("progress", JSON, nullable=False),
+    Column("result", JSON, nullable=False),
+    Column("error", Text),
+    Column("worker", String(100)),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("heartbeat_at", Double),
+    Column("finished_at", Double),
+)
+
+
+def new_id() -> str:
+    """Give a fresh opaque id: 32 hexadecimal digits."""
+    return uuid.uuid4().hex
+
+
+class Database:
+    """Owns the connections. `read()` and `write()` each give one in a transaction of its own."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database at a SQLAlchemy URL; nothing is created yet."""
+        connect_args = {"timeout": LOCK_TIMEOUT_S} if url.startswith("sqlite") else {}
+        self._engine = create_engine(url, connect_args=connect_args)
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _prepare_sqlite_connection)
+            event.listen(self._engine, "begin", _begin_sqlite_transaction)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection on one consistent state; a writer does not make it wait."""
+        with self._engine.connect() as connection:
+            yield connection.execution_options(atrous_begin="BEGIN")
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a connection whose changes are committed together, or not at all."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest revision, in one transaction.
+
+        Two processes may call it at once: the transaction holds the write lock from its start, so
+        the second one waits and finds nothing left to do.
+        """
+        scripts = ScriptDirectory(str(MIGRATIONS))
+        with self.write() as connection:
+            environment = EnvironmentContext(
+                Config(), scripts, fn=lambda revision, _: scripts._upgrade_revs("head", revision)
+            )
+            with environment:
+                environment.configure(connection=connection, target_metadata=metadata)
+                environment.run_migrations()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def _prepare_sqlite_connection(connection: sqlite3.Connection, _: Any) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself; see below
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")  # an answered write survives a power cut
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin_sqlite_transaction(connection: Connection) -> None:
+    # A write transaction takes the write lock at its start: one that reads first and locks
+    # later fails with "database is locked" where another one wrote in between.
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(options.get("atrous_begin", "BEGIN IMMEDIATE"))

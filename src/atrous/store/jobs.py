@@ -1,0 +1,174 @@
+"""The queue of slow work: rows that a worker claims, keeps alive and finishes."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import and_, insert, or_, select, update
+
+from atrous.domain.errors import NotFound
+from atrous.store.database import Database, jobs, new_id
+
+State = Literal["queued", "running", "finished", "failed", "cancelled"]
+STALE_AFTER_S = 60.0  # a running job without a sign of life for so long may be claimed again
+MAX_ATTEMPTS = 3  # then it fails: a job that kills its workers must not go round for ever
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of `jobs`; times are seconds since 1970."""
+
+    id: str
+    workspace_id: str
+    kind: str  # which work, as "train"
+    state: State
+    payload: dict[str, Any]  # what to do; JSON
+    progress: dict[str, Any]  # how far it is; JSON
+    result: dict[str, Any]  # what came of it; JSON
+    error: str | None
+    worker: str | None
+    attempts: int
+    created_at: float
+    started_at: float | None
+    heartbeat_at: float | None
+    finished_at: float | None
+
+
+class Jobs:
+    """Adds, claims and settles jobs. Two workers never hold the same one."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        """Work on an open, migrated database; `clock` gives seconds since 1970."""
+        self._database = database
+        self._clock = clock
+
+    def enqueue(self, kind: str, payload: dict[str, Any], *, workspace_id: str) -> Job:
+        """Add a job at the end of the queue."""
+        job = Job(
+            id=new_id(),
+            workspace_id=workspace_id,
+            kind=kind,
+            state="queued",
+            payload=payload,
+            progress={},
+            result={},
+            error=None,
+            worker=None,
+            attempts=0,
+            created_at=self._clock(),
+            started_at=None,
+            heartbeat_at=None,
+            finished_at=None,
+        )
+        with self._database.write() as connection:
+            connection.execute(insert(jobs).values(**vars(job)))
+        return job
+
+    def claim(self, worker: str, kinds: Sequence[str] | None = None) -> Job | None:
+        """Take the oldest job that waits, or whose worker fell silent; None when there is none.
+
+        worker: a name that no other running worker has.
+        kinds: take only these; None means any.
+        """
+        while True:
+            candidate = self._oldest_claimable(kinds)
+            if candidate is None:
+                return None
+            if candidate.attempts >= MAX_ATTEMPTS:
+                self._change_if_same(
+                    candidate,
+                    state="failed",
+                    finished_at=self._clock(),
+                    error=f"the worker stopped in the middle, {candidate.attempts} times",
+                )
+                continue
+            now = self._clock()
+            claimed = self._change_if_same(
+                candidate,
+                state="running",
+                worker=worker,
+                attempts=candidate.attempts + 1,
+                started_at=now,
+                heartbeat_at=now,
+            )
+            if claimed:
+                return self.get(candidate.id)
+
+    def _oldest_claimable(self, kinds: Sequence[str] | None) -> Job | None:
+        waiting = jobs.c.state == "queued"
+        silent = and_(
+            jobs.c.state == "running", jobs.c.heartbeat_at < self._clock() - STALE_AFTER_S
+        )
+        query = select(jobs).where(or_(waiting, silent)).order_by(jobs.c.created_at).limit(1)
+        if kinds is not None:
+            query = query.where(jobs.c.kind.in_(kinds))
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        return _job(row) if row else None
+
+    def _change_if_same(self, seen: Job, **values: Any) -> bool:
+        """Compare and set: change the row only if nobody has touched it since it was read."""
+        unchanged = and_(
+            jobs.c.id == seen.id,
+            jobs.c.state == seen.state,
+            jobs.c.attempts == seen.attempts,
+            jobs.c.heartbeat_at.is_not_distinct_from(seen.heartbeat_at),
+        )
+        with self._database.write() as connection:
+            return connection.execute(update(jobs).where(unchanged).values(**values)).rowcount == 1
+
+    def heartbeat(self, job_id: str, worker: str) -> bool:
+        """Say that the worker lives; False: the job was cancelled or taken over, stop working."""
+        return self._change_if_held(job_id, worker, heartbeat_at=self._clock())
+
+    def progress(self, job_id: str, worker: str, values: dict[str, Any]) -> bool:
+        """Publish how far the job is, which is a sign of life too; False as in `heartbeat`."""
+        return self._change_if_held(job_id, worker, progress=values, heartbeat_at=self._clock())
+
+    def finish(self, job_id: str, worker: str, result: dict[str, Any] | None = None) -> bool:
+        """Settle the job as done; False: it was not this worker's any more."""
+        return self._change_if_held(
+            job_id, worker, state="finished", result=result or {}, finished_at=self._clock()
+        )
+
+    def fail(self, job_id: str, worker: str, message: str) -> bool:
+        """Settle the job as failed, with a message for people; False as in `finish`."""
+        return self._change_if_held(
+            job_id, worker, state="failed", error=message, finished_at=self._clock()
+        )
+
+    def _change_if_held(self, job_id: str, worker: str, **values: Any) -> bool:
+        held = and_(jobs.c.id == job_id, jobs.c.state == "running", jobs.c.worker == worker)
+        with self._database.write() as connection:
+            return connection.execute(update(jobs).where(held).values(**values)).rowcount == 1
+
+    def cancel(self, job_id: str) -> bool:
+        """Stop a job that waits or runs (its next heartbeat says so); False: it was settled."""
+        open_job = and_(jobs.c.id == job_id, jobs.c.state.in_(["queued", "running"]))
+        values = {"state": "cancelled", "finished_at": self._clock()}
+        with self._database.write() as connection:
+            return connection.execute(update(jobs).where(open_job).values(**values)).rowcount == 1
+
+    def get(self, job_id: str) -> Job:
+        """Give a job, else raise NotFound."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(jobs).where(jobs.c.id == job_id))
+            row = rows.mappings().first()
+        if row is None:
+            raise NotFound(f"there is no job {job_id[:100]!r}")
+        return _job(row)
+
+    def list(self, *, state: State | None = None, kind: str | None = None) -> list[Job]:
+        """Give the jobs, oldest first, of one state or kind where these are given."""
+        query = select(jobs).order_by(jobs.c.created_at)
+        if state is not None:
+            query = query.where(jobs.c.state == state)
+        if kind is not None:
+            query = query.where(jobs.c.kind == kind)
+        with self._database.read() as connection:
+            return [_job(row) for row in connection.execute(query).mappings()]
+
+
+def _job(row: Mapping[Any, Any]) -> Job:
+    return Job(**row)

@@ -1,0 +1,201 @@
+"""Published models: a row per `project/version`, an opaque package folder behind each."""
+
+import contextlib
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from atrous.domain.errors import BadPackage, Conflict, NotFound
+from atrous.domain.model_ids import ModelId, checked_project
+from atrous.store.database import Database, models, new_id
+
+UNFINISHED = ".unfinished-"  # start of a folder's name while it is being copied
+ORPHAN_AFTER_S = 86_400.0  # a folder without a row is left alone for so long: it may be publishing
+MAX_VERSION_RACES = 20
+
+
+@dataclass(frozen=True)
+class Model:
+    """One row of `models`; `created_at` is in seconds since 1970."""
+
+    model_id: ModelId
+    workspace_id: str
+    folder: str  # the package folder's name: new for every publication, so it names the content
+    facts: dict[str, Any]  # metrics, class names, architecture and the like; JSON
+    created_at: float
+
+
+class Models:
+    """Publishes, finds and removes models. A model is there whole or not at all."""
+
+    def __init__(
+        self, database: Database, packages: Path, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Work on an open, migrated database and the existing folder of packages."""
+        self._database = database
+        self._packages = packages
+        self._clock = clock
+
+    def publish(
+        self,
+        project: str,
+        package: Path,
+        *,
+        workspace_id: str,
+        version: int | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> ModelId:
+        """Copy a ready package folder into the store and name it `project/version`.
+
+        version: the number to take; None means the next one that was never used.
+        Raises Conflict where the version is taken or the project is another workspace's,
+        BadPackage where the folder holds anything but plain files. The caller has validated
+        the package.
+        """
+        checked_project(project)
+        if version is not None:
+            ModelId.parse(f"{project}/{version}")
+        folder = new_id()
+        try:
+            self._copy_in(package, folder)
+            values = {
+                "workspace_id": workspace_id,
+                "project": project,
+                "folder": folder,
+                "facts": facts or {},
+                "created_at": self._clock(),
+            }
+            return self._insert(values, version)
+        except BaseException:  # an interrupt, too, must not leave a folder without a row
+            shutil.rmtree(self._packages / folder, ignore_errors=True)
+            raise
+
+    def _copy_in(self, package: Path, folder: str) -> None:
+        unfinished = self._packages / (UNFINISHED + folder)
+        try:
+            copy_plain_files(package, unfinished)
+            unfinished.rename(self._packages / folder)
+            _sync_folder(self._packages)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _insert(self, values: dict[str, Any], version: int | None) -> ModelId:
+        # Where two publications compute the same next version, the unique constraint stops one
+        # of them (SQLite's write lock already does), and that one computes again.
+        for _ in range(MAX_VERSION_RACES):
+            try:
+                with self._database.write() as connection:
+                    chosen = _free_version(connection, values, version)
+                    connection.execute(insert(models).values(id=new_id(), version=chosen, **values))
+                return ModelId(values["project"], chosen)
+            except IntegrityError:
+                continue
+        raise Conflict(f"no free version of '{values['project']}' could be taken; try again")
+
+    def list(self) -> list[Model]:
+        """Give all models, by project and version."""
+        query = (
+            select(models)
+            .where(models.c.removed_at.is_(None))
+            .order_by(models.c.project, models.c.version)
+        )
+        with self._database.read() as connection:
+            return [_model(row) for row in connection.execute(query).mappings()]
+
+    def get(self, model_id: ModelId) -> Model:
+        """Give a model, else raise NotFound."""
+        query = select(models).where(*_is(model_id), models.c.removed_at.is_(None))
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise NotFound(f"there is no model {model_id}; `atrous models list` shows those there")
+        return _model(row)
+
+    def folder(self, model_id: ModelId) -> Path:
+        """Give the package folder of a model, else raise NotFound."""
+        return self._packages / self.get(model_id).folder
+
+    def remove(self, model_id: ModelId) -> None:
+        """Take a model away and delete its files; one that is not there raises NotFound."""
+        model = self.get(model_id)
+        with self._database.write() as connection:
+            connection.execute(
+                update(models)
+                .where(models.c.folder == model.folder)
+                .values(removed_at=self._clock())
+            )
+        shutil.rmtree(self._packages / model.folder, ignore_errors=True)
+
+    def remove_orphans(self) -> None:
+        """Delete old folders that no row names: what a crash in the middle of publishing left."""
+        with self._database.read() as connection:
+            query = select(models.c.folder).where(models.c.removed_at.is_(None))
+            known = set(connection.execute(query).scalars())
+        for folder in self._packages.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another process has just renamed it
+                age_s = self._clock() - folder.lstat().st_mtime
+                if folder.name not in known and age_s > ORPHAN_AFTER_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_version(connection: Connection, values: dict[str, Any], version: int | None) -> int:
+    project = values["project"]
+    owners = select(models.c.workspace_id).where(models.c.project == project).distinct()
+    if set(connection.execute(owners).scalars()) - {values["workspace_id"]}:
+        raise Conflict(f"project '{project}' belongs to another workspace; choose another name")
+    if version is None:
+        last = select(func.max(models.c.version)).where(models.c.project == project)
+        return int(connection.execute(last).scalar() or 0) + 1
+    model_id = ModelId(project, version)
+    taken = select(models.c.removed_at).where(*_is(model_id))
+    row = connection.execute(taken).first()
+    if row is not None and row.removed_at is None:
+        raise Conflict(f"model {model_id} exists already; remove it first or take another version")
+    connection.execute(delete(models).where(*_is(model_id)))
+    return version
+
+
+def _is(model_id: ModelId) -> tuple[Any, Any]:
+    return models.c.project == model_id.project, models.c.version == model_id.version
+
+
+def _model(row: Mapping[Any, Any]) -> Model:
+    model_id = ModelId(row["project"], row["version"])
+    return Model(model_id, row["workspace_id"], row["folder"], row["facts"], row["created_at"])
+
+
+def copy_plain_files(source: Path, target: Path) -> None:
+    """Copy the files of a folder into a new folder and wait until they are on the disk.
+
+    A link, device or sub-folder raises BadPackage: packages are flat, and a link could carry any
+    file of this machine into what a server hands out.
+    """
+    if not source.is_dir():
+        raise BadPackage(f"{source} is not a folder; give the folder of a model package")
+    target.mkdir(mode=0o700)
+    for entry in sorted(source.iterdir()):
+        # O_NOFOLLOW and fstat: what is checked is what is read, even if the entry is swapped.
+        if entry.is_symlink() or not stat.S_ISREG(entry.lstat().st_mode):
+            raise BadPackage(f"{entry} is not a plain file; a package holds plain files only")
+        descriptor = os.open(entry, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        with os.fdopen(descriptor, "rb") as reader, (target / entry.name).open("xb") as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+            writer.flush()
+            os.fsync(writer.fileno())
+    _sync_folder(target)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Frozen version -> checkpoint: the training of a network, resumable after every epoch."""

@@ -1,0 +1,169 @@
+"""Checkpoints: tensors in safetensors, all else in JSON that names them, never half written.
+
+`last.json` and `best.json` each name the tensor file that belongs to them. The tensors are
+written first and the JSON, replaced in one step, makes them count; then older tensors are
+removed. A kill at any moment leaves the previous checkpoint or the new one.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from atrous.deeplab.network import DeepLab, NetworkConfig, network_from
+from atrous.domain.classes import ClassTable
+from atrous.domain.errors import NotFound
+from atrous.domain.recipes import TrainingRecipe
+from atrous.training.averaging import WeightAverage
+from atrous.training.run_folder import RunFolder, write_whole
+
+
+@dataclass
+class TrainingState:
+    """What a training knows besides tensors; saved in `last.json`."""
+
+    epoch: int = 0  # epochs that are done
+    step: int = 0  # optimizer steps that are done
+    elapsed_s: float = 0.0  # wall time spent training and validating
+    best_miou: float = -1.0  # of the averaged weights on the validation split, 0..1
+    best_epoch: int = 0
+    average_updates: int = 0
+    finished: bool = False
+    results: list[dict[str, Any]] = field(default_factory=list)  # a row per epoch
+
+
+def save_last(
+    run: RunFolder,
+    state: TrainingState,
+    network: DeepLab,
+    average: WeightAverage,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Save all that a resumed training needs."""
+    tensors = {
+        **_prefixed("network.", network.state_dict()),
+        **_prefixed("average.", average.network.state_dict()),
+        **_optimizer_tensors(optimizer),
+    }
+    state.average_updates = average.updates
+    _save(run, "last", state.epoch, tensors, {"state": asdict(state)})
+
+
+def load_last(
+    run: RunFolder,
+    network: DeepLab,
+    average: WeightAverage,
+    optimizer: torch.optim.Optimizer,
+) -> TrainingState | None:
+    """Put the last checkpoint into the given objects; None if there is none yet."""
+    if not (run.checkpoints / "last.json").exists():
+        return None
+    facts, tensors = _load(run, "last")
+    network.load_state_dict(_unprefixed("network.", tensors))
+    average.network.load_state_dict(_unprefixed("average.", tensors))
+    _restore_optimizer(optimizer, _unprefixed("optimizer.", tensors))
+    state = TrainingState(**facts["state"])
+    average.updates = state.average_updates
+    return state
+
+
+def save_best(
+    run: RunFolder,
+    epoch: int,
+    network: DeepLab,
+    classes: ClassTable,
+    recipe: TrainingRecipe,
+    metrics: dict[str, Any],
+) -> None:
+    """Save the weights to export, with all that it takes to rebuild their network."""
+    facts = {
+        "epoch": epoch,
+        "network": asdict(network.config),
+        "classes": asdict(classes),
+        "recipe": recipe.to_json(),
+        "metrics": metrics,
+    }
+    _save(run, "best", epoch, dict(network.state_dict()), facts)
+
+
+@dataclass(frozen=True)
+class BestCheckpoint:
+    """The weights that a run found best, and what they reached."""
+
+    network: DeepLab  # in evaluation mode
+    classes: ClassTable
+    recipe: TrainingRecipe
+    metrics: dict[str, Any]  # on the validation split
+    epoch: int
+
+
+def load_best(run: RunFolder) -> BestCheckpoint:
+    """The best checkpoint of a run; NotFound before the first epoch's end."""
+    if not (run.checkpoints / "best.json").exists():
+        raise NotFound(f"run {run.path} has no checkpoint yet: let it train at least one epoch")
+    facts, tensors = _load(run, "best")
+    config = facts["network"]
+    grid = config["multi_grid"]
+    network = network_from(NetworkConfig(**{**config, "multi_grid": tuple(grid) if grid else None}))
+    network.load_state_dict(tensors)
+    classes = facts["classes"]
+    return BestCheckpoint(
+        network.eval(),
+        ClassTable(tuple(classes["names"]), classes["background_labelled"]),
+        TrainingRecipe.from_json(facts["recipe"]),
+        facts["metrics"],
+        facts["epoch"],
+    )
+
+
+def _save(
+    run: RunFolder, name: str, epoch: int, tensors: dict[str, Tensor], facts: dict[str, Any]
+) -> None:
+    file = run.checkpoints / f"{name}-{epoch:05d}.safetensors"
+    plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    write_whole(file, save(plain))
+    write_whole(
+        run.checkpoints / f"{name}.json",
+        json.dumps({"tensors": file.name, **facts}, indent=2).encode(),
+    )
+    for older in run.checkpoints.glob(f"{name}-*.safetensors"):
+        if older != file:
+            older.unlink()
+
+
+def _load(run: RunFolder, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    facts: dict[str, Any] = json.loads((run.checkpoints / f"{name}.json").read_text())
+    file: Path = run.checkpoints / facts["tensors"]
+    return facts, load_file(file)
+
+
+def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + key: value for key, value in tensors.items()}
+
+
+def _unprefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+    }
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as flat tensors, `optimizer.<parameter index>.<name>`."""
+    return {
+        f"optimizer.{index}.{name}": torch.as_tensor(value)
+        for index, values in optimizer.state_dict()["state"].items()
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

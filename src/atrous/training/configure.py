@@ -1,0 +1,75 @@
+"""From a data set to a recipe: input size and length of training where nobody chose them."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+from atrous.datasets.version import Dataset
+from atrous.deeplab.weights import normalization
+from atrous.domain.errors import BadInput
+from atrous.domain.geometry import Size
+from atrous.domain.recipes import PreprocessRecipe, ResizeMode, TrainingRecipe
+from atrous.images.decode import image_size
+
+MAX_SIDE = 512  # pixels of the network input's longer side
+LOOKED_AT = 500  # photos whose size is read
+STEPS = 1500  # of the optimizer, where neither epochs nor a time budget are given
+EPOCHS_AT_MOST = 150  # where STEPS would be more: a tiny set learns nothing from more
+UNLIMITED_EPOCHS = 100_000  # with a time budget alone
+
+
+def recipe_for(dataset: Dataset, *, max_side: int = MAX_SIDE, **choices: Any) -> TrainingRecipe:
+    """A recipe for this data set; `choices` are fields of TrainingRecipe that the user fixed."""
+    given = {key: value for key, value in choices.items() if value is not None}
+    backbone = given.get("backbone", TrainingRecipe.backbone)
+    size, mode = input_size(dataset, max_side)
+    mean, std = normalization(backbone)
+    recipe = TrainingRecipe(
+        preprocess=PreprocessRecipe(size=size, resize_mode=mode, mean=mean, std=std),
+        crop=size,
+    )
+    recipe = replace(recipe, **given)
+    if "epochs" in given:
+        return checked(recipe)
+    photos = len(dataset.splits.get("train", ()))
+    steps_in_epoch = max(1, photos // recipe.batch_size)
+    epochs = min(EPOCHS_AT_MOST, max(1, round(STEPS / steps_in_epoch)))
+    return checked(replace(recipe, epochs=UNLIMITED_EPOCHS if recipe.time_budget_s else epochs))
+
+
+def input_size(dataset: Dataset, max_side: int) -> tuple[Size, ResizeMode]:
+    """The network's input for a set's photos, and how they are brought to it.
+
+    Photos of one size keep their shape, at their own size or with the longer side at `max_side`.
+    Photos of several sizes are letterboxed into a square that most fit without being shrunk.
+    """
+    samples = dataset.splits.get("train", ())[:LOOKED_AT]
+    if not samples:
+        raise BadInput(f"{dataset.root} has no photos to train on")
+    sizes = Counter(image_size(sample.image) for sample in samples)
+    if len(sizes) == 1:
+        only = next(iter(sizes))
+        scale = min(1.0, max_side / max(only.height, only.width))
+        return Size(
+            max(32, round(only.height * scale)), max(32, round(only.width * scale))
+        ), "stretch"
+    sides = sorted(max(size.height, size.width) for size in sizes.elements())
+    most = sides[int(0.9 * (len(sides) - 1))]
+    side = min(max_side, -(-most // 16) * 16)
+    return Size(side, side), "letterbox"
+
+
+def checked(recipe: TrainingRecipe) -> TrainingRecipe:
+    """Give the recipe back, or raise BadInput for values that make no sense."""
+    rules = {
+        "epochs": recipe.epochs >= 1,
+        "batch_size": recipe.batch_size >= 1,
+        "learning_rate": recipe.learning_rate > 0,
+        "time_budget_s": recipe.time_budget_s is None or recipe.time_budget_s > 0,
+        "workers": recipe.workers >= 0,
+        "seed": recipe.seed >= 0,
+    }
+    for name, holds in rules.items():
+        if not holds:
+            raise BadInput(f"{name} is {getattr(recipe, name)}; give a number above nought")
+    return recipe

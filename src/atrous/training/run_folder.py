@@ -1,0 +1,92 @@
+"""The folder of one training run: what is written in it, and always whole."""
+
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from atrous.domain.errors import BadInput, NotFound
+from atrous.domain.recipes import TrainingRecipe
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where the parts of a run lie."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """Every choice of the training, JSON."""
+        return self.path / "recipe.json"
+
+    @property
+    def results(self) -> Path:
+        """One row of figures per epoch, CSV."""
+        return self.path / "results.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The best and the last weights."""
+        return self.path / "checkpoints"
+
+    @property
+    def package(self) -> Path:
+        """The exported model package."""
+        return self.path / "package"
+
+    def create(self, recipe: TrainingRecipe) -> None:
+        """Make the folder and write the recipe; BadInput if it can't be written."""
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            write_whole(self.recipe, json.dumps(recipe.to_json(), indent=2).encode())
+        except OSError as error:
+            raise BadInput(
+                f"run folder {self.path} can't be written: {error.strerror}; choose another with "
+                "--run or free the disk"
+            ) from error
+
+    def read_recipe(self) -> TrainingRecipe:
+        """The recipe that the run was started with; NotFound if there is no run here."""
+        if not self.recipe.exists():
+            raise NotFound(f"no run to resume in {self.path}: it has no recipe.json")
+        return TrainingRecipe.from_json(json.loads(self.recipe.read_text()))
+
+    def write_results(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write all epochs' figures anew; columns are the keys of the first row."""
+        lines: list[str] = []
+
+        class Lines:
+            def write(self, line: str) -> None:
+                lines.append(line)
+
+        writer = csv.DictWriter(Lines(), list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self.results, "".join(lines).encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file by `data` so that after a crash either the old or the new one is there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

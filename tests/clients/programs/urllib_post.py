@@ -1,0 +1,13 @@
+"""Python without any library: the base64 text of a picture as the body."""
+# ruff: noqa: T201 - what it prints is what the test reads
+
+import base64
+import os
+import pathlib
+import sys
+import urllib.request
+
+url = f"{os.environ['SERVER']}/{os.environ['MODEL']}?api_key={os.environ['API_KEY']}"
+body = base64.b64encode(pathlib.Path(sys.argv[1]).read_bytes())
+with urllib.request.urlopen(urllib.request.Request(url, body)) as answer:
+    print(answer.read().decode())

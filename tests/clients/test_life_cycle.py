@@ -1,0 +1,87 @@
+"""Starting and ending a server process."""
+
+import io
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pytest
+from PIL import Image
+
+from atrous.server.settings import ServerSettings
+
+
+def conftest_of(request: pytest.FixtureRequest):
+    return next(
+        plugin
+        for plugin in request.config.pluginmanager.get_plugins()
+        if getattr(plugin, "__file__", "") == str(request.path.with_name("conftest.py"))
+    )
+
+
+def test_a_port_in_use_is_one_clear_message(server, home_of_model, request) -> None:
+    port = server.url.rpartition(":")[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "atrous", "serve", "--port", port],
+        env=conftest_of(request).atrous_environment(home_of_model),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert port in line
+    assert "Traceback" not in done.stderr
+
+
+def test_no_auth_on_an_open_address_is_refused(home_of_model, request) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "atrous", "serve", "--host", "0.0.0.0", "--no-auth"],
+        env=conftest_of(request).atrous_environment(home_of_model),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: --no-auth with host 0.0.0.0")
+
+
+def test_sigterm_answers_what_was_accepted_and_exits_with_0(
+    home_of_model, request, tmp_path
+) -> None:
+    conftest = conftest_of(request)
+    server = conftest.start_server(home_of_model, tmp_path / "log")
+    buffer = io.BytesIO()
+    Image.new("RGB", (3000, 3000), (255, 0, 0)).save(buffer, "PNG")
+    statuses: list[int] = []
+
+    def post() -> None:
+        url = f"{server.url}/colours/1?api_key={server.key}"
+        with urllib.request.urlopen(url, buffer.getvalue(), timeout=120) as answer:
+            statuses.append(answer.status)
+
+    threads = [threading.Thread(target=post) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while queue_depth(server.url) < 4:
+        assert any(thread.is_alive() for thread in threads)
+        time.sleep(0.01)
+    assert conftest.stop_server(server) == 0
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 4
+
+
+def queue_depth(url: str) -> int:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
+        text = answer.read().decode()
+    return int(float(text.partition("\natrous_queue_depth ")[2].split()[0]))
+
+
+def test_default_settings_are_closed() -> None:
+    settings = ServerSettings()
+    assert settings.host == "127.0.0.1"
+    assert settings.require_key
+    assert not settings.allow_url_to_non_global_addresses

@@ -1,0 +1,123 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atrous.datasets.check import CheckReport, check_dataset
+from atrous.datasets.detect import DatasetOptions, open_dataset
+
+SavePhoto = Callable[..., Path]
+SaveMask = Callable[..., Path]
+
+
+def kinds(report: CheckReport) -> list[tuple[str, str, str | None]]:
+    return [(fault.kind, fault.file, fault.sample) for fault in report.faults]
+
+
+def test_a_sound_set_is_counted(png_masks_root: Path) -> None:
+    steps: list[tuple[int, int]] = []
+    report = check_dataset(open_dataset(png_masks_root), lambda *step: steps.append(step))
+    assert report.ok
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    train = report.counts["train"]
+    assert (train.images, train.pixels.tolist(), train.images_with.tolist()) == (
+        2,
+        [80, 16],
+        [2, 2],
+    )
+    assert report.class_pixels.tolist() == [160, 32]
+    assert report.usable() == report.dataset
+
+
+def test_every_kind_of_fault_is_found_with_its_file(
+    png_masks_root: Path, save_photo: SavePhoto, save_mask: SaveMask
+) -> None:
+    train = png_masks_root / "train"
+    for name in ("narrow", "unknown", "halved", "torn"):
+        save_photo(train / f"{name}.png")
+        save_mask(train / f"{name}_mask.png")
+    save_mask(train / "narrow_mask.png", width=5)
+    save_mask(train / "unknown_mask.png", np.full((6, 8), 4))
+    (train / "halved.png").write_bytes((train / "halved.png").read_bytes()[:90])
+    (train / "torn_mask.png").write_bytes(b"no png")
+    (train / "lonely.png").write_bytes((train / "a.png").read_bytes())
+    shutil.copy(train / "a.png", png_masks_root / "test/again.png")
+    save_mask(png_masks_root / "test/again_mask.png")
+    for path in (png_masks_root / "valid").glob("*.png"):
+        path.unlink()
+
+    report = check_dataset(open_dataset(png_masks_root))
+    assert not report.ok
+    assert set(kinds(report)) == {
+        ("missing partner", "train/lonely.png", None),
+        ("empty split", "valid", None),
+        ("size mismatch", "train/narrow_mask.png", "narrow"),
+        ("id outside the class list", "train/unknown_mask.png", "unknown"),
+        ("undecodable image", "train/halved.png", "halved"),
+        ("undecodable label", "train/torn_mask.png", "torn"),
+        ("image in two splits", "train/a.png", "a"),
+    }
+    assert len(report.faults) == 7
+    said = {fault.kind: fault.message for fault in report.faults}
+    assert "4 (48 pixels)" in said["id outside the class list"]
+    assert "--ignore-id 4" in said["id outside the class list"]
+    assert "test/again.png" in said["image in two splits"]
+
+
+def test_usable_leaves_faulty_samples_out_and_finds_validation_anew(
+    png_masks_root: Path, save_photo: SavePhoto, save_mask: SaveMask
+) -> None:
+    save_photo(png_masks_root / "train/e.png")
+    save_mask(png_masks_root / "train/e_mask.png", width=5)
+    shutil.copy(png_masks_root / "valid/c.png", png_masks_root / "test/copy.png")
+    save_mask(png_masks_root / "test/copy_mask.png")
+    usable = check_dataset(open_dataset(png_masks_root)).usable()
+    names = {split: {sample.name for sample in kept} for split, kept in usable.splits.items()}
+    assert names["train"] | names["valid"] == {"a", "b"}
+    assert names["test"] == {"copy", "d"}
+    assert "held out" in usable.notes[-1]
+    assert check_dataset(usable).ok
+
+
+def test_copies_within_a_split_and_absent_classes_are_noted(
+    png_masks_root: Path, save_mask: SaveMask
+) -> None:
+    train = png_masks_root / "train"
+    shutil.copy(train / "a.png", train / "copy.png")
+    for name in ("a", "b", "copy"):
+        save_mask(train / f"{name}_mask.png")
+    report = check_dataset(open_dataset(png_masks_root))
+    assert report.ok
+    assert report.notes == (
+        "1 pictures of train are copies of others in it",
+        "no training picture shows cat",
+    )
+
+
+def test_ignored_pixels_are_counted_apart(
+    tmp_path: Path, save_photo: SavePhoto, save_mask: SaveMask
+) -> None:
+    for number in range(2):
+        save_photo(tmp_path / f"images/{number}.png", height=1, width=3)
+        save_mask(tmp_path / f"masks/{number}.png", [[0, 1, 11]])
+    options = DatasetOptions(classes=("sky", "road"), ignore_id=11)
+    report = check_dataset(open_dataset(tmp_path, options))
+    assert report.ok
+    assert report.class_pixels.tolist() == [0, 2, 2]
+    assert [counts.ignored_pixels for counts in report.counts.values()] == [1, 1]
+    # without --ignore-id the same pixels are faults, and still counted as ignored
+    unnamed = check_dataset(open_dataset(tmp_path, DatasetOptions(classes=("sky", "road"))))
+    assert [fault.kind for fault in unnamed.faults] == ["id outside the class list"] * 2
+    assert unnamed.counts["train"].ignored_pixels == 1
+
+
+@pytest.mark.parametrize("format", ["png-mask-semantic", "coco"])
+def test_nuclei_has_no_fault(shared_data: Path, format: str) -> None:
+    dataset = open_dataset(shared_data / "nuclei", DatasetOptions(format=format))
+    report = check_dataset(
+        dataset.without({("train", sample.name) for sample in dataset.splits["train"][20:]})
+    )
+    assert report.ok
+    assert report.counts["test"].images == 92

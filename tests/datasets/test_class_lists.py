@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atrous.datasets.class_lists import classes_and_lookup, read_class_list
+from atrous.domain.errors import BadDataset
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("sky\nroad\n\n", ("sky", "road")),
+        ("\ufeffsky\r\nroad\r\n", ("sky", "road")),
+        ("Pixel Value, Class\n0, background\n1, cat", ("background", "cat")),
+        ("Pixel Value,Class\n1,cat\n0,background\n", ("background", "cat")),
+        ("Pixel Value, Class\n1, cat\n2, dog, small", ("background", "cat", "dog, small")),
+    ],
+)
+def test_lists_as_people_write_them(tmp_path: Path, text: str, names: tuple[str, ...]) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text(text, encoding="utf-8", newline="")
+    assert read_class_list(path) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "is empty"),
+        ("Pixel Value, Class\n0, background\n2, cat", "without gaps"),
+        ("Pixel Value, Class\n0, background\n0, cat", "each value once"),
+        ("Pixel Value, Class\n0, background\none, cat", "'one, cat'"),
+        ("Pixel Value, Class\n0, background\n1,", "class name"),
+    ],
+)
+def test_damaged_lists_are_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text(text)
+    with pytest.raises(BadDataset, match=complaint):
+        read_class_list(path)
+
+
+def test_missing_and_binary_lists_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadDataset, match="can't be read"):
+        read_class_list(tmp_path / "nothing.txt")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\xd8")
+    with pytest.raises(BadDataset, match="can't be read"):
+        read_class_list(tmp_path / "binary")
+
+
+def test_classes_move_behind_an_unused_background() -> None:
+    classes, lookup = classes_and_lookup(("sky", "road"), ignore_id=11)
+    assert classes.names == ("background", "sky", "road")
+    assert classes.labelled_ids == (1, 2)
+    raw = np.array([[0, 1, 2, 11, 255]], np.uint8)
+    assert lookup.as_array()[raw].tolist() == [[1, 2, 255, 255, 255]]
+    assert lookup.known == {0, 1, 11}
+
+
+def test_a_background_of_any_case_stays_class_0() -> None:
+    classes, lookup = classes_and_lookup(("Background", "cat"))
+    assert classes.names == ("background", "cat")
+    assert classes.labelled_ids == (0, 1)
+    assert lookup.as_array()[:3].tolist() == [0, 1, 255]
+    assert 255 not in lookup.known
+
+
+def test_an_ignored_background_is_not_labelled() -> None:
+    classes, lookup = classes_and_lookup(("background", "cat"), ignore_id=0)
+    assert classes.labelled_ids == (1,)
+    assert lookup.as_array()[:2].tolist() == [255, 1]
+
+
+@pytest.mark.parametrize(("ignore_id", "complaint"), [(1, "'road'"), (0, "'sky'"), (256, "0..255")])
+def test_an_ignored_id_must_be_a_value_without_class(ignore_id: int, complaint: str) -> None:
+    with pytest.raises(BadDataset, match=complaint):
+        classes_and_lookup(("sky", "road"), ignore_id)

@@ -1,0 +1,193 @@
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from atrous.domain.errors import BadImage
+from atrous.domain.geometry import Size
+from atrous.images.decode import decode_image, image_size, read_image
+
+
+def photo() -> Image.Image:
+    row = np.linspace(0, 255, 56)
+    pixels = np.stack(
+        [
+            row[None] * np.ones((40, 1)),
+            row[::-1] * np.ones((40, 1)),
+            90 + 0 * row * np.ones((40, 1)),
+        ],
+        axis=2,
+    )
+    pixels[8:20, 10:30] = (250, 20, 60)
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def saved(image: Image.Image, kind: str, **settings: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **settings)
+    return file.getvalue()
+
+
+FILES = {
+    "jpeg": saved(photo(), "JPEG"),
+    "progressive": saved(photo(), "JPEG", progressive=True),
+    "grey jpeg": saved(photo().convert("L"), "JPEG"),
+    "cmyk jpeg": saved(photo().convert("CMYK"), "JPEG"),
+    "png": saved(photo(), "PNG"),
+    "alpha png": saved(photo().convert("RGBA"), "PNG"),
+    "grey alpha png": saved(photo().convert("LA"), "PNG"),
+    "palette png": saved(photo().convert("P"), "PNG"),
+    "1-bit png": saved(photo().convert("1"), "PNG"),
+    "webp": saved(photo(), "WEBP"),
+    "lossless webp": saved(photo(), "WEBP", lossless=True),
+    "animated webp": saved(
+        photo(), "WEBP", save_all=True, append_images=[photo().rotate(90)], lossless=True
+    ),
+    "bmp": saved(photo(), "BMP"),
+    "tiff": saved(photo(), "TIFF"),
+    "lzw tiff": saved(photo(), "TIFF", compression="tiff_lzw"),
+    "cmyk tiff": saved(photo().convert("CMYK"), "TIFF"),
+    "gif": saved(photo(), "GIF"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_agrees_with_pillow(name: str) -> None:
+    expected = np.asarray(Image.open(io.BytesIO(FILES[name])).convert("RGB"))
+    pixels = decode_image(FILES[name])
+    assert pixels.flags.writeable
+    assert np.abs(pixels.astype(int) - expected).max() <= 1
+    assert image_size(FILES[name]) == Size(40, 56)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bits_keep_the_high_byte(kind: str) -> None:
+    levels = (np.arange(40 * 56).reshape(40, 56) * 29).astype(np.uint16)
+    pixels = decode_image(saved(Image.fromarray(levels), kind))
+    assert np.abs(pixels[..., 0].astype(int) - levels // 256).max() <= 1
+    assert np.array_equal(pixels[..., 0], pixels[..., 2])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_exif_orientation(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    settings = {"lossless": True} if kind == "WEBP" else {}
+    data = saved(photo(), kind, exif=exif.tobytes(), **settings)
+    upright = decode_image(data)
+    expected = photo().rotate({1: 0, 3: 180, 6: 270, 8: 90}[orientation], expand=True)
+    assert np.abs(upright.astype(int) - np.asarray(expected)).mean() < 4
+    assert image_size(data) == Size(*upright.shape[:2])
+    if kind != "TIFF":
+        assert decode_image(data, auto_orient=False).shape == (40, 56, 3)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.6, 0.9, 0.99])
+def test_truncated_files_are_refused(name: str, share: float) -> None:
+    with pytest.raises(BadImage):
+        decode_image(FILES[name][: int(len(FILES[name]) * share)])
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = saved(photo(), "GIF", save_all=True, append_images=[photo().rotate(90)])
+    assert np.array_equal(decode_image(frames), decode_image(FILES["gif"]))
+    assert np.array_equal(
+        decode_image(FILES["animated webp"]), decode_image(FILES["lossless webp"])
+    )
+
+
+def test_truncated_jpeg_with_a_whole_thumbnail_is_refused() -> None:
+    thumbnail = saved(photo().resize((8, 8)), "JPEG")
+    app1 = b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
+    whole = FILES["jpeg"][:2] + app1 + FILES["jpeg"][2:]
+    assert decode_image(whole).shape == (40, 56, 3)
+    with pytest.raises(BadImage, match="ends too early"):
+        decode_image(whole[:-40])
+
+
+def test_junk_behind_the_end_is_allowed() -> None:
+    for name in ("jpeg", "png"):
+        assert decode_image(FILES[name] + b"\xff\xda junk").shape == (40, 56, 3)
+
+
+@pytest.mark.parametrize(
+    "data", [b"not an image", b"%PDF-1.7 ........", b"8BPS" + bytes(40), b"\x00\x00\x01\x00" * 9]
+)
+def test_other_formats_are_refused(data: bytes) -> None:
+    with pytest.raises(BadImage, match="JPEG, PNG, WebP, BMP, TIFF or GIF"):
+        decode_image(data)
+
+
+def test_empty_data_has_the_wording_that_clients_know() -> None:
+    with pytest.raises(BadImage, match=r"^Empty image payload\.$"):
+        decode_image(b"")
+
+
+def bomb(side: int) -> bytes:
+    """A PNG of side x side pixels, of which a header alone is there."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + check
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [10_001, 16_000, 60_000])
+def test_bombs_are_refused_by_their_header(side: int) -> None:
+    with pytest.raises(BadImage, match="at most 100,000,000"):
+        decode_image(bomb(side))
+
+
+def test_sizes_that_pillow_warns_about_are_ours_to_judge() -> None:
+    assert image_size(bomb(9_900)) == Size(9_900, 9_900)
+
+
+def test_limit_is_inclusive() -> None:
+    assert decode_image(FILES["jpeg"], max_pixels=40 * 56).shape == (40, 56, 3)
+    with pytest.raises(BadImage, match="56x40"):
+        decode_image(FILES["jpeg"], max_pixels=40 * 56 - 1)
+
+
+def test_read_image_names_the_path(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    with pytest.raises(BadImage, match=r"photo\.jpg: No such file"):
+        read_image(path)
+    path.write_bytes(b"junk")
+    with pytest.raises(BadImage, match=r"photo\.jpg: the data is not"):
+        read_image(path)
+    with pytest.raises(BadImage, match=r"photo\.jpg: the data is not"):
+        image_size(path)
+    path.write_bytes(FILES["png"])
+    assert np.array_equal(read_image(path), decode_image(FILES["png"]))
+    assert image_size(path) == Size(40, 56)
+
+
+@settings(
+    max_examples=120,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(
+    name=st.sampled_from(sorted(FILES)),
+    changes=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), max_size=12),
+)
+def test_damage_gives_pixels_or_bad_image(name: str, changes: list[tuple[int, int]]) -> None:
+    data = bytearray(FILES[name])
+    for position, value in changes:
+        data[position % len(data)] = value
+    try:
+        pixels = decode_image(bytes(data), max_pixels=1_000_000)
+    except BadImage:
+        return
+    assert pixels.ndim == 3

@@ -1,0 +1,94 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from atrous.domain.errors import BadImage
+from atrous.masks import png
+from atrous.masks.png import decode_label_map, encode_confidence, encode_label_map
+
+
+def saved(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=format, **options)
+    return buffer.getvalue()
+
+
+def grey_png(bits: int, row: list[int]) -> bytes:
+    """A PNG of one row, put together by hand: Pillow doesn't write 2 and 4 bits of grey."""
+    packed = "".join(format(value, f"0{bits}b") for value in row)
+    line = int(packed.ljust(-(-len(packed) // 8) * 8, "0"), 2).to_bytes(-(-len(packed) // 8), "big")
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", len(row), 1, bits, 0, 0, 0, 0)
+    body = (
+        chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" + line)) + chunk(b"IEND", b"")
+    )
+    return png.SIGNATURE + body
+
+
+def test_label_map_comes_back_and_is_greyscale() -> None:
+    label_map = np.random.default_rng(0).integers(0, 256, (7, 5)).astype(np.uint8)
+    data = encode_label_map(label_map)
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.mode, image.size) == ("L", (5, 7))
+        np.testing.assert_array_equal(np.array(image), label_map)
+    np.testing.assert_array_equal(decode_label_map(data), label_map)
+
+
+def test_confidence_is_cut_off_not_rounded() -> None:
+    confidence = np.array([[0.0, 0.5, 0.999, 1.0]], np.float32)
+    assert decode_label_map(encode_confidence(confidence)).tolist() == [[0, 127, 254, 255]]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_greys_of_few_bits_are_ids_not_brightness(bits: int) -> None:
+    row = [0, 1, 2**bits - 1]
+    assert decode_label_map(grey_png(bits, row)).tolist() == [row]
+
+
+@pytest.mark.parametrize("colors", [2, 4, 16, 256])
+def test_palette_gives_indices(colors: int) -> None:
+    image = Image.new("P", (3, 1))
+    image.putpalette([255 - value // 3 for value in range(3 * colors)])
+    image.putdata([0, 1, colors - 1])
+    assert decode_label_map(saved(image)).tolist() == [[0, 1, colors - 1]]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "I;16"])
+def test_what_holds_no_ids_is_refused(mode: str) -> None:
+    with pytest.raises(BadImage, match="8-bit greyscale"):
+        decode_label_map(saved(Image.new(mode, (4, 4))))
+
+
+def test_jpeg_is_refused() -> None:
+    with pytest.raises(BadImage, match="labels must be PNG"):
+        decode_label_map(saved(Image.new("L", (4, 4)), format="JPEG"))
+
+
+def test_truncation_anywhere_is_refused() -> None:
+    whole = encode_label_map(np.random.default_rng(0).integers(0, 9, (60, 60)).astype(np.uint8))
+    for length in (0, 8, 20, 32, 40, len(whole) // 2, len(whole) - 20, len(whole) - 1):
+        with pytest.raises(BadImage):
+            decode_label_map(whole[:length])
+
+
+def test_damaged_pixels_are_refused() -> None:
+    whole = bytearray(encode_label_map(np.random.default_rng(0).integers(0, 9, (60, 60), np.uint8)))
+    whole[60:90] = bytes(30)
+    with pytest.raises(BadImage, match="can't be decoded"):
+        decode_label_map(bytes(whole))
+
+
+def test_size_is_refused_before_decoding() -> None:
+    whole = bytearray(encode_label_map(np.zeros((2, 2), np.uint8)))
+    whole[16:24] = struct.pack(">II", 100_000, 100_000)
+    with pytest.raises(BadImage, match="100000x100000"):
+        decode_label_map(bytes(whole))

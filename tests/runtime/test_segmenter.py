@@ -1,0 +1,101 @@
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from atrous.domain.errors import BadPackage
+from atrous.domain.geometry import Size
+from atrous.domain.recipes import PreprocessRecipe, StaticCrop
+from atrous.packages.directory import ModelPackage
+from atrous.runtime.segmenter import Segmenter
+
+Make = Callable[..., ModelPackage]
+PLAIN = PreprocessRecipe(Size(32, 48), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+
+def quarters(height: int = 60, width: int = 80) -> np.ndarray:
+    """Black, red, green and blue quarters."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[: height // 2, width // 2 :, 0] = 255
+    image[height // 2 :, : width // 2, 1] = 255
+    image[height // 2 :, width // 2 :, 2] = 255
+    return image
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("mode", ["stretch", "letterbox"])
+@pytest.mark.parametrize("stride", [1, 4])
+def test_photo_in_labels_out(engine: str, mode: str, stride: int, make_package: Make) -> None:
+    package = make_package(recipe=replace(PLAIN, resize_mode=mode), stride=stride)
+    segmenter = Segmenter(package, engine=engine, threads=1)
+    assert segmenter.engine == engine
+    prediction = segmenter.predict(quarters())
+    expected = np.repeat(np.repeat([[0, 1], [2, 3]], 30, axis=0), 40, axis=1)
+    assert prediction.label_map.shape == (60, 80)
+    assert (prediction.label_map == expected).mean() > 0.93
+    assert prediction.label_map[5, 75] == 1
+    assert prediction.label_map[55, 5] == 2
+    # softmax of (0.5, 4, 0, 0)
+    assert prediction.confidence[5, 75] == pytest.approx(0.9385, abs=0.01)
+    segmenter.close()
+
+
+def test_confidence_collapses_to_background(make_package: Make) -> None:
+    segmenter = Segmenter(make_package(), threads=1)
+    prediction = segmenter.predict(quarters(), confidence=0.95)
+    assert prediction.present_class_ids == [0]
+    assert not prediction.confidence.any()
+
+
+def test_static_crop_and_doing_without(make_package: Make) -> None:
+    recipe = replace(PLAIN, static_crop=StaticCrop(0.0, 50.0, 0.0, 100.0), grayscale=True)
+    segmenter = Segmenter(make_package(recipe=recipe), threads=1)
+    assert 3 not in segmenter.predict(quarters()).present_class_ids
+    plain = segmenter.predict(quarters(), without=frozenset({"static_crop", "grayscale"}))
+    assert plain.present_class_ids == [0, 1, 2, 3]
+    assert segmenter.package.preprocess == recipe
+
+
+def test_size_of_the_network_has_the_last_word(
+    make_package: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    package = make_package(recipe=replace(PLAIN, size=Size(640, 640)))
+    segmenter = Segmenter(package, threads=1)
+    assert segmenter.package.preprocess.size == Size(32, 48)
+    assert "640x640" in caplog.text
+    assert segmenter.predict(quarters()).label_map[55, 5] == 2
+
+
+def test_network_of_any_size_gets_the_recipes(make_package: Make) -> None:
+    recipe = replace(PLAIN, size=Size(40, 24))
+    for engine in ("openvino", "onnxruntime"):
+        package = make_package(recipe=recipe, shape=("n", 3, "h", "w"))
+        assert (
+            Segmenter(package, engine=engine, threads=1).predict(quarters()).label_map[5, 75] == 1
+        )
+
+
+def test_misfit_shows_when_loading(make_package: Make) -> None:
+    with pytest.raises(BadPackage, match="7 channels"):
+        Segmenter(make_package(channels=7), threads=1)
+
+
+def test_threads_share_a_segmenter(make_package: Make) -> None:
+    segmenter = Segmenter(make_package(), threads=1)
+    photos = [quarters(20 + 3 * number, 30 + 7 * number) for number in range(6)]
+    expected = [segmenter.predict(photo).label_map for photo in photos]
+    wrong: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(10):
+            if not np.array_equal(segmenter.predict(photos[number]).label_map, expected[number]):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []

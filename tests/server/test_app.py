@@ -1,0 +1,43 @@
+import base64
+
+
+def test_the_document_names_every_route(client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in (
+        "/{project}/{version}",
+        "/infer/semantic_segmentation",
+        "/infer/instance_segmentation",
+        "/model/registry",
+        "/model/add",
+        "/model/remove",
+        "/model/clear",
+        "/readiness",
+        "/info",
+    ):
+        assert path in paths
+    post = paths["/{project}/{version}"]["post"]
+    assert "multipart/form-data" in post["requestBody"]["content"]
+    [confidence] = [p for p in post["parameters"] if p["name"] == "confidence"]
+    assert "40" in confidence["description"]
+
+
+def test_operation_ids_are_unique(client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    ids = [method["operationId"] for methods in paths.values() for method in methods.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_docs_are_served(client) -> None:
+    assert client.get("/docs").status_code == 200
+
+
+def test_models_stay_within_their_number(start, key, store, package, png) -> None:
+    workspace = store.workspaces.default()
+    for _ in range(3):
+        store.models.publish("more", package, workspace_id=workspace.id)
+    client = start(max_active_models=2)
+    text = base64.b64encode(png)
+    for path in ("/colours/1", "/more/1", "/more/2", "/more/3"):
+        assert client.post(path, params={"api_key": key}, content=text).status_code == 200
+    listed = client.get("/model/registry", params={"api_key": key}).json()["models"]
+    assert {model["model_id"] for model in listed} == {"more/2", "more/3"}

@@ -1,0 +1,103 @@
+import base64
+
+import pytest
+from fastapi.routing import APIRoute
+
+from atrous.server.authentication import is_open
+
+OPEN = {"/", "/info", "/healthz", "/readiness", "/metrics"}
+PATHS = {
+    ("GET", "/model/registry"),
+    ("POST", "/model/add"),
+    ("POST", "/model/remove"),
+    ("POST", "/model/clear"),
+    ("GET", "/clear_cache"),
+    ("GET", "/start/colours/1"),
+    ("POST", "/infer/semantic_segmentation"),
+    ("POST", "/infer/instance_segmentation"),
+    ("POST", "/colours/1"),
+    ("GET", "/colours/1"),
+}
+BODY = {"model_id": "colours/1", "image": {"type": "base64", "value": ""}}
+
+
+def send(client, method, path, key=None, **more):
+    arguments = {"json": BODY} if method == "POST" else {}
+    return client.request(method, path, **{**arguments, **more})
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(PATHS))
+def test_every_route_needs_a_key(client, method, path) -> None:
+    assert send(client, method, path).status_code == 403
+    headers = {"authorization": "Bearer atr_" + "x" * 43}
+    assert send(client, method, path, headers=headers).status_code == 403
+
+
+def test_only_these_are_open(client) -> None:
+    document = client.get("/openapi.json").json()
+    for path, methods in document["paths"].items():
+        for method in methods:
+            concrete = path.replace("{project}", "colours").replace("{version}", "1")
+            status = client.request(method.upper(), concrete, json=BODY).status_code
+            assert (status == 200) == (path in OPEN), path
+
+
+def test_open_routes_carry_the_mark(client) -> None:
+    def endpoints(routes):
+        for route in routes:
+            if isinstance(route, APIRoute):
+                yield route.path, route.endpoint
+
+    marked = {path for path, endpoint in endpoints(client.app.routes) if is_open(endpoint)}
+    assert marked <= OPEN
+
+
+@pytest.mark.parametrize("host", ["x/docs?", "localhost/healthz", "a/info#"])
+def test_a_hostile_host_header_opens_nothing(client, host) -> None:
+    headers = {"host": host}
+    assert client.get("/model/registry", headers=headers).status_code in (400, 403)
+    assert client.post("/colours/1", headers=headers).status_code in (400, 403)
+
+
+def test_a_key_comes_by_query_header_or_body(client, key) -> None:
+    path = "/model/registry"
+    assert client.get(path, params={"api_key": key}).status_code == 200
+    assert client.get(path, headers={"authorization": f"Bearer {key}"}).status_code == 200
+    assert client.get(path, headers={"authorization": f"bearer  {key} "}).status_code == 200
+    assert client.get(path, headers={"authorization": f"Basic {key}"}).status_code == 403
+    body = {"model_id": "colours/1", "api_key": key}
+    assert client.post("/model/add", json=body).status_code == 200
+    assert client.post("/model/add", json={**body, "api_key": [key]}).status_code == 403
+
+
+def test_no_key_in_the_query_lets_the_others_count(client, key) -> None:
+    headers = {"authorization": f"Bearer {key}"}
+    for nothing in ("None", "", "null"):
+        answer = client.get("/model/registry", params={"api_key": nothing}, headers=headers)
+        assert answer.status_code == 200
+    answer = client.get("/model/registry", params={"api_key": "wrong"}, headers=headers)
+    assert answer.status_code == 403  # the query goes first, also where it is wrong
+
+
+def test_revocation_counts_at_once(client, key, store) -> None:
+    assert client.get("/model/registry", params={"api_key": key}).status_code == 200
+    store.api_keys.revoke("test")
+    assert client.get("/model/registry", params={"api_key": key}).status_code == 403
+
+
+def test_scopes(client, store, png) -> None:
+    workspace = store.workspaces.default()
+    infer = store.api_keys.create("i", workspace, scopes=["infer"]).plain_text
+    write = store.api_keys.create("w", workspace, scopes=["write"]).plain_text
+    text = base64.b64encode(png)
+    assert client.post("/colours/1", params={"api_key": infer}, content=text).status_code == 200
+    assert client.post("/colours/1", params={"api_key": write}, content=text).status_code == 403
+    answer = client.post("/model/clear", params={"api_key": infer})
+    assert answer.status_code == 403
+    assert "admin" in answer.json()["message"]
+
+
+def test_without_keys_all_is_open(start, png) -> None:
+    client = start(require_key=False)
+    assert client.post("/colours/1", content=base64.b64encode(png)).status_code == 200
+    assert client.post("/model/clear").status_code == 200

@@ -1,0 +1,25 @@
+import logging
+
+
+def test_query_strings_and_keys_are_not_logged(client, key, png, caplog) -> None:
+    with caplog.at_level(logging.DEBUG, logger="atrous"):
+        client.post("/colours/1", params={"api_key": key, "image_type": "file"}, content=png)
+        client.post("/colours/1", params={"api_key": key}, content=png)
+        client.get("/model/registry", headers={"authorization": f"Bearer {key}"})
+    lines = [record.getMessage() for record in caplog.records]
+    assert any("'/colours/1' 200" in line for line in lines)
+    assert key not in caplog.text
+    assert "image_type" not in caplog.text
+
+
+def test_a_path_can_not_fake_a_line(client, caplog) -> None:
+    with caplog.at_level(logging.INFO, logger="atrous"):
+        client.get("/a%0AGET%20'/b'%20200")
+    assert all("\n" not in record.getMessage() for record in caplog.records)
+
+
+def test_request_ids_come_back(client) -> None:
+    answer = client.get("/info", headers={"X-Request-ID": "abc-1"})
+    assert answer.headers["X-Request-ID"] == "abc-1"
+    answer = client.get("/info", headers={"X-Request-ID": "bad id <>"})
+    assert len(answer.headers["X-Request-ID"]) == 32

@@ -1,0 +1,58 @@
+import dataclasses
+
+import pytest
+
+from atrous.domain.errors import BadInput
+from atrous.server.settings import ServerSettings, is_loopback, settings_from_environment
+
+
+def test_every_setting_has_an_environment_name() -> None:
+    text = {bool: "true", int: "7", float: "2.5", str: "auto"}
+    environment = {
+        field.name.upper(): text[type(field.default)]
+        for field in dataclasses.fields(ServerSettings)
+    }
+    environment["HOST"] = "0.0.0.0"
+    settings = settings_from_environment(environment)
+    assert settings.allow_url_to_non_global_addresses is True
+    assert settings.max_active_models == 7
+    assert settings.url_timeout_s == 2.5
+    assert settings.host == "0.0.0.0"
+
+
+def test_keys_can_not_be_switched_off_by_the_environment() -> None:
+    assert settings_from_environment({"REQUIRE_KEY": "false"}).require_key
+
+
+def test_options_win_over_the_environment() -> None:
+    assert settings_from_environment({"PORT": "1"}, port=2).port == 2
+    assert settings_from_environment({"PORT": "1"}, port=None).port == 1
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PORT": "x"},
+        {"PORT": "65536"},
+        {"ALLOW_URL_INPUT": "maybe"},
+        {"MAX_ACTIVE_MODELS": "0"},
+        {"ENGINE": "tensorrt"},
+        {"PRECISION": "fp4"},
+        {"URL_TIMEOUT_S": ""},
+    ],
+)
+def test_nonsense_is_refused_by_name(environment: dict[str, str]) -> None:
+    with pytest.raises(BadInput, match=next(iter(environment)).split("_")[-1].lower() + "|[A-Z_]+"):
+        settings_from_environment(environment)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.com", "10.0.0.1", "1270.0.0.1"])
+def test_no_auth_needs_a_loopback_address(host: str) -> None:
+    assert not is_loopback(host)
+    with pytest.raises(BadInput, match="no-auth"):
+        settings_from_environment({}, host=host, require_key=False)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "::1"])
+def test_no_auth_on_loopback(host: str) -> None:
+    assert not settings_from_environment({}, host=host, require_key=False).require_key

@@ -1,0 +1,142 @@
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from atrous.domain.errors import BadModelId, BadPackage, Conflict, NotFound
+from atrous.domain.model_ids import ModelId
+from atrous.store import Store, open_store
+from atrous.store.models import Models
+
+
+def publish(store: Store, package: Path, project: str = "cats", version: int | None = None):
+    workspace_id = store.workspaces.default().id
+    return store.models.publish(project, package, version=version, workspace_id=workspace_id)
+
+
+def folders(store: Store) -> set[str]:
+    return {path.name for path in store.home.packages.iterdir()}
+
+
+def test_versions_count_up(store: Store, package: Path) -> None:
+    assert [str(publish(store, package)) for _ in range(3)] == ["cats/1", "cats/2", "cats/3"]
+    assert str(publish(store, package, "dogs")) == "dogs/1"
+    assert str(publish(store, package, "dogs", version=7)) == "dogs/7"
+    assert str(publish(store, package, "dogs")) == "dogs/8"
+    listed = [str(model.model_id) for model in store.models.list()]
+    assert listed == ["cats/1", "cats/2", "cats/3", "dogs/1", "dogs/7", "dogs/8"]
+
+
+def test_the_package_is_a_copy(store: Store, package: Path) -> None:
+    model_id = publish(store, package)
+    folder = store.models.folder(model_id)
+    (package / "weights.onnx").write_bytes(b"changed")
+    assert (folder / "weights.onnx").read_bytes() == b"weights"
+    assert sorted(path.name for path in folder.iterdir()) == ["class_names.txt", "weights.onnx"]
+
+
+def test_facts_travel(store: Store, package: Path) -> None:
+    facts = {"miou": 0.9, "classes": ["background", "cät"]}
+    workspace_id = store.workspaces.default().id
+    model_id = store.models.publish("cats", package, workspace_id=workspace_id, facts=facts)
+    assert store.models.get(model_id).facts == facts
+
+
+def test_a_removed_model_is_gone_and_its_number_is_not_reused(store: Store, package: Path) -> None:
+    publish(store, package)
+    second = publish(store, package)
+    folder = store.models.folder(second)
+    store.models.remove(second)
+    assert not folder.exists()
+    with pytest.raises(NotFound, match="cats/2"):
+        store.models.get(second)
+    with pytest.raises(NotFound):
+        store.models.remove(second)
+    assert str(publish(store, package)) == "cats/3"
+    assert str(publish(store, package, version=2)) == "cats/2"  # asked for by number
+    assert store.models.folder(second).name != folder.name
+
+
+def test_a_taken_version_is_refused_without_a_trace(store: Store, package: Path) -> None:
+    publish(store, package)
+    before = folders(store)
+    with pytest.raises(Conflict, match="cats/1"):
+        publish(store, package, version=1)
+    assert folders(store) == before
+
+
+def test_a_project_belongs_to_one_workspace(store: Store, package: Path) -> None:
+    publish(store, package)
+    other = store.workspaces.create("acme")
+    with pytest.raises(Conflict, match="another workspace"):
+        store.models.publish("cats", package, workspace_id=other.id)
+
+
+def test_publications_at_once_get_different_versions(store: Store, package: Path) -> None:
+    taken: list[int] = []
+
+    def publish_some() -> None:
+        with open_store(store.home.folder) as own:  # as another process would
+            for _ in range(5):
+                taken.append(publish(own, package).version)
+
+    threads = [threading.Thread(target=publish_some) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == list(range(1, 21))
+
+
+def test_links_and_folders_are_refused(store: Store, package: Path) -> None:
+    (package / "secret").symlink_to("/etc/passwd")
+    with pytest.raises(BadPackage, match="secret"):
+        publish(store, package)
+    (package / "secret").unlink()
+    (package / "inner").mkdir()
+    with pytest.raises(BadPackage, match="inner"):
+        publish(store, package)
+    (package / "inner").rmdir()
+    os.mkfifo(package / "pipe")
+    with pytest.raises(BadPackage, match="pipe"):
+        publish(store, package)
+    with pytest.raises(BadPackage, match="not a folder"):
+        publish(store, package / "weights.onnx")
+    assert folders(store) == set()
+
+
+@pytest.mark.parametrize("project", ["../up", "UP", "1", "", "a/b"])
+def test_bad_project_names_are_refused(store: Store, package: Path, project: str) -> None:
+    with pytest.raises(BadModelId):
+        publish(store, package, project)
+
+
+def test_a_failing_database_leaves_no_folder(store: Store, package: Path, monkeypatch) -> None:
+    workspace_id = store.workspaces.default().id
+
+    def fail(*_: object) -> ModelId:
+        raise OperationalError("insert", {}, Exception("disk full"))
+
+    monkeypatch.setattr(Models, "_insert", fail)
+    with pytest.raises(OperationalError):
+        store.models.publish("cats", package, workspace_id=workspace_id)
+    assert folders(store) == set()
+
+
+def test_old_orphans_are_swept_when_the_store_is_opened(store: Store, package: Path) -> None:
+    kept = store.models.folder(publish(store, package)).name
+    for name, age_s in [("0" * 32, 90_000), (".unfinished-" + "1" * 32, 90_000), ("2" * 32, 60)]:
+        folder = store.home.packages / name
+        folder.mkdir()
+        then = folder.stat().st_mtime - age_s
+        os.utime(folder, (then, then))
+    os.utime(store.home.packages / kept, (0, 0))
+    with open_store(store.home.folder):
+        assert folders(store) == {kept, "2" * 32}
+
+
+def test_a_folder_that_is_renamed_while_orphans_are_swept(store: Store, monkeypatch) -> None:
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter([folder / ".unfinished-gone"]))
+    store.models.remove_orphans()
