@@ -85,12 +85,8 @@ def train_command(
     """
     require_training()
     from atrous.cli.training_progress import TrainingBar, log_to_standard_error
-    from atrous.jobs.train import (
-        TrainingRequest,
-        finish_run,
-        latest_unfinished_run,
-        start_run,
-    )
+    from atrous.jobs.train import finish_run, latest_unfinished_run, start_run
+    from atrous.jobs.training_request import TrainingRequest
     from atrous.store.home import home_folder
     from atrous.store.opening import open_store
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,12 +42,14 @@ def up_command(
     Example:  atrous up
               ATROUS_HOME=/srv/atrous atrous up --port 8080
     """
-    from atrous.cli.serve import serve
+    from atrous.cli.serve import listen, serve
     from atrous.server.settings import settings_from_environment
     from atrous.store.home import home_folder
     from atrous.store.opening import open_store
 
     settings = settings_from_environment(host=host, port=port)
+    # Before anything is begun: were another server on the port, it would be taken for this one.
+    listen(settings.host, settings.port).close()
     training = importlib.util.find_spec("torch") is not None
     with open_store(home_folder()) as store:
         key_file = ensure_key(store)
@@ -123,7 +126,9 @@ class Companion:
     @property
     def _url(self) -> str:
         host = self._settings.host
-        shown = "localhost" if host in ("0.0.0.0", "::", "127.0.0.1") else host
+        if ":" in host:
+            host = f"[{host}]"
+        shown = "localhost" if host in ("0.0.0.0", "[::]", "127.0.0.1") else host
         return f"http://{shown}:{self._settings.port}"
 
     def _wait_until_ready(self) -> bool:
@@ -150,8 +155,6 @@ class Companion:
 
     def _tell(self, job: "Job") -> None:
         """Print a line about a job whenever its state or epoch changes, or ten seconds passed."""
-        import time
-
         news = (job.state, job.progress.get("epoch"), job.progress.get("stage"))
         before, when = self._said.get(job.id, (None, 0.0))
         now = time.monotonic()

@@ -12,6 +12,7 @@ ResizeMode = Literal[
 ContrastMode = Literal["Adaptive Equalization", "Contrast Stretching", "Histogram Equalization"]
 Architecture = Literal["deeplabv3", "deeplabv3plus"]
 
+MAX_SIDE = 512  # pixels of a network input's longer side, where nobody chose another
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 INCEPTION_MEAN = (0.5, 0.5, 0.5)

@@ -12,7 +12,8 @@ from typing import Any
 
 from atrous.domain.errors import AtrousError
 from atrous.jobs.demo import demo_request
-from atrous.jobs.train import TrainingRequest, finish_run, start_run
+from atrous.jobs.train import finish_run, start_run
+from atrous.jobs.training_request import TrainingRequest
 from atrous.store.home import home_folder
 from atrous.store.jobs import Job
 from atrous.store.opening import Store, open_store

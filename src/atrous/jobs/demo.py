@@ -4,7 +4,7 @@ from pathlib import Path
 
 from atrous.datasets.shapes import write_shapes_dataset
 from atrous.domain.geometry import Size
-from atrous.jobs.train import TrainingRequest
+from atrous.jobs.training_request import TrainingRequest
 from atrous.store.jobs import Job
 from atrous.store.opening import Store
 

@@ -4,58 +4,27 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from atrous.datasets.check import CheckReport, check_dataset
-from atrous.datasets.detect import DatasetOptions, open_dataset
+from atrous.datasets.detect import open_dataset
 from atrous.datasets.version import Dataset
 from atrous.domain.errors import BadDataset, NotFound
 from atrous.domain.model_ids import ModelId, checked_project
 from atrous.export.package import export_package
 from atrous.jobs.evaluate import measure_package
+from atrous.jobs.training_request import TrainingRequest
 from atrous.packages.directory import ModelPackage, read_package, write_package
 from atrous.store.opening import Store
 from atrous.training.checkpoint import load_best
-from atrous.training.configure import MAX_SIDE, recipe_for
+from atrous.training.configure import recipe_for
 from atrous.training.loop import Report, train
 from atrous.training.run_folder import RunFolder, write_whole
 
 logger = logging.getLogger(__name__)
 FAULTS_SHOWN = 5  # in the message that refuses a faulty set; `atrous check` lists them all
-
-
-@dataclass(frozen=True)
-class TrainingRequest:
-    """What to train on, as what, and how; saved as `request.json` in the run's folder."""
-
-    directory: Path
-    project: str
-    options: DatasetOptions = DatasetOptions()
-    skip_bad: bool = False
-    max_side: int = MAX_SIDE
-    choices: dict[str, Any] = field(default_factory=dict)  # fields of TrainingRecipe
-
-    def to_json(self) -> dict[str, Any]:
-        """The request as JSON values."""
-        options = asdict(self.options)
-        options["classes_file"] = options["classes_file"] and str(options["classes_file"])
-        return {**asdict(self), "directory": str(self.directory), "options": options}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "TrainingRequest":
-        """Read what `to_json` wrote."""
-        options = dict(values["options"])
-        options["classes"] = options["classes"] and tuple(options["classes"])
-        options["classes_file"] = options["classes_file"] and Path(options["classes_file"])
-        return cls(
-            **{
-                **values,
-                "directory": Path(values["directory"]),
-                "options": DatasetOptions(**options),
-            }
-        )
 
 
 CheckProgress = Callable[[int, int], None]
@@ -182,7 +151,14 @@ def _export(run: RunFolder, dataset: Dataset) -> ModelPackage:
     best = load_best(run)
     logger.info("exporting, and comparing the export with the trained network")
     with tempfile.TemporaryDirectory(prefix=".export-", dir=run.path) as scratch:
-        candidate = export_package(best, dataset.splits["valid"], Path(scratch) / "package")
+        candidate = export_package(
+            best.network,
+            best.classes,
+            best.recipe,
+            dataset.splits["valid"],
+            Path(scratch) / "package",
+            {"metrics": {"valid": best.metrics}, "best_epoch": best.epoch},
+        )
         facts = dict(candidate.manifest)
         if dataset.splits.get("test"):
             tested = measure_package(candidate, dataset, "test")

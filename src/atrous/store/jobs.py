@@ -120,28 +120,42 @@ class Jobs:
 
     def heartbeat(self, job_id: str, worker: str) -> bool:
         """Say that the worker lives; False: the job was cancelled or taken over, stop working."""
-        return self._change_if_held(job_id, worker, heartbeat_at=self._clock())
+        return self._change_if_held(job_id, worker, {"heartbeat_at": self._clock()})
 
     def progress(self, job_id: str, worker: str, values: dict[str, Any]) -> bool:
         """Publish how far the job is, which is a sign of life too; False as in `heartbeat`."""
-        return self._change_if_held(job_id, worker, progress=values, heartbeat_at=self._clock())
+        return self._change_if_held(
+            job_id, worker, {"progress": values, "heartbeat_at": self._clock()}
+        )
 
     def finish(self, job_id: str, worker: str, result: dict[str, Any] | None = None) -> bool:
         """Settle the job as done; False: it was not this worker's any more."""
         return self._change_if_held(
-            job_id, worker, state="finished", result=result or {}, finished_at=self._clock()
+            job_id,
+            worker,
+            {"state": "finished", "result": result or {}, "finished_at": self._clock()},
         )
 
     def fail(self, job_id: str, worker: str, message: str) -> bool:
         """Settle the job as failed, with a message for people; False as in `finish`."""
         return self._change_if_held(
-            job_id, worker, state="failed", error=message, finished_at=self._clock()
+            job_id, worker, {"state": "failed", "error": message, "finished_at": self._clock()}
         )
 
-    def _change_if_held(self, job_id: str, worker: str, **values: Any) -> bool:
+    def release(self, job_id: str, worker: str, *, counted: bool) -> bool:
+        """Queue a job again that this worker holds; False: it was settled or taken over.
+
+        counted: whether the attempt counts, as one that ended in a crash does; a worker that is
+        told to stop gives its job back uncounted.
+        """
+        back = {"state": "queued", "worker": None, "heartbeat_at": None}
+        refund = {} if counted else {"attempts": jobs.c.attempts - 1}
+        return self._change_if_held(job_id, worker, back | refund)
+
+    def _change_if_held(self, job_id: str, worker: str, values: dict[str, Any]) -> bool:
         held = and_(jobs.c.id == job_id, jobs.c.state == "running", jobs.c.worker == worker)
         with self._database.write() as connection:
-            return connection.execute(update(jobs).where(held).values(**values)).rowcount == 1
+            return connection.execute(update(jobs).where(held).values(values)).rowcount == 1
 
     def cancel(self, job_id: str) -> bool:
         """Stop a job that waits or runs (its next heartbeat says so); False: it was settled."""

@@ -8,10 +8,9 @@ from atrous.datasets.version import Dataset
 from atrous.deeplab.weights import normalization
 from atrous.domain.errors import BadInput
 from atrous.domain.geometry import Size
-from atrous.domain.recipes import PreprocessRecipe, ResizeMode, TrainingRecipe
+from atrous.domain.recipes import MAX_SIDE, PreprocessRecipe, ResizeMode, TrainingRecipe
 from atrous.images.decode import image_size
 
-MAX_SIDE = 512  # pixels of the network input's longer side
 LOOKED_AT = 500  # photos whose size is read
 STEPS = 1500  # of the optimizer, where neither epochs nor a time budget are given
 EPOCHS_AT_MOST = 150  # where STEPS would be more: a tiny set learns nothing from more

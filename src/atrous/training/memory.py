@@ -25,6 +25,7 @@ def keep_freed_memory() -> bool:
     if mallopt is None:  # another C library
         return False
     wanted = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, NEVER), (M_TOP_PAD, TOP_PAD_BYTES))
-    done = all([mallopt(option, value) == 1 for option, value in wanted])
+    results = [mallopt(option, value) for option, value in wanted]
+    done = all(result == 1 for result in results)
     logger.debug("freed memory is kept: %s", done)
     return done

@@ -1,0 +1,59 @@
+# The targets of daily work; `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help up test lint types imports check clean
+
+PYTHON ?= python3
+VENV := .venv
+CLIENTS := .venv-clients
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet --constraint constraints.txt
+INPUTS := pyproject.toml constraints.txt
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 10
+
+up: $(VENV)/.train  ## install what is missing, then run server and training worker on port 9001
+	@$(BIN)/atrous up
+
+test: $(VENV)/.test $(CLIENTS)/.installed  ## install what the tests need and run all of them
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.test  ## style of the code: ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test  ## types of the code: mypy, strict
+	$(BIN)/mypy src
+
+imports: $(VENV)/.test  ## import contracts between the rooms
+	$(BIN)/lint-imports
+
+check: lint types imports test  ## all that CI checks
+
+clean:  ## remove the virtual environments and caches, not your data
+	rm -rf $(VENV) $(CLIENTS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "$(PYTHON) is older than 3.10; name a newer one: make PYTHON=python3.12 up"; exit 1; }
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+# A stamp per set of packages: made again when pyproject.toml or constraints.txt change.
+$(VENV)/.train: $(INPUTS) | $(BIN)/python
+	@echo "installing atrous with training: about 6 GB, some minutes the first time"
+	@$(INSTALL) --editable '.[train]'
+	@touch $@
+
+$(VENV)/.test: $(INPUTS) | $(BIN)/python
+	@echo "installing atrous with training and test tools"
+	@$(INSTALL) --editable '.[train,test]'
+	@touch $@ $(VENV)/.train
+
+# The official clients pin other versions of NumPy and OpenCV.
+$(CLIENTS)/.installed: tests/clients/requirements.txt | $(BIN)/python
+	@echo "installing the official clients into $(CLIENTS)"
+	@$(PYTHON) -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip --disable-pip-version-check install --quiet -r $<
+	@touch $@

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Trains and tests on the real data sets of the README's "Results": real_data.sh SET [BUDGET]
+#
+# SET is camvid, nuclei or nuclei-coco, read from ../shared/data (or DATA). Writes the log, the
+# epochs' figures and the test figures to benchmarks/results/SET.{log,csv,json}.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+data=${DATA:-../shared/data}
+case ${1:-} in
+  camvid)
+    folder=$data/camvid
+    budget=${2:-48m}
+    options=(--ignore-id 11 --classes
+      sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist) ;;
+  nuclei) folder=$data/nuclei; budget=${2:-12m}; options=() ;;
+  nuclei-coco) folder=$data/nuclei; budget=${2:-12m}; options=(--format coco) ;;
+  *) sed -n '2,5s/^# //p' "$0"; exit 2 ;;
+esac
+
+atrous=${ATROUS:-.venv/bin/atrous}
+out=benchmarks/results/$1
+export ATROUS_HOME=${ATROUS_HOME:-$(mktemp -d)}
+{
+  echo "$(date +%F), $(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+  echo "atrous train $folder ${options[*]} --as $1 --time-budget $budget"
+  start=$SECONDS
+  "$atrous" train "$folder" "${options[@]}" --as "$1" --time-budget "$budget" 2>&1 |
+    sed "s#$ATROUS_HOME#ATROUS_HOME#"
+  echo "wall time of the training command: $((SECONDS - start)) s"
+  echo "atrous evaluate $1/1 $folder ${options[*]} --json"
+} | tee "$out.log"
+"$atrous" evaluate "$1/1" "$folder" "${options[@]}" --json > "$out.json"
+cp "$ATROUS_HOME/runs/$1/0001/results.csv" "$out.csv"
+cat "$out.json"

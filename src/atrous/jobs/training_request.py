@@ -1,0 +1,40 @@
+"""What somebody wants trained; light to import, so that it can be queued without torch."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from atrous.datasets.detect import DatasetOptions
+from atrous.domain.recipes import MAX_SIDE
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What to train on, as what, and how; saved as `request.json` in the run's folder."""
+
+    directory: Path
+    project: str
+    options: DatasetOptions = DatasetOptions()
+    skip_bad: bool = False
+    max_side: int = MAX_SIDE
+    choices: dict[str, Any] = field(default_factory=dict)  # fields of TrainingRecipe
+
+    def to_json(self) -> dict[str, Any]:
+        """The request as JSON values."""
+        options = asdict(self.options)
+        options["classes_file"] = options["classes_file"] and str(options["classes_file"])
+        return {**asdict(self), "directory": str(self.directory), "options": options}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "TrainingRequest":
+        """Read what `to_json` wrote."""
+        options = dict(values["options"])
+        options["classes"] = options["classes"] and tuple(options["classes"])
+        options["classes_file"] = options["classes_file"] and Path(options["classes_file"])
+        return cls(
+            **{
+                **values,
+                "directory": Path(values["directory"]),
+                "options": DatasetOptions(**options),
+            }
+        )
