@@ -11,6 +11,7 @@ from typing import Any
 from atrous.datasets.check import CheckReport, check_dataset
 from atrous.datasets.detect import open_dataset
 from atrous.datasets.version import Dataset
+from atrous.disk.whole import write_whole
 from atrous.domain.errors import BadDataset, NotFound
 from atrous.domain.model_ids import ModelId, checked_project
 from atrous.export.package import export_package
@@ -21,7 +22,7 @@ from atrous.store.opening import Store
 from atrous.training.checkpoint import load_best
 from atrous.training.configure import recipe_for
 from atrous.training.loop import Report, train
-from atrous.training.run_folder import RunFolder, write_whole
+from atrous.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 FAULTS_SHOWN = 5  # in the message that refuses a faulty set; `atrous check` lists them all

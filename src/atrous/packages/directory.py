@@ -1,7 +1,6 @@
 """A model package: a folder that is read, checked, written and copied as a whole."""
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from atrous.disk.whole import flush
 from atrous.domain.classes import BACKGROUND, MAX_CLASSES, ClassTable
 from atrous.domain.errors import BadPackage, Conflict
 from atrous.domain.recipes import PreprocessRecipe
@@ -242,17 +242,9 @@ def _appear_at_once(folder: Path, fill: Callable[[Path], None]) -> None:
         read_package(unfinished)  # nothing that can't be read gets the final name
         unfinished.chmod(0o755)  # mkdtemp lets the owner alone in
         for path in (*unfinished.iterdir(), unfinished):
-            _flush(path)
+            flush(path)
         unfinished.rename(folder)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    _flush(folder.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(folder.parent)

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from atrous.disk.whole import flush
 from atrous.domain.errors import BadPackage, Conflict, NotFound
 from atrous.domain.model_ids import ModelId, checked_project
 from atrous.store.database import Database, models, new_id
@@ -83,7 +84,7 @@ class Models:
         try:
             copy_plain_files(package, unfinished)
             unfinished.rename(self._packages / folder)
-            _sync_folder(self._packages)
+            flush(self._packages)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -190,12 +191,4 @@ def copy_plain_files(source: Path, target: Path) -> None:
             shutil.copyfileobj(reader, writer, 1 << 20)
             writer.flush()
             os.fsync(writer.fileno())
-    _sync_folder(target)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(target)

@@ -15,11 +15,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from atrous.deeplab.network import DeepLab, NetworkConfig, network_from
+from atrous.disk.whole import write_whole
 from atrous.domain.classes import ClassTable
 from atrous.domain.errors import NotFound
 from atrous.domain.recipes import TrainingRecipe
 from atrous.training.averaging import WeightAverage
-from atrous.training.run_folder import RunFolder, write_whole
+from atrous.training.run_folder import RunFolder
 
 
 @dataclass

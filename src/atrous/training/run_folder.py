@@ -2,12 +2,12 @@
 
 import csv
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from atrous.disk.whole import write_whole
 from atrous.domain.errors import BadInput, NotFound
 from atrous.domain.recipes import TrainingRecipe
 
@@ -67,26 +67,3 @@ class RunFolder:
         writer.writeheader()
         writer.writerows(rows)
         write_whole(self.results, "".join(lines).encode())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file by `data` so that after a crash either the old or the new one is there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
