@@ -23,13 +23,16 @@ def test_a_package_is_added_shown_and_removed(atrous, home, package) -> None:
     [listed] = json.loads(atrous("models", "list", "--json")[1])
     assert listed["model_id"] == "colours/3"
     assert listed["class_names"] == ["background", "red", "green", "blue"]
-    assert listed["metrics"]["miou"] == 0.875
+    assert listed["metrics"]["test"]["miou"] == 0.875
     table = atrous("models", "list")[1]
     assert "colours/3" in table
     assert "0.875" in table
     shown = json.loads(atrous("models", "show", "colours/3", "--json")[1])
     assert (Path(shown["folder"]) / "weights.onnx").exists()
-    assert "green" in atrous("models", "show", "colours/3")[1]
+    told = atrous("models", "show", "colours/3")[1]
+    assert "green" in told
+    assert "test: mIoU 0.875" in told
+    assert "0.950" in told
     assert atrous("models", "remove", "colours/3")[0] == 0
     assert json.loads(atrous("models", "list", "--json")[1]) == []
     assert not Path(shown["folder"]).exists()

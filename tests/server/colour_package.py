@@ -15,6 +15,10 @@ from atrous.packages.directory import write_package
 
 CLASS_NAMES = ("background", "red", "green", "blue")
 SIZE = Size(height=60, width=80)
+FIGURES = {
+    "miou": 0.875,
+    "classes": [{"name": "red", "iou": 0.9, "precision": 0.95, "recall": None, "pixels": 600}],
+}
 SHARPNESS = 20.0  # of the logits: probabilities are 0 or 1 but for rounding
 BACKGROUND_LOGIT = 0.3 * SHARPNESS
 
@@ -42,7 +46,7 @@ def write_colour_package(folder: Path, **recipe: object) -> Path:
             weights=weights,
             classes=ClassTable(CLASS_NAMES),
             preprocess=PreprocessRecipe(size=SIZE, **values),  # type: ignore[arg-type]
-            manifest={"architecture": "colours", "metrics": {"miou": 0.875}},
+            manifest={"architecture": "colours", "metrics": {"test": FIGURES}},
         )
     return folder
 

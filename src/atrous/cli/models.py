@@ -69,10 +69,18 @@ def show(model: ModelArgument, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(facts, indent=2))
         return
+    figures = facts.pop("metrics", {})
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         print(f"{name.ljust(width)}  {text}")
+    for split, report in _reports(figures).items():
+        print(f"\n{split}: mIoU {_share(report.get('miou'))}")
+        rows = [
+            [entry["name"], *(_share(entry.get(key)) for key in ("iou", "precision", "recall"))]
+            for entry in report.get("classes", [])
+        ]
+        print_table(["CLASS", "IOU", "PRECISION", "RECALL"], rows)
 
 
 @models_app.command()
@@ -103,7 +111,7 @@ def add(
                 package.folder,
                 version=version,
                 workspace_id=store.workspaces.default().id,
-                facts=package_facts(package),
+                facts=package.facts,
             )
     print(model_id)
 
@@ -121,16 +129,6 @@ def remove(model: ModelArgument) -> None:
     with open_store(home_folder()) as store:
         store.models.remove(model_id)
     print(f"removed {model_id}")
-
-
-def package_facts(package: ModelPackage) -> dict[str, Any]:
-    """Give what the store keeps about a package; JSON."""
-    return {
-        "architecture": package.architecture,
-        "class_names": list(package.class_names),
-        "layout": package.layout,
-        "metrics": package.manifest.get("metrics", {}),
-    }
 
 
 def _target(name: str) -> tuple[str, int | None]:
@@ -158,5 +156,17 @@ def _describe(model: Model) -> dict[str, Any]:
 
 
 def _figure(metrics: dict[str, Any] | None) -> str:
-    miou = (metrics or {}).get("miou")
-    return f"{miou:.3f}" if isinstance(miou, float) else "-"
+    """The mIoU to be known by: on the test split, else on the validation split."""
+    reports = _reports(metrics)
+    report = reports.get("test") or reports.get("valid") or {}
+    return _share(report.get("miou"))
+
+
+def _reports(metrics: Any) -> dict[str, dict[str, Any]]:
+    """Figures by split; those of packages that keep something else there are left out."""
+    entries = metrics.items() if isinstance(metrics, dict) else ()
+    return {split: report for split, report in entries if isinstance(report, dict)}
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -4,9 +4,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from atrous.datasets.check import CheckReport, check_dataset
 from atrous.datasets.detect import open_dataset
@@ -70,7 +68,7 @@ def finish_run(run: RunFolder, store: Store, report: Report) -> ModelId:
         request.project,
         package.folder,
         workspace_id=store.workspaces.default().id,
-        facts=model_facts(package),
+        facts=package.facts,
     )
     write_whole(published, json.dumps({"model_id": str(model_id)}).encode())
     return model_id
@@ -117,18 +115,6 @@ def latest_unfinished_run(store: Store, project: str) -> RunFolder:
         f"there is no unfinished run of project {project} in {store.home.runs}; "
         "start one without --resume"
     )
-
-
-def model_facts(package: ModelPackage) -> dict[str, Any]:
-    """What the store says of a model without opening its package."""
-    manifest = package.manifest
-    return {
-        "architecture": package.architecture,
-        "backbone": manifest.get("backbone"),
-        "class_names": list(package.class_names),
-        "input_size": asdict(package.preprocess.size),
-        "metrics": manifest.get("metrics", {}),
-    }
 
 
 def _new_run_folder(store: Store, project: str) -> RunFolder:

@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +50,18 @@ class ModelPackage:
     architecture: str
     default_confidence: float = DEFAULT_CONFIDENCE
     manifest: dict[str, Any] = field(default_factory=dict)  # empty for packages made by others
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a store says of the model without opening its package; JSON values."""
+        return {
+            "architecture": self.architecture,
+            "backbone": self.manifest.get("backbone"),
+            "class_names": list(self.class_names),
+            "input_size": asdict(self.preprocess.size),
+            "layout": self.layout,
+            "metrics": self.manifest.get("metrics", {}),  # per split, as `masks.metrics` reports
+        }
 
     @property
     def class_map(self) -> dict[str, str]:
