@@ -1,3 +1,4 @@
+import dataclasses
 import gc
 import threading
 import weakref
@@ -10,7 +11,7 @@ import pytest
 
 from atrous.domain.errors import BadInput, NotFound
 from atrous.packages.directory import ModelPackage
-from atrous.runtime.pool import SegmenterPool
+from atrous.runtime.pool import SegmenterPool, estimate_bytes
 from atrous.runtime.segmenter import Segmenter
 
 Make = Callable[..., ModelPackage]
@@ -113,6 +114,58 @@ def test_least_recently_used_is_given_up_and_freed(package: ModelPackage) -> Non
     assert "a/1" not in pool.loaded()
     # who still holds an evicted model can finish
     assert in_use.predict(np.zeros((8, 8, 3), np.uint8)).label_map.shape == (8, 8)
+
+
+def test_bytes_are_bounded_too(package: ModelPackage) -> None:
+    sizes = {"small/1": 10, "small/2": 10, "large/1": 35}
+    names: dict[int, str] = {}
+
+    def load(model_id: str) -> ModelPackage:
+        loaded = dataclasses.replace(package)
+        names[id(loaded)] = model_id
+        return loaded
+
+    pool = SegmenterPool(
+        load, opened, max_bytes=40, bytes_of=lambda segmenter: sizes[names[id(segmenter.package)]]
+    )
+    for model_id in ("small/1", "small/2"):
+        pool.get(model_id)
+    assert pool.bytes_in_use == 20
+    pool.get("small/1")
+    pool.get("large/1")
+    assert list(pool.loaded()) == ["large/1"]
+    assert pool.bytes_in_use == 35
+    pool.get("small/1")
+    assert list(pool.loaded()) == ["small/1"]
+    pool.remove("small/1")
+    assert pool.bytes_in_use == 0
+
+
+def test_one_model_is_kept_whatever_its_size(package: ModelPackage, caplog) -> None:
+    pool = SegmenterPool(lambda _: package, opened, max_bytes=1)
+    pool.get("a/1")
+    assert list(pool.loaded()) == ["a/1"]
+    assert "more than the 1 allowed" in caplog.text
+    pool.get("b/1")
+    assert list(pool.loaded()) == ["b/1"]
+
+
+def test_the_estimate_grows_with_weights_and_input(package: ModelPackage) -> None:
+    segmenter = opened(package)
+    assert estimate_bytes(segmenter) > 3 * package.weights.stat().st_size
+
+
+def test_who_leaves_cancels_nothing_for_others(package: ModelPackage) -> None:
+    release = threading.Event()
+
+    def load(model_id: str) -> ModelPackage:
+        assert release.wait(10)
+        return package
+
+    pool = SegmenterPool(load, opened)
+    assert not pool.request("a/1").cancel()
+    release.set()
+    assert pool.request("a/1").result() is pool.get("a/1")
 
 
 def test_remove_and_clear(package: ModelPackage) -> None:

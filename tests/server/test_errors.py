@@ -73,8 +73,8 @@ def test_a_damaged_package_leaves_others_serving(client, key, store, package, pn
 
 def test_a_full_queue_is_429_at_once(start, key, png) -> None:
     client = start(http_api_threadpool_workers=1, max_waiting_requests=0)
-    client.app.state.services.work._accepted = 1
-    answer = client.post("/colours/1", params={"api_key": key}, content=png)
+    with client.app.state.services.work.place("colours/1"):
+        answer = client.post("/colours/1", params={"api_key": key}, content=png)
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "1"
     client.app.state.services.work._accepted = 0

@@ -47,7 +47,7 @@ def test_pictures_are_told_from_text(start: bytes) -> None:
 
 
 def read(kind: str, value: object) -> bytes:
-    return anyio.run(read_declared, DeclaredImage(kind, value), ServerSettings())
+    return anyio.run(read_declared, DeclaredImage(kind, value), ServerSettings()).file_bytes()
 
 
 def test_declared_images() -> None:

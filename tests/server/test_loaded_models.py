@@ -1,7 +1,7 @@
 import pytest
 
 from atrous.domain.errors import BadModelId, NotFound
-from atrous.server.loaded_models import parse_model_id
+from atrous.domain.model_ids import ModelId
 
 
 def models(client):
@@ -11,12 +11,12 @@ def models(client):
 def test_models_are_loaded_once(client) -> None:
     assert models(client).listed() == []
     assert models(client).get("colours/1") is models(client).get("colours/1")
-    assert [str(model_id) for model_id in models(client).listed()] == ["colours/1"]
+    assert models(client).listed() == ["colours/1"]
 
 
 def test_a_model_published_anew_is_loaded_anew(client, store, package) -> None:
     old = models(client).get("colours/1")
-    store.models.remove(parse_model_id("colours/1"))
+    store.models.remove(ModelId.parse("colours/1"))
     with pytest.raises(NotFound):
         models(client).get("colours/1")
     assert models(client).listed() == []
@@ -30,13 +30,74 @@ def test_removing_what_is_not_there_is_no_error(client) -> None:
     models(client).remove("nothing/7")
 
 
-@pytest.mark.parametrize("text", ["Team/slug", "a/b", "../etc", "a/01"])
-def test_two_parts_that_name_nothing_are_not_found(text) -> None:
+@pytest.mark.parametrize(
+    "text", ["Team/slug", "a/b", "../etc", "a/01", "default/nothing", "default/colours-2", "a/\0"]
+)
+def test_two_parts_that_name_nothing_are_not_found(client, text) -> None:
     with pytest.raises(NotFound):
-        parse_model_id(text)
+        models(client).get(text)
 
 
-@pytest.mark.parametrize("text", ["", "a", "a/b/c", "/a/1"])
-def test_other_numbers_of_parts_are_no_ids(text) -> None:
+@pytest.mark.parametrize("text", ["", "a", "a/b/c", "/a/1", "/", "a/"])
+def test_other_numbers_of_parts_are_no_ids(client, text) -> None:
     with pytest.raises(BadModelId):
-        parse_model_id(text)
+        models(client).get(text)
+
+
+def test_workspace_and_slug_name_a_model(client, store, package) -> None:
+    workspace = store.workspaces.default()
+    newest = store.models.publish("colours", package, workspace_id=workspace.id)
+    assert str(newest) == "colours/2"
+    assert models(client).get("default/colours") is models(client).get("colours/2")
+    assert models(client).get("default/colours-1") is models(client).get("colours/1")
+    listed = models(client).listed()  # clients look for the id that they sent
+    assert listed == ["colours/1", "colours/2", "default/colours", "default/colours-1"]
+    models(client).remove("default/colours")
+    assert models(client).listed() == ["colours/1", "default/colours-1"]
+
+
+def test_a_slug_belongs_to_its_workspace(client, store) -> None:
+    store.workspaces.create("other")
+    with pytest.raises(NotFound):
+        models(client).get("other/colours")
+
+
+def corrupt(folder, how: str) -> None:
+    weights = folder / "weights.onnx"
+    if how == "one byte":
+        data = bytearray(weights.read_bytes())
+        data[len(data) // 2] ^= 0xFF
+        weights.write_bytes(data)
+    elif how == "truncated, no manifest":  # as a package that others made
+        (folder / "manifest.json").unlink()
+        weights.write_bytes(weights.read_bytes()[:50])
+    elif how == "missing":
+        weights.unlink()
+    else:
+        (folder / "class_names.txt").write_text("background\n")
+
+
+@pytest.mark.parametrize("how", ["one byte", "truncated, no manifest", "missing", "names"])
+def test_a_corrupt_package_is_one_clear_error(client, key, png, store, package, how) -> None:
+    workspace = store.workspaces.default()
+    broken = store.models.publish("broken", package, workspace_id=workspace.id)
+    corrupt(store.models.folder(broken), how)
+    for _ in range(2):
+        answer = client.post("/broken/1", params={"api_key": key}, content=png)
+        assert answer.status_code == 500
+        assert answer.json() == {"message": "Model package is broken."}
+        assert "Retry-After" not in answer.headers
+        assert client.post("/colours/1", params={"api_key": key}, content=png).status_code == 200
+    assert models(client).listed() == ["colours/1"]
+
+
+def test_models_stay_within_their_memory(start, store, package) -> None:
+    workspace = store.workspaces.default()
+    store.models.publish("colours", package, workspace_id=workspace.id)
+    loaded = start().app.state.services.models
+    loaded.get("colours/1")
+    one = loaded._pool.bytes_in_use
+    loaded = start(model_memory_bytes=one * 2 - 1).app.state.services.models
+    loaded.get("colours/1")
+    loaded.get("colours/2")
+    assert loaded.listed() == ["colours/2"]

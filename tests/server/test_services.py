@@ -1,50 +1,61 @@
 import threading
 
 import anyio
-import pytest
 
-from atrous.domain.errors import Busy
-from atrous.server.metrics import Metrics
-from atrous.server.services import WorkQueue
+from atrous.server import app
 
 
-def test_the_queue_refuses_what_is_too_much() -> None:
-    running, release = threading.Event(), threading.Event()
+def test_a_model_that_loads_keeps_no_other_waiting(start, store, package, monkeypatch) -> None:
+    """Many wait for one load, and the other model answers meanwhile."""
+    workspace = store.workspaces.default()
+    store.models.publish("slow", package, workspace_id=workspace.id)
+    slow_folder = store.models.list()[-1].folder
+    release, load, loads = threading.Event(), app.load_from, []
 
-    def work() -> str:
-        running.set()
-        release.wait(10)
-        return "done"
+    def load_slowly(packages, folder):
+        loads.append(folder)
+        assert folder != slow_folder or release.wait(10)
+        return load(packages, folder)
 
-    async def scenario() -> list[str]:
-        queue = WorkQueue(threads=1, max_waiting=1, metrics=Metrics())
-        results: list[str] = []
+    monkeypatch.setattr(app, "load_from", load_slowly)
+    services = start().app.state.services
+    found = []
 
+    async def scenario() -> None:
         async def ask() -> None:
-            results.append(await queue.run(work))
+            found.append(await services.load_model("slow/1"))
 
         async with anyio.create_task_group() as group:
-            group.start_soon(ask)
-            group.start_soon(ask)
-            await anyio.to_thread.run_sync(running.wait)
-            with pytest.raises(Busy):
-                await queue.run(work)
+            for _ in range(50):
+                group.start_soon(ask)
+            while slow_folder not in loads:
+                await anyio.sleep(0.001)
+            assert await services.load_model("colours/1") is not None
+            assert not found
             release.set()
-        results.append(await queue.run(work))
-        return results
 
-    assert anyio.run(scenario) == ["done"] * 3
+    anyio.run(scenario)
+    assert len(set(map(id, found))) == 1
+    assert loads.count(slow_folder) == 1
 
 
-def test_a_failure_frees_its_place() -> None:
-    def fail() -> None:
-        raise ValueError("no")
+def test_who_leaves_while_a_model_loads_does_not_stop_the_load(start, monkeypatch) -> None:
+    release, load, loads = threading.Event(), app.load_from, []
 
-    async def scenario() -> str:
-        queue = WorkQueue(threads=1, max_waiting=0, metrics=Metrics())
-        for _ in range(3):
-            with pytest.raises(ValueError, match="no"):
-                await queue.run(fail)
-        return await queue.run(lambda: "done")
+    def load_slowly(*arguments):
+        loads.append(arguments)
+        assert release.wait(10)
+        return load(*arguments)
 
-    assert anyio.run(scenario) == "done"
+    monkeypatch.setattr(app, "load_from", load_slowly)
+    services = start().app.state.services
+
+    async def scenario() -> None:
+        with anyio.move_on_after(0.05) as leaves:
+            await services.load_model("colours/1")
+        assert leaves.cancelled_caught
+        release.set()
+        await services.load_model("colours/1")
+
+    anyio.run(scenario)
+    assert len(loads) == 1

@@ -12,7 +12,7 @@ def test_every_setting_has_an_environment_name() -> None:
         field.name.upper(): text[type(field.default)]
         for field in dataclasses.fields(ServerSettings)
     }
-    environment["HOST"] = "0.0.0.0"
+    environment.update(HOST="0.0.0.0", LOG_LEVEL="DEBUG", LOG_FORMAT="json")
     settings = settings_from_environment(environment)
     assert settings.allow_url_to_non_global_addresses is True
     assert settings.max_active_models == 7
@@ -39,6 +39,12 @@ def test_options_win_over_the_environment() -> None:
         {"ENGINE": "tensorrt"},
         {"PRECISION": "fp4"},
         {"URL_TIMEOUT_S": ""},
+        {"LOG_LEVEL": "LOUD"},
+        {"LOG_FORMAT": "xml"},
+        {"REQUEST_TIMEOUT_S": "0"},
+        {"REQUEST_TIMEOUT_S": "nan"},
+        {"MODEL_MEMORY_BYTES": "0"},
+        {"MAX_WAITING_REQUESTS": "-1"},
     ],
 )
 def test_nonsense_is_refused_by_name(environment: dict[str, str]) -> None:

@@ -124,3 +124,49 @@ def test_workers_at_once_never_share_a_job(store: Store) -> None:
 def test_an_unknown_job_is_not_found(jobs: Jobs) -> None:
     with pytest.raises(NotFound):
         jobs.get("nothing")
+
+
+@pytest.mark.parametrize(("counted", "attempts"), [(True, 1), (False, 0)])
+def test_a_released_job_is_queued_again(
+    jobs: Jobs, enqueue, clock: Clock, counted: bool, attempts: int
+) -> None:
+    job = enqueue()
+    enqueue()
+    jobs.claim("w1")
+    jobs.progress(job.id, "w1", {"run": "runs/1"})
+    assert jobs.release(job.id, "w1", counted=counted)
+    waiting = jobs.get(job.id)
+    assert (waiting.state, waiting.worker, waiting.heartbeat_at) == ("queued", None, None)
+    assert waiting.attempts == attempts
+    assert waiting.progress == {"run": "runs/1"}
+    assert not jobs.heartbeat(job.id, "w1")
+    again = jobs.claim("w2")  # before the job that came after it
+    assert again is not None
+    assert (again.id, again.attempts) == (job.id, attempts + 1)
+
+
+def test_only_its_worker_releases_a_job(jobs: Jobs, enqueue) -> None:
+    job = enqueue()
+    assert not jobs.release(job.id, "w1", counted=True)  # it waits
+    jobs.claim("w1")
+    assert not jobs.release(job.id, "w2", counted=True)
+    assert jobs.finish(job.id, "w1")
+    assert not jobs.release(job.id, "w1", counted=False)
+    assert jobs.get(job.id).state == "finished"
+    cancelled = enqueue()
+    jobs.claim("w1")
+    jobs.cancel(cancelled.id)
+    assert not jobs.release(cancelled.id, "w1", counted=True)
+    assert jobs.get(cancelled.id).state == "cancelled"
+
+
+def test_releases_that_count_end_in_failure(jobs: Jobs, enqueue) -> None:
+    job = enqueue()
+    for _ in range(10):  # these do not count
+        assert jobs.claim("w") is not None
+        jobs.release(job.id, "w", counted=False)
+    for _ in range(MAX_ATTEMPTS):
+        assert jobs.claim("w") is not None
+        jobs.release(job.id, "w", counted=True)
+    assert jobs.claim("w") is None
+    assert jobs.get(job.id).state == "failed"

@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "atrous.cli.train:train_command",
     "evaluate": "atrous.cli.evaluate:evaluate_command",
     "predict": "atrous.cli.predict:predict_command",
+    "convert": "atrous.cli.convert:convert_command",
     "models": "atrous.cli.models:models_app",
     "keys": "atrous.cli.keys:keys_app",
 }

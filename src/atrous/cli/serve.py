@@ -59,23 +59,16 @@ def serve_command(
 
 def serve(settings: ServerSettings, store: Store) -> None:
     """Serve until SIGINT or SIGTERM, on an open store; Conflict where the port is in use."""
-    import uvicorn
-
     from atrous.server.app import create_app
+    from atrous.server.draining import serve_and_drain
+    from atrous.server.log_lines import set_up_logging
 
-    set_up_logging()
+    set_up_logging(settings.log_format, settings.log_level)
     with listen(settings.host, settings.port) as listener:
         _announce(settings, store, listener.getsockname()[1])
-        config = uvicorn.Config(
-            create_app(settings, store),
-            access_log=False,  # it would show query strings, and with them keys
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=round(settings.drain_timeout_s),
-            backlog=BACKLOG,
-        )
+        app = create_app(settings, store)
         _end_with_0_on_signals()
-        uvicorn.Server(config).run(sockets=[listener])
+        serve_and_drain(app, listener)
     logger.info("ended")
 
 
@@ -94,14 +87,6 @@ def listen(host: str, port: int) -> socket.socket:
             "another one with --port"
         ) from None
     return listener
-
-
-def set_up_logging() -> None:
-    """Write log lines of level INFO to standard error."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs of pictures
 
 
 def _announce(settings: ServerSettings, store: Store, port: int) -> None:

@@ -6,12 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from atrous.datasets.version import Sample
 from atrous.deeplab.network import DeepLab, with_output_stride
 from atrous.domain.classes import ClassTable
 from atrous.domain.recipes import TrainingRecipe
 from atrous.export.onnx_file import export_onnx
-from atrous.export.parity import insist, measure_parity
+from atrous.export.parity import Photo, insist, measure_parity
 from atrous.packages.directory import ModelPackage, write_package
 
 
@@ -19,7 +18,7 @@ def export_package(
     network: DeepLab,
     classes: ClassTable,
     recipe: TrainingRecipe,
-    samples: Sequence[Sample],
+    samples: Sequence[Photo],
     folder: Path,
     facts: dict[str, Any],
 ) -> ModelPackage:

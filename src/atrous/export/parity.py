@@ -3,17 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import nn
 
-from atrous.datasets.version import Sample
 from atrous.domain.errors import ExportRefused
 from atrous.domain.recipes import PreprocessRecipe
 from atrous.images.preprocess import preprocess
 from atrous.runtime.session import open_session
+
+
+@runtime_checkable
+class Photo(Protocol):
+    """Anything that gives a photo, as a sample of a data set does."""
+
+    def read_image(self) -> UInt8[np.ndarray, "height width 3"]:
+        """RGB, 0..255."""
+        ...
+
 
 PHOTOS = 8  # compared, spread over the split
 LEAST_AGREEMENT = 0.999  # share of pixels whose class is the same
@@ -35,7 +45,7 @@ class ParityReport:
 
 
 def measure_parity(
-    network: nn.Module, weights: Path, recipe: PreprocessRecipe, samples: Sequence[Sample]
+    network: nn.Module, weights: Path, recipe: PreprocessRecipe, samples: Sequence[Photo]
 ) -> ParityReport:
     """Run both on up to PHOTOS photos; no image is read twice."""
     chosen = [samples[int(index)] for index in _spread(len(samples), PHOTOS)]
@@ -48,7 +58,8 @@ def measure_parity(
             with torch.no_grad():
                 expected = network(torch.from_numpy(batch)).numpy()
             given = session.run(batch)
-            difference = max(difference, float(np.abs(expected - given).max()))
+            # Not the built-in max, which would drop a nan.
+            difference = float(np.maximum(difference, np.abs(expected - given).max()))
             largest = max(largest, float(np.abs(expected).max()))
             same += int((expected.argmax(1) == given.argmax(1)).sum())
             pixels += expected[0, 0].size

@@ -78,15 +78,15 @@ def read_package(folder: Path) -> ModelPackage:
     if not folder.is_dir():
         raise BadPackage(f"{folder} is not a folder; give the folder that holds {WEIGHTS}")
     _require_onnx(folder)
-    names = _read_class_names(folder)
+    names = read_class_names(folder)
     notes = _read_manifest(folder)
     if (folder / inference_config.FILE_NAME).is_file():
         layout: Layout = "inference-models"
         architecture = _read_architecture(folder)
-        recipe = inference_config.recipe_from_config(_read_json(folder, inference_config.FILE_NAME))
+        recipe = inference_config.recipe_from_config(read_json(folder, inference_config.FILE_NAME))
     elif (folder / legacy.FILE_NAME).is_file():
         layout, architecture = "legacy", PEER_ARCHITECTURE
-        recipe = legacy.recipe_from_environment(_read_json(folder, legacy.FILE_NAME))
+        recipe = legacy.recipe_from_environment(read_json(folder, legacy.FILE_NAME))
     else:
         raise BadPackage(
             f"{folder} has neither {inference_config.FILE_NAME} nor {legacy.FILE_NAME}, one of "
@@ -168,12 +168,13 @@ def _require_onnx(folder: Path) -> None:
         if (folder / other).is_file():
             raise BadPackage(
                 f"the package holds {kind} weights ({other}) only, and only ONNX can be served; "
-                f"export the network to ONNX and put it beside as {WEIGHTS}"
+                f"convert it first, where it is PyTorch: atrous convert {folder} --out FOLDER"
             )
     raise BadPackage(f"{folder} has no {WEIGHTS}; a package needs the network in it")
 
 
-def _read_class_names(folder: Path) -> tuple[str, ...]:
+def read_class_names(folder: Path) -> tuple[str, ...]:
+    """The lines of class_names.txt; BadPackage where `background` or any other class is missing."""
     # newline kinds and a byte order mark come from other systems' editors
     text = _read_bytes(folder, CLASS_NAMES).decode("utf-8-sig", errors="replace")
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
@@ -190,7 +191,7 @@ def _read_class_names(folder: Path) -> tuple[str, ...]:
 
 
 def _read_architecture(folder: Path) -> str:
-    config = _read_json(folder, MODEL_CONFIG)
+    config = read_json(folder, MODEL_CONFIG)
     task, backend = config.get("task_type"), config.get("backend_type")
     if task != TASK_TYPE:
         raise BadPackage(
@@ -206,7 +207,7 @@ def _read_architecture(folder: Path) -> str:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     if not (folder / MANIFEST).is_file():
         return {}
-    values = _read_json(folder, MANIFEST)
+    values = read_json(folder, MANIFEST)
     if values.get("format") != MANIFEST_FORMAT:
         return {}
     verify_manifest(folder, values)
@@ -224,7 +225,8 @@ def _read_bytes(folder: Path, name: str) -> bytes:
         ) from error
 
 
-def _read_json(folder: Path, name: str) -> dict[str, Any]:
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """A JSON object of the package; BadPackage where it is absent or something else."""
     try:
         values = json.loads(_read_bytes(folder, name))
     except (ValueError, RecursionError) as error:

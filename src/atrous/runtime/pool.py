@@ -1,5 +1,6 @@
 """The loaded models of a server: each loaded once, the least recently used given up first."""
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -9,12 +10,26 @@ from atrous.domain.errors import BadInput
 from atrous.packages.directory import ModelPackage
 from atrous.runtime.segmenter import Segmenter
 
+logger = logging.getLogger(__name__)
+
+LOADS_AT_ONCE = 4
+COPIES_OF_WEIGHTS = 3  # the engine's own, packed for the processor, and room while it compiles
+BYTES_PER_INPUT_PIXEL = 512  # layers in between: 128 floats for each pixel of the network's input
+
+
+def estimate_bytes(segmenter: Segmenter) -> int:
+    """Roughly the memory that a loaded network takes, from its weights and its input size."""
+    package = segmenter.package
+    weights = package.weights.stat().st_size
+    return COPIES_OF_WEIGHTS * weights + BYTES_PER_INPUT_PIXEL * package.preprocess.size.area
+
 
 class SegmenterPool:
-    """At most `max_models` segmenters by model id, safe for many threads.
+    """Segmenters by model id, bounded in number and in bytes, safe for many threads.
 
-    Loading one model never keeps others waiting. A segmenter that leaves the pool is freed when
-    the last prediction that holds it has ended, so its users need no lock.
+    Each load runs in a thread of the pool, so that it goes on when who asked for it has left, and
+    loading one model never keeps the users of others waiting. A segmenter that leaves the pool is
+    freed when the last prediction that holds it has ended, so its users need no lock.
     """
 
     def __init__(
@@ -23,34 +38,47 @@ class SegmenterPool:
         open_segmenter: Callable[[ModelPackage], Segmenter] = Segmenter,
         *,
         max_models: int = 8,
+        max_bytes: int | None = None,
+        bytes_of: Callable[[Segmenter], int] = estimate_bytes,
     ) -> None:
         """Set up an empty pool.
 
         load: reads the package of a model id; raises NotFound for an unknown one.
         open_segmenter: makes the segmenter, with the server's engine and precision.
+        max_bytes: of all segmenters together, as `bytes_of` estimates them; one is always kept.
         """
         if max_models < 1:
             raise BadInput(f"a pool of {max_models} models can't serve; give at least 1")
         self._load = load
         self._open_segmenter = open_segmenter
         self._max_models = max_models
+        self._max_bytes = max_bytes
+        self._bytes_of = bytes_of
         self._lock = threading.Lock()
+        self._loads = threading.BoundedSemaphore(LOADS_AT_ONCE)
         self._segmenters: OrderedDict[str, Future[Segmenter]] = OrderedDict()  # oldest use first
+        self._bytes: dict[str, int] = {}  # of those that are ready
 
     def get(self, model_id: str) -> Segmenter:
         """The segmenter of a model, loaded if need be; a failure is raised to all who wait.
 
         A failed load is not remembered: the next call tries again.
         """
+        return self.request(model_id).result()
+
+    def request(self, model_id: str) -> "Future[Segmenter]":
+        """`get` without waiting: a future that is done at once for a model that is ready."""
         with self._lock:
             future = self._segmenters.get(model_id)
-            first = future is None
             if future is None:
-                future = self._segmenters[model_id] = Future()
+                future = Future()
+                future.set_running_or_notify_cancel()  # one who leaves can't cancel it for all
+                self._segmenters[model_id] = future
+                threading.Thread(
+                    target=self._fill, args=(model_id, future), name="load", daemon=True
+                ).start()
             self._segmenters.move_to_end(model_id)
-        if first:
-            self._fill(model_id, future)
-        return future.result()
+            return future
 
     def loaded(self) -> dict[str, Segmenter]:
         """The models that are ready, least recently used first."""
@@ -61,30 +89,53 @@ class SegmenterPool:
                 if future.done() and not future.exception()
             }
 
+    @property
+    def bytes_in_use(self) -> int:
+        """What the models that are ready take together, as estimated."""
+        with self._lock:
+            return sum(self._bytes.values())
+
     def remove(self, model_id: str) -> bool:
         """Give a model up; False where it was not there."""
         with self._lock:
+            self._bytes.pop(model_id, None)
             return self._segmenters.pop(model_id, None) is not None
 
     def clear(self) -> None:
         """Give all models up."""
         with self._lock:
             self._segmenters.clear()
+            self._bytes.clear()
 
-    def _fill(self, model_id: str, future: Future[Segmenter]) -> None:
+    def _fill(self, model_id: str, future: "Future[Segmenter]") -> None:
         try:
-            segmenter = self._open_segmenter(self._load(model_id))
-        except BaseException as error:
+            with self._loads:
+                segmenter = self._open_segmenter(self._load(model_id))
+            size_bytes = self._bytes_of(segmenter)
+        except BaseException as error:  # noqa: BLE001 - it is raised to all who wait
             with self._lock:
                 if self._segmenters.get(model_id) is future:
                     del self._segmenters[model_id]
             future.set_exception(error)
-            raise
-        future.set_result(segmenter)
-        self._evict()
-
-    def _evict(self) -> None:
+            return
         with self._lock:
-            ready = [model_id for model_id, future in self._segmenters.items() if future.done()]
-            for model_id in ready[: max(0, len(ready) - self._max_models)]:
-                del self._segmenters[model_id]
+            if self._segmenters.get(model_id) is future:  # else removed in the meantime
+                self._bytes[model_id] = size_bytes
+                self._evict(model_id)
+        future.set_result(segmenter)
+
+    def _evict(self, newest: str) -> None:
+        """Give up models until number and bytes fit; the one just loaded stays in any case."""
+        for model_id in [name for name in self._segmenters if name in self._bytes]:
+            total = sum(self._bytes.values())
+            too_large = self._max_bytes is not None and total > self._max_bytes
+            if model_id == newest or not (too_large or len(self._bytes) > self._max_models):
+                continue
+            del self._segmenters[model_id], self._bytes[model_id]
+            logger.info("model %s left memory: %d bytes were in use", model_id, total)
+        if self._max_bytes is not None and self._bytes[newest] > self._max_bytes:
+            logger.warning(
+                "one model alone takes about %d bytes, more than the %d allowed",
+                self._bytes[newest],
+                self._max_bytes,
+            )

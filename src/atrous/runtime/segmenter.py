@@ -1,6 +1,8 @@
 """One loaded model: photo in, prediction at the photo's own size out."""
 
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -18,6 +20,7 @@ from atrous.runtime.session import Engine, Precision, Session, open_session
 logger = logging.getLogger(__name__)
 
 Step = Literal["contrast", "grayscale", "static_crop"]  # that a request may switch off
+Part = Literal["preprocess", "network", "postprocess"]  # of a prediction
 
 
 class Segmenter:
@@ -77,20 +80,26 @@ class Segmenter:
         *,
         confidence: float = 0.0,
         without: frozenset[Step] = frozenset(),
+        timed: Callable[[Part], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> Prediction:
         """Segment an RGB photo (0..255).
 
         confidence: pixels whose class is less probable (0..1) become background.
         without: steps of preprocessing to leave out for this photo.
+        timed: gives a context in which a part of the work is done, to measure it.
         """
-        batch, placement = preprocess(image, _recipe_without(self.package.preprocess, without))
-        return restore(
-            self._session.run(batch)[0],
-            placement,
-            background_id=self.package.background_id,
-            threshold=confidence,
-            class_count=len(self.package.class_names),
-        )
+        with timed("preprocess"):
+            batch, placement = preprocess(image, _recipe_without(self.package.preprocess, without))
+        with timed("network"):
+            logits = self._session.run(batch)[0]
+        with timed("postprocess"):
+            return restore(
+                logits,
+                placement,
+                background_id=self.package.background_id,
+                threshold=confidence,
+                class_count=len(self.package.class_names),
+            )
 
     def warm_up(self) -> None:
         """Run once on black: engines allocate on the first run, and a misfit shows here."""

@@ -1,30 +1,48 @@
 """The application: every route, and what all of them share."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 import atrous
+from atrous.domain.errors import AtrousError
 from atrous.runtime.pool import SegmenterPool
 from atrous.runtime.segmenter import Segmenter
 from atrous.server.authentication import authenticate
 from atrous.server.body_limit import BodyLimit
 from atrous.server.errors import add_error_answers
+from atrous.server.failed_keys import FailedKeys
 from atrous.server.inference import hosted_route, json_routes, model_routes, operations
 from atrous.server.loaded_models import LoadedModels, load_from
 from atrous.server.metrics import Metrics
-from atrous.server.request_log import RequestLog
-from atrous.server.services import Services, WorkQueue
-from atrous.server.settings import ServerSettings
+from atrous.server.request_lifetime import RequestLifetime
+from atrous.server.request_log import REQUEST_ID_HEADER, RequestLog
+from atrous.server.services import Services
+from atrous.server.settings import ServerSettings, words
+from atrous.server.work_queue import WorkQueue
 from atrous.store import Store
+
+logger = logging.getLogger(__name__)
 
 DESCRIPTION = (
     "Semantic segmentation over the HTTP API that Roboflow's clients speak. Every route but those "
     "under *operations* needs an API key: `?api_key=KEY`, `Authorization: Bearer KEY`, or "
     "`api_key` in a JSON body."
 )
+# Keys travel in queries, headers and bodies, never in cookies, so pages need no credentials.
+CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": ["*"],
+    "allow_credentials": False,
+    "expose_headers": [REQUEST_ID_HEADER, "Retry-After"],
+}
 
 
 def create_app(settings: ServerSettings, store: Store) -> FastAPI:
@@ -33,7 +51,9 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
 
     @asynccontextmanager
     async def run_while_serving(_: FastAPI) -> AsyncIterator[None]:
+        preloading = asyncio.create_task(preload(services))
         yield
+        preloading.cancel()
         services.models.clear()
 
     app = FastAPI(
@@ -51,8 +71,24 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
         app.include_router(module.router)
     app.include_router(hosted_route.router)  # last: it matches every path of two segments
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        RequestLifetime, lifecycle=services.lifecycle, timeout_s=settings.request_timeout_s
+    )
+    origins = list(words(settings.allow_origins))
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, **CORS)
     app.add_middleware(RequestLog, metrics=services.metrics)
     return app
+
+
+async def preload(services: Services) -> None:
+    """Load the models that are wanted from the start; one that fails does not stop the others."""
+    for model_id in words(services.settings.preload_models):
+        try:
+            await services.load_model(model_id)
+        except AtrousError as error:
+            logger.error("%s could not be loaded: %s", model_id, error)
+    services.lifecycle.ready()
 
 
 def build_services(settings: ServerSettings, store: Store) -> Services:
@@ -62,19 +98,21 @@ def build_services(settings: ServerSettings, store: Store) -> Services:
         Segmenter,
         engine=settings.engine,
         precision=settings.precision,
-        cache_folder=store.home.cache,
+        cache_folder=Path(settings.model_cache_dir or store.home.cache),
     )
     pool = SegmenterPool(
         partial(load_from, store.home.packages),
         open_segmenter,
         max_models=settings.max_active_models,
+        max_bytes=settings.model_memory_bytes,
     )
     return Services(
         settings=settings,
         store=store,
-        models=LoadedModels(store.models, pool, metrics),
+        models=LoadedModels(store, pool, metrics),
         metrics=metrics,
         work=WorkQueue(
             settings.http_api_threadpool_workers, settings.max_waiting_requests, metrics
         ),
+        failed_keys=FailedKeys(settings.max_wrong_keys_per_minute),
     )

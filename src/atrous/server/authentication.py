@@ -4,10 +4,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import orjson
-from fastapi import Request
+from fastapi import HTTPException, Request
 
 from atrous.domain.errors import NotAllowed
 from atrous.server.errors import NOT_AUTHORIZED
+from atrous.server.failed_keys import WINDOW_S
 from atrous.server.services import services_of
 from atrous.store.api_keys import ApiKey, Scope
 
@@ -15,6 +16,7 @@ HOW_TO_SEND = (
     "send an active API key as ?api_key=KEY, as 'Authorization: Bearer KEY', or as api_key in a "
     "JSON body"
 )
+RETRY_LATER = {"Retry-After": str(round(WINDOW_S))}
 NO_KEY = ("", "None", "null")  # what clients send when they have none
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -31,14 +33,30 @@ def open_to_all(endpoint: Endpoint) -> Endpoint:
 async def authenticate(request: Request) -> None:
     """Let a request pass, or raise NotAllowed. Every route of the app depends on this."""
     services = services_of(request)
-    if is_open(request.scope["endpoint"]) or not services.settings.require_key:
-        request.state.api_key = None
+    request.state.api_key = None
+    if is_open(request.scope["endpoint"]):
+        return
+    if services.lifecycle.phase == "draining":
+        raise HTTPException(503, "The server is shutting down.", {"Connection": "close"})
+    if not services.settings.require_key:
         return
     secret = await find_key(request)
     key = await services.verify_key(secret) if secret else None
+    if secret and key is None:
+        _count_failure(request)
     if key is None:
         raise NotAllowed(f"{NOT_AUTHORIZED}: {HOW_TO_SEND}")
     request.state.api_key = key
+
+
+def _count_failure(request: Request) -> None:
+    """Refuse an address that tried too many keys. Who has a right key never gets here."""
+    services = services_of(request)
+    services.metrics.wrong_keys.inc()
+    if services.failed_keys.add(request.client.host if request.client else ""):
+        raise HTTPException(
+            429, "Too many wrong API keys came from this address; wait a minute.", RETRY_LATER
+        )
 
 
 def is_open(endpoint: Callable[..., Any]) -> bool:

@@ -1,11 +1,12 @@
 """A limit on request bodies, counted as they arrive."""
 
 import anyio
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 DRAIN_TIMEOUT_S = 5.0
-DRAIN_FACTOR = 4  # of the limit: so much of a body that is too large is still read
+DRAIN_FACTOR = 4  # of the limit: so much of a body that nobody needs is still read
 
 
 class BodyLimit:
@@ -21,27 +22,28 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        received = 0
+        # Such a client sends its body only when it is asked to: it needs no draining.
+        waits = Headers(scope=scope).get("expect", "").lower() == "100-continue"
+        received, unread = 0, True
 
         async def counted_receive() -> Message:
-            nonlocal received
+            nonlocal received, unread
             message = await receive()
-            if message["type"] == "http.request":
-                received += len(message.get("body", b""))
-                if received > self._max_bytes:
-                    await _drain(message, receive, self._max_bytes * DRAIN_FACTOR)
-                    raise HTTPException(
-                        413, f"Request body is larger than {self._max_bytes} bytes."
-                    )
+            unread = message.get("more_body", False)
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                raise HTTPException(413, f"Request body is larger than {self._max_bytes} bytes.")
             return message
 
-        await self._app(scope, counted_receive, send)
+        async def drain_and_send(message: Message) -> None:
+            """Read on for a moment: a client cut off while it sends never sees the answer."""
+            nonlocal received, unread
+            if message["type"] == "http.response.start" and not (waits and not received):
+                with anyio.move_on_after(DRAIN_TIMEOUT_S):
+                    while unread and received <= self._max_bytes * DRAIN_FACTOR:
+                        rest = await receive()
+                        unread = rest.get("more_body", False)
+                        received += len(rest.get("body", b""))
+            await send(message)
 
-
-async def _drain(message: Message, receive: Receive, max_bytes: int) -> None:
-    """Read on for a moment: a client that is cut off while it sends never sees the answer."""
-    drained = 0
-    with anyio.move_on_after(DRAIN_TIMEOUT_S):
-        while message.get("more_body", False) and drained < max_bytes:
-            message = await receive()
-            drained += len(message.get("body", b""))
+        await self._app(scope, counted_receive, drain_and_send)

@@ -7,6 +7,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from atrous.domain.errors import (
     AtrousError,
@@ -21,6 +22,7 @@ from atrous.domain.errors import (
     NotAllowed,
     NotFound,
 )
+from atrous.server.log_lines import redact
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ def describe_error(error: AtrousError) -> tuple[int, str]:
     """Give the status and the message that the outside sees."""
     for kind, status, template in STATUSES:
         if isinstance(error, kind):
-            return status, (template or "{error}").format(error=error)
+            return status, redact((template or "{error}").format(error=error))
     raise AssertionError("the table ends with the root of all errors")
 
 
@@ -67,6 +69,7 @@ def add_error_answers(app: FastAPI) -> None:
     app.add_exception_handler(AtrousError, _answer_known)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_exception_handler(Exception, _answer_unexpected)
 
 
@@ -92,7 +95,7 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
         {
             "type": fault["type"],
             "loc": [str(part)[:100] for part in fault["loc"]],
-            "msg": str(fault["msg"])[:300],
+            "msg": redact(str(fault["msg"])[:300]),
         }
         for fault in error.errors()[:20]
     ]
@@ -103,8 +106,12 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
 
 async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = {**(error.headers or {}), **(_retry_header(error.status_code) or {})}
+    headers = {**(_retry_header(error.status_code) or {}), **(error.headers or {})}
     return json_response({"message": str(error.detail)}, error.status_code, headers)
+
+
+async def _answer_nobody(request: Request, error: Exception) -> Response:
+    return json_response({"message": "The client left."}, 499)  # for the log
 
 
 async def _answer_unexpected(request: Request, error: Exception) -> Response:

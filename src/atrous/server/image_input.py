@@ -35,8 +35,20 @@ class DeclaredImage:
     value: Any
 
 
-async def read_declared(image: DeclaredImage, settings: ServerSettings) -> bytes:
-    """Give the picture's file bytes, or raise BadImage.
+@dataclass(frozen=True)
+class SentImage:
+    """A picture as it arrived. Decoding large texts takes time: that is left to a worker thread."""
+
+    data: bytes
+    is_text: bool = False  # base64
+
+    def file_bytes(self) -> bytes:
+        """Give the bytes of the picture's file, or raise BadImage."""
+        return decode_text(self.data) if self.is_text else self.data
+
+
+async def read_declared(image: DeclaredImage, settings: ServerSettings) -> SentImage:
+    """Give the picture, or raise BadImage.
 
     `base64` and `url` are understood. What would read this machine's files or unpickle
     (`file`, `numpy`) is refused, as is all else.
@@ -49,12 +61,12 @@ async def read_declared(image: DeclaredImage, settings: ServerSettings) -> bytes
     if not isinstance(image.value, str):
         raise BadImage(EMPTY if image.value is None else MALFORMED)
     if kind == "url":
-        return await fetch_image(image.value, settings)
-    return decode_text(image.value.encode("utf-8", "replace"))
+        return SentImage(await fetch_image(image.value, settings))
+    return SentImage(image.value.encode("utf-8", "replace"), is_text=True)
 
 
-async def read_posted(request: Request) -> bytes:
-    """Give the file bytes of the picture that a request's body is, or raise BadImage.
+async def read_posted(request: Request) -> SentImage:
+    """Give the picture that a request's body is, or raise BadImage.
 
     The declared content type counts only where it is a form: clients post base64 text as JSON,
     as a URL-encoded form, as anything, or without saying what it is.
@@ -67,7 +79,7 @@ async def read_posted(request: Request) -> bytes:
             data = await part.read() if isinstance(part, UploadFile) else part.encode()
     else:
         data = await request.body()
-    return data if is_binary(data) else decode_text(data)
+    return SentImage(data, is_text=not is_binary(data))
 
 
 def is_binary(data: bytes) -> bool:

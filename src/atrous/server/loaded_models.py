@@ -1,5 +1,7 @@
 """From a model id that a client sent to a network in memory."""
 
+import re
+from concurrent.futures import Future
 from pathlib import Path
 
 from atrous.domain.errors import BadModelId, NotFound
@@ -8,7 +10,10 @@ from atrous.packages.directory import ModelPackage, read_package
 from atrous.runtime.pool import SegmenterPool
 from atrous.runtime.segmenter import Segmenter
 from atrous.server.metrics import Metrics
-from atrous.store.models import Models
+from atrous.store import Store
+from atrous.store.models import Model
+
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,80}")  # of a workspace, a project, or `project-version`
 
 
 class LoadedModels:
@@ -18,54 +23,91 @@ class LoadedModels:
     its folder is another one, so that the old network never answers for the new model.
     """
 
-    def __init__(self, models: Models, pool: SegmenterPool, metrics: Metrics) -> None:
+    def __init__(self, store: Store, pool: SegmenterPool, metrics: Metrics) -> None:
         """Serve the models of a store from a pool whose keys are names of package folders."""
-        self._models = models
+        self._store = store
         self._pool = pool
         self._metrics = metrics
+        self._spellings: dict[str, str] = {}  # `workspace/slug` ids in use, and their folders
 
     def get(self, model_id: str) -> Segmenter:
-        """Give the network of `project/version`, loaded when first asked for.
+        """Give the network of a model id, loaded when first asked for.
 
         Raises NotFound for a model that is not there, BadModelId for what is no id at all.
         """
-        segmenter = self._pool.get(self._models.get(parse_model_id(model_id)).folder)
-        self._metrics.loaded_models.set(len(self._pool.loaded()))
-        return segmenter
+        return self.request(model_id).result()
 
-    def listed(self) -> list[ModelId]:
-        """Give the ids of the networks in memory; those whose model is gone are dropped."""
-        names = {model.folder: model.model_id for model in self._models.list()}
+    def request(self, model_id: str) -> "Future[Segmenter]":
+        """`get` without waiting for a load; what `get` raises about the id is raised here."""
+        folder = self._folder(model_id)
+        future = self._pool.request(folder)
+        self._metrics.model_requests.labels("hit" if future.done() else "miss").inc()
+        future.add_done_callback(self._measure)
+        return future
+
+    def _folder(self, model_id: str) -> str:
+        model = self._find(model_id)
+        if model_id != str(model.model_id):
+            self._spellings[model_id] = model.folder
+        return model.folder
+
+    def _find(self, model_id: str) -> Model:
+        """Look an id up: `project/version`, else `workspace/slug`.
+
+        A slug is that of a project, which means its newest version, or `project-version`.
+        """
+        try:
+            return self._store.models.get(ModelId.parse(model_id))
+        except BadModelId:
+            workspace_slug, _, slug = model_id.partition("/")
+            if model_id.count("/") != 1 or not workspace_slug or not slug:
+                raise
+        if not SLUG.fullmatch(workspace_slug) or not SLUG.fullmatch(slug):
+            raise NotFound(f"there is no model {model_id[:100]!r}")
+        workspace = self._store.workspaces.get(workspace_slug)
+        there = [m for m in self._store.models.list() if m.workspace_id == workspace.id]
+        named = [m for m in there if slug == f"{m.model_id.project}-{m.model_id.version}"]
+        versions = [m for m in there if slug == m.model_id.project]
+        if not named and not versions:
+            raise NotFound(f"there is no model {slug[:100]!r} in workspace {workspace.slug!r}")
+        return named[0] if named else max(versions, key=lambda m: m.model_id.version)
+
+    def _measure(self, _: object = None) -> None:
+        self._metrics.loaded_models.set(len(self._pool.loaded()))
+        self._metrics.model_bytes.set(self._pool.bytes_in_use)
+
+    def listed(self) -> list[str]:
+        """Give the ids of the networks in memory, under each spelling that clients used.
+
+        Networks whose model is gone are dropped.
+        """
+        names = {model.folder: str(model.model_id) for model in self._store.models.list()}
         loaded = self._pool.loaded()
         for folder in loaded:
             if folder not in names:
                 self._pool.remove(folder)
-        return sorted((names[folder] for folder in loaded if folder in names), key=str)
+        self._spellings = {
+            spelling: folder
+            for spelling, folder in dict(self._spellings).items()  # other threads add to it
+            if folder in loaded
+        }
+        self._measure()
+        ids = [names[folder] for folder in loaded if folder in names]
+        return sorted(ids) + sorted(s for s, folder in self._spellings.items() if folder in names)
 
     def remove(self, model_id: str) -> None:
         """Drop a network from memory; the model stays published. Nothing there is no error."""
         try:
-            self._pool.remove(self._models.get(parse_model_id(model_id)).folder)
+            self._pool.remove(self._folder(model_id))
         except NotFound:
             return
+        finally:
+            self._measure()
 
     def clear(self) -> None:
         """Drop all networks from memory."""
         self._pool.clear()
-
-
-def parse_model_id(text: str) -> ModelId:
-    """Read an id that a client sent.
-
-    Two parts that can't name a model (`Workspace/slug`) are as good as a model that is not
-    there: NotFound. Any other number of parts is no model id: BadModelId.
-    """
-    try:
-        return ModelId.parse(text)
-    except BadModelId:
-        if text.count("/") == 1:
-            raise NotFound(f"there is no model {text[:100]!r}") from None
-        raise
+        self._measure()
 
 
 def load_from(packages: Path, folder: str) -> ModelPackage:

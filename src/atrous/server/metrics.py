@@ -7,7 +7,7 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-Stage = Literal["fetch", "decode", "predict", "encode"]
+Stage = Literal["fetch", "decode", "preprocess", "network", "postprocess", "encode"]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -34,8 +34,23 @@ class Metrics:
         self.queue_depth = Gauge(
             "atrous_queue_depth", "Inferences running or waiting", registry=self._registry
         )
+        self.refused = Counter(
+            "atrous_refused", "Inferences refused, the queue being full", registry=self._registry
+        )
         self.loaded_models = Gauge(
             "atrous_loaded_models", "Networks in memory", registry=self._registry
+        )
+        self.model_bytes = Gauge(
+            "atrous_model_bytes", "Memory of these networks, as estimated", registry=self._registry
+        )
+        self.model_requests = Counter(
+            "atrous_model_requests",
+            "Requests for a network: hit, in memory already; miss, to be loaded",
+            ["cache"],
+            registry=self._registry,
+        )
+        self.wrong_keys = Counter(
+            "atrous_wrong_keys", "Requests with a key that is not active", registry=self._registry
         )
 
     def count_request(self, method: str, status: int, seconds: float) -> None:

@@ -8,6 +8,7 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from atrous.server import log_lines
 from atrous.server.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class RequestLog:
             return
         sent_id = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = sent_id if ID_PATTERN.fullmatch(sent_id) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        log_lines.request_id.set(request_id)
         start = time.perf_counter()
         status = 500
 
@@ -51,10 +52,17 @@ class RequestLog:
             # %r: a path may hold line breaks that would fake other lines
             logger.log(
                 logging.DEBUG if quiet else logging.INFO,
-                "%.20s %.200r %d %.1f ms id=%s",
+                "%.20s %.200r %d %.1f ms",
                 scope["method"],
                 scope["path"],
                 status,
                 seconds * 1000,
-                request_id,
+                extra={
+                    log_lines.FIELDS: {
+                        "method": scope["method"][:20],
+                        "path": scope["path"][:200],
+                        "status": status,
+                        "seconds": round(seconds, 6),
+                    }
+                },
             )

@@ -1,5 +1,6 @@
 """Every setting of the server, in one place, with the environment names that users know."""
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -7,7 +8,22 @@ from typing import Any, get_args
 
 from atrous.domain.errors import BadInput
 from atrous.runtime.session import Engine, Precision
+from atrous.server.log_lines import LOG_FORMATS, LOG_LEVELS, LogFormat
 
+CHOICES: dict[str, tuple[str, ...]] = {
+    "engine": get_args(Engine),
+    "precision": get_args(Precision),
+    "log_level": LOG_LEVELS,
+    "log_format": LOG_FORMATS,
+}
+POSITIVE = (
+    "max_active_models",
+    "max_batch_size",
+    "http_api_threadpool_workers",
+    "model_memory_bytes",
+    "request_timeout_s",
+)
+NOT_NEGATIVE = ("max_waiting_requests", "max_wrong_keys_per_minute", "drain_timeout_s")
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off", "")
 
@@ -22,19 +38,29 @@ class ServerSettings:
     engine: Engine = "auto"  # what runs networks; auto takes OpenVINO where it is installed
     precision: Precision = "auto"
     max_active_models: int = 8  # networks kept in memory; the least recently used one leaves
+    model_memory_bytes: int = 4 * 1024**3  # of all networks in memory, roughly; one always stays
+    preload_models: str = ""  # ids with commas between; readiness says 503 until they are loaded
+    model_cache_dir: str = ""  # for compiled networks; empty: `cache` in the data folder
     max_body_bytes: int = 64 * 1024 * 1024  # of a request, counted as it arrives
     max_batch_size: int = 32  # pictures in one request
     max_image_pixels: int = 100_000_000  # read from the header, before anything is decoded
     http_api_threadpool_workers: int = 2  # requests that decode and predict at once
-    max_waiting_requests: int = 64  # more than these are answered 429 at once
+    max_waiting_requests: int = 64  # for one model; more than these are answered 429 at once
+    request_timeout_s: float = 120.0  # from the first byte of a request to its answer
+    max_wrong_keys_per_minute: int = 30  # from one address, then 429; 0 for no limit
     allow_url_input: bool = True
     allow_non_https_url_input: bool = False
     allow_url_input_without_fqdn: bool = False
     allow_url_to_non_global_addresses: bool = False  # opens the server's own network: tests only
+    whitelisted_destinations_for_url_input: str = ""  # hosts with commas between; empty: all
+    blacklisted_destinations_for_url_input: str = ""  # hosts with commas between
     max_image_url_redirects: int = 3
     max_url_bytes: int = 50 * 1024 * 1024  # of a picture fetched by URL
     url_timeout_s: float = 15.0  # for a fetch as a whole, redirects included
     drain_timeout_s: float = 30.0  # how long accepted requests may take after SIGTERM
+    allow_origins: str = ""  # web pages of these origins may call (CORS), commas between; * for all
+    log_level: str = "INFO"
+    log_format: LogFormat = "text"  # or json: one object per line
 
 
 def settings_from_environment(
@@ -51,10 +77,19 @@ def settings_from_environment(
         if text is not None and field.name != "require_key":
             values[field.name] = _read(field.name.upper(), text, type(field.default))
     values.update({name: value for name, value in overrides.items() if value is not None})
-    for name, known in (("engine", get_args(Engine)), ("precision", get_args(Precision))):
-        if values.get(name, "auto") not in known:
-            raise BadInput(f"{name} {values[name]!r} is not one of {known}")
+    for name, known in CHOICES.items():
+        if name in values and values[name] not in known:
+            raise BadInput(f"{name.upper()}={values[name]!r} is not one of {', '.join(known)}")
     return _checked(ServerSettings(**values))
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Give the entries of a setting that is a list.
+
+    >>> words("a, b,")
+    ('a', 'b')
+    """
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _read(name: str, text: str, kind: type) -> Any:
@@ -76,9 +111,11 @@ def _read_bool(text: str) -> bool:
 def _checked(settings: ServerSettings) -> ServerSettings:
     if not 0 <= settings.port <= 65_535:
         raise BadInput(f"port {settings.port} does not exist; take 1 to 65535")
-    for name in ("max_active_models", "max_batch_size", "http_api_threadpool_workers"):
-        if getattr(settings, name) < 1:
-            raise BadInput(f"{name.upper()}={getattr(settings, name)} is too small; take 1 or more")
+    for names, least in ((POSITIVE, 1), (NOT_NEGATIVE, 0)):
+        for name in names:
+            value = getattr(settings, name)
+            if not least <= value < math.inf:
+                raise BadInput(f"{name.upper()}={value} can't be used; take {least} or more")
     if not settings.require_key and not is_loopback(settings.host):
         raise BadInput(
             f"--no-auth with host {settings.host} would open the server to its whole network; "

@@ -10,7 +10,7 @@ import httpx
 
 from atrous.domain.errors import BadImage
 from atrous.server.public_addresses import is_public
-from atrous.server.settings import ServerSettings
+from atrous.server.settings import ServerSettings, words
 
 # Clients and their tests look for these words.
 NOT_HTTPS = (
@@ -21,6 +21,10 @@ NO_FQDN = (
 )
 NO_URLS = "Providing images via URL is not supported in this configuration of `inference`."
 INVALID = "Provided image URL is invalid"
+NOT_WHITELISTED = (
+    "It is not allowed to reach image URL - prohibited by whitelisted destinations."
+)
+BLACKLISTED = "It is not allowed to reach image URL - prohibited by blacklisted destinations."
 NOT_ALLOWED = "URL points to a network destination that is not allowed."
 UNREACHABLE = "Image URL could not be reached."
 TOO_SLOW = "Image URL did not answer in time."
@@ -126,10 +130,19 @@ async def check_target(url: httpx.URL, settings: ServerSettings) -> Target:
     host = url.raw_host.decode("ascii").strip("[]")
     if not settings.allow_url_input_without_fqdn and not NAME.fullmatch(host.rstrip(".")):
         raise BadImage(NO_FQDN)
+    _check_lists(host.rstrip(".").lower(), settings)
     addresses = await _resolve(host, url.port or (443 if url.scheme == "https" else 80))
     if not settings.allow_url_to_non_global_addresses and not all(map(is_public, addresses)):
         raise BadImage(NOT_ALLOWED)  # one bad address is enough: which one is used is luck
     return Target(url, addresses[0])
+
+
+def _check_lists(host: str, settings: ServerSettings) -> None:
+    allowed = words(settings.whitelisted_destinations_for_url_input.lower())
+    if allowed and host not in allowed:
+        raise BadImage(NOT_WHITELISTED)
+    if host in words(settings.blacklisted_destinations_for_url_input.lower()):
+        raise BadImage(BLACKLISTED)
 
 
 async def _resolve(host: str, port: int) -> list[str]:

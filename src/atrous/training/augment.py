@@ -73,8 +73,8 @@ def draw_augmentation(
         shown = crop if part < length else min(crop, max(1, round(length * scale)))
         region.append(part)
         scaled.append(shown)
-        starts.append(int(uniform(0, length - part + 1 - 1e-6)))
-        pads.append(int(uniform(0, crop - shown + 1 - 1e-6)))
+        starts.append(int(uniform(0.0, length - part + 1 - 1e-6)))
+        pads.append(int(uniform(0.0, crop - shown + 1 - 1e-6)))
     jitter = recipe.color_jitter
     return Draw(
         top=starts[0],
@@ -83,7 +83,7 @@ def draw_augmentation(
         scaled=(scaled[0], scaled[1]),
         pad_top=pads[0],
         pad_left=pads[1],
-        flip=uniform(0, 1) < recipe.flip,
+        flip=uniform(0.0, 1.0) < recipe.flip,
         brightness=uniform(1 - jitter, 1 + jitter),
         contrast=uniform(1 - jitter, 1 + jitter),
         saturation=uniform(1 - jitter, 1 + jitter),

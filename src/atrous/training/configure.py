@@ -27,13 +27,13 @@ def recipe_for(dataset: Dataset, *, max_side: int = MAX_SIDE, **choices: Any) ->
         preprocess=PreprocessRecipe(size=size, resize_mode=mode, mean=mean, std=std),
         crop=size,
     )
-    recipe = replace(recipe, **given)
+    recipe = checked(replace(recipe, **given))
     if "epochs" in given:
-        return checked(recipe)
+        return recipe
     photos = len(dataset.splits.get("train", ()))
     steps_in_epoch = max(1, photos // recipe.batch_size)
     epochs = min(EPOCHS_AT_MOST, max(1, round(STEPS / steps_in_epoch)))
-    return checked(replace(recipe, epochs=UNLIMITED_EPOCHS if recipe.time_budget_s else epochs))
+    return replace(recipe, epochs=UNLIMITED_EPOCHS if recipe.time_budget_s else epochs)
 
 
 def input_size(dataset: Dataset, max_side: int) -> tuple[Size, ResizeMode]:

@@ -17,6 +17,7 @@ from atrous.domain.recipes import TrainingRecipe
 from atrous.runtime.evaluation import measure
 from atrous.training.averaging import WeightAverage
 from atrous.training.checkpoint import TrainingState, load_last, save_best, save_last
+from atrous.training.depthwise import avoid_faulty_gradients
 from atrous.training.losses import loss_of
 from atrous.training.memory import keep_freed_memory
 from atrous.training.network_predictor import NetworkPredictor
@@ -104,6 +105,7 @@ def prepare(dataset: Dataset, recipe: TrainingRecipe, run: RunFolder) -> Trainin
     device = pick_device()
     network = make_network(recipe, len(dataset.classes))
     network.to(device).to(memory_format=torch.channels_last)
+    avoid_faulty_gradients(network)
     average = WeightAverage(network, recipe.ema_decay)
     optimizer = make_optimizer(network, recipe)
     state = load_last(run, network, average, optimizer) or TrainingState()

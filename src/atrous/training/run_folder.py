@@ -45,8 +45,8 @@ class RunFolder:
             write_whole(self.recipe, json.dumps(recipe.to_json(), indent=2).encode())
         except OSError as error:
             raise BadInput(
-                f"run folder {self.path} can't be written: {error.strerror}; choose another with "
-                "--run or free the disk"
+                f"run folder {self.path} can't be written: {error.strerror}; free the disk or "
+                "choose another folder"
             ) from error
 
     def read_recipe(self) -> TrainingRecipe:

@@ -1,6 +1,5 @@
 import numpy as np
 
-from atrous.domain.model_ids import ModelId
 from atrous.domain.predictions import Prediction
 from atrous.server.inference.responses import (
     registry_body,
@@ -28,5 +27,5 @@ def test_body_field_by_field(read_mask) -> None:
 
 
 def test_registry_echoes_ids() -> None:
-    [entry] = registry_body([ModelId("a", 1)])["models"]
+    [entry] = registry_body(["a/1"])["models"]
     assert entry["model_id"] == "a/1"

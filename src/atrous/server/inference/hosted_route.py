@@ -13,6 +13,7 @@ from atrous.server.image_input import (
     NUMPY_REFUSED,
     NUMPY_TYPES,
     TYPE_REFUSED,
+    SentImage,
     read_posted,
 )
 from atrous.server.inference.confidence import of_hosted_route
@@ -123,20 +124,23 @@ async def segment_picture(
     if project in RESERVED:
         raise NotFound(f"{project} is not a project")
     services = services_of(request)
-    segmenter = await services.load_model(f"{project}/{version}")
-    data = await _read_picture(request, image, image_type)
-    answer = await services.work.run(partial(segment, services, segmenter, data, wishes))
+    model_id = f"{project}/{version}"
+    with services.work.place(model_id):
+        segmenter = await services.load_model(model_id)
+        sent = await _read_picture(request, image, image_type)
+        work = partial(segment, services, segmenter, sent, wishes)
+        answer = await services.work.run(model_id, work)
     if request.query_params.get("format") == "image":
         return Response(answer.overlay, media_type="image/jpeg")
     return json_response(with_flat_copies(answer.body))
 
 
-async def _read_picture(request: Request, url: str | None, image_type: str) -> bytes:
+async def _read_picture(request: Request, url: str | None, image_type: str) -> SentImage:
     services = services_of(request)
     if url:
         await request.body()  # some clients post the URL once more; nothing is read from it
         with services.metrics.timed("fetch"):
-            return await fetch_image(url, services.settings)
+            return SentImage(await fetch_image(url, services.settings))
     if image_type.lower() in NUMPY_TYPES:
         raise BadImage(NUMPY_REFUSED)
     if image_type.lower() not in ("base64", "multipart"):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, field_validator
 from atrous.domain.errors import BadRequest
 from atrous.server.authentication import needs
 from atrous.server.errors import json_response
-from atrous.server.image_input import DeclaredImage, read_declared
+from atrous.server.image_input import DeclaredImage, SentImage, read_declared
 from atrous.server.inference.confidence import OMITTED, Named
 from atrous.server.inference.segmentation import Skipped, Wishes, segment
 from atrous.server.services import Services, services_of
@@ -80,14 +80,15 @@ async def segment_pictures(
             static_crop=wanted.disable_preproc_static_crop,
         ),
     )
-    segmenter = await services.load_model(wanted.model_id)
     answers = []
-    for image in images:
-        data = await _read(image, services)
-        answer = await services.work.run(partial(segment, services, segmenter, data, wishes))
-        answers.append(answer.body)
+    with services.work.place(wanted.model_id):
+        segmenter = await services.load_model(wanted.model_id)
+        for image in images:
+            sent = await _read(image, services)
+            work = partial(segment, services, segmenter, sent, wishes)
+            answers.append((await services.work.run(wanted.model_id, work)).body)
     return json_response(answers if isinstance(wanted.image, list) else answers[0])
 
 
-async def _read(image: ImageField, services: Services) -> bytes:
+async def _read(image: ImageField, services: Services) -> SentImage:
     return await read_declared(DeclaredImage(image.type, image.value), services.settings)

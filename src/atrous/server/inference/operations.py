@@ -47,9 +47,11 @@ async def healthz() -> Response:
 
 @router.get("/readiness", summary="Does it take requests?")
 @open_to_all
-async def readiness() -> Response:
-    """Answer once the server has started."""
-    return json_response({"status": "ready"})
+async def readiness(request: Request) -> Response:
+    """Answer 200 while the server takes requests, 503 while it starts or shuts down."""
+    if services_of(request).lifecycle.phase == "ready":
+        return json_response({"status": "ready"})
+    return json_response({"status": "not ready"}, 503, {"Retry-After": "1"})
 
 
 @router.get("/metrics", summary="Metrics for Prometheus")

@@ -4,7 +4,6 @@ import base64
 from typing import Any
 
 from atrous.domain.geometry import Size
-from atrous.domain.model_ids import ModelId
 from atrous.domain.predictions import Prediction
 from atrous.masks.png import encode_confidence, encode_label_map
 
@@ -44,12 +43,12 @@ def with_flat_copies(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def registry_body(model_ids: list[ModelId]) -> dict[str, Any]:
+def registry_body(model_ids: list[str]) -> dict[str, Any]:
     """Give the body of the model routes. Nulls are sent here, other than elsewhere."""
     return {
         "models": [
             {
-                "model_id": str(model_id),
+                "model_id": model_id,
                 "task_type": REPORTED_TASK,
                 "true_task_type": TRUE_TASK,
                 "batch_size": None,

@@ -2,15 +2,20 @@
 
 import base64
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from atrous.images.decode import decode_image
 from atrous.images.draw import draw_overlay, encode_jpeg
 from atrous.runtime.segmenter import Segmenter, Step
+from atrous.server.image_input import SentImage
 from atrous.server.inference.confidence import Named
 from atrous.server.inference.responses import segmentation_body
+from atrous.server.metrics import Stage
 from atrous.server.services import Services
+from atrous.server.work_queue import stop_if_unwanted
 
 
 @dataclass(frozen=True)
@@ -49,25 +54,33 @@ class Answer:
     overlay: bytes | None
 
 
-def segment(services: Services, segmenter: Segmenter, data: bytes, wishes: Wishes) -> Answer:
-    """Decode a picture file, predict, and encode. Heavy: call it in a worker thread."""
+def segment(services: Services, segmenter: Segmenter, sent: SentImage, wishes: Wishes) -> Answer:
+    """Decode a picture file, predict, and encode. Heavy: it runs in a worker thread.
+
+    Where nobody waits for the answer any more, it ends before the next of these steps.
+    """
     start = time.perf_counter()
-    metrics = services.metrics
     package = segmenter.package
-    with metrics.timed("decode"):
+
+    @contextmanager
+    def stage(name: Stage) -> Iterator[None]:
+        stop_if_unwanted()
+        with services.metrics.timed(name):
+            yield
+
+    with stage("decode"):
         image = decode_image(
-            data,
+            sent.file_bytes(),
             auto_orient=not wishes.skipped.auto_orient,
             max_pixels=services.settings.max_image_pixels,
         )
     threshold = wishes.confidence
     if isinstance(threshold, str):
         threshold = package.default_confidence
-    with metrics.timed("predict"):
-        prediction = segmenter.predict(
-            image, confidence=threshold, without=wishes.skipped.of_recipe
-        )
-    with metrics.timed("encode"):
+    prediction = segmenter.predict(
+        image, confidence=threshold, without=wishes.skipped.of_recipe, timed=stage
+    )
+    with stage("encode"):
         body = segmentation_body(
             prediction,
             package.class_map,

@@ -1,0 +1,49 @@
+"""The HTTP server process, which ends without losing a request that it accepted."""
+
+import logging
+import socket
+
+import anyio
+import uvicorn
+from fastapi import FastAPI
+
+from atrous.server.services import Services
+
+logger = logging.getLogger(__name__)
+LOOK_EVERY_S = 0.02
+LAST_WORDS_S = 5  # for the step that a cancelled request is in, and for answers on their way
+
+
+class DrainingServer(uvicorn.Server):
+    """Uvicorn stops listening at once when it is told to end: who comes then gets no answer.
+
+    This one listens on while it works off what it accepted, and new requests are answered 503.
+    """
+
+    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+        """Serve by this configuration; `services` are those of its app."""
+        super().__init__(config)
+        self._services = services
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Work off what was accepted, then end; a second Ctrl-C does not wait."""
+        lifecycle = self._services.lifecycle
+        lifecycle.drain()
+        logger.info("draining: %d requests to be answered", lifecycle.in_flight)
+        with anyio.move_on_after(self._services.settings.drain_timeout_s):
+            while lifecycle.in_flight and not self.force_exit:
+                await anyio.sleep(LOOK_EVERY_S)
+        lifecycle.cut_off()
+        await super().shutdown(sockets)
+
+
+def serve_and_drain(app: FastAPI, listener: socket.socket) -> None:
+    """Serve an app on a listening socket until SIGINT or SIGTERM."""
+    config = uvicorn.Config(
+        app,
+        access_log=False,  # it would show query strings, and with them keys
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=LAST_WORDS_S,
+    )
+    DrainingServer(config, app.state.services).run(sockets=[listener])

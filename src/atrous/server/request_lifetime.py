@@ -1,0 +1,99 @@
+"""How long a request is worked on: until it is answered, its client leaves, or its time is over."""
+
+import asyncio
+
+import anyio
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from atrous.server.errors import RETRY_AFTER_S, json_response
+from atrous.server.lifecycle import Lifecycle
+
+CLIENT_LEFT = 499  # seen in the log and the metrics only
+BODY_TOO_SLOW = 408
+TOO_SLOW = 504
+ENDING = 503
+RETRY = {"Retry-After": str(RETRY_AFTER_S)}
+
+
+class RequestLifetime:
+    """ASGI middleware: cancels work that nobody waits for any more, and what takes too long."""
+
+    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, timeout_s: float) -> None:
+        """Wrap an app."""
+        self._app = app
+        self._lifecycle = lifecycle
+        self._timeout_s = timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, inside a scope that can be cancelled."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        work = anyio.CancelScope(deadline=anyio.current_time() + self._timeout_s)
+        request = _Request(receive, send, work)
+        self._lifecycle.accept(work)
+        try:
+            await request.run(self._app, scope)
+            if request.was_cancelled:
+                await self._why(request)(scope, receive, send)
+        finally:
+            self._lifecycle.finish(work)
+
+    def _why(self, request: "_Request") -> Response:
+        limit = f"within {self._timeout_s:g} seconds"
+        if request.client_left.is_set():
+            return json_response({"message": "The client left."}, CLIENT_LEFT)
+        if self._lifecycle.was_cut_off:
+            return json_response({"message": "The server is shutting down."}, ENDING, RETRY)
+        if not request.body_read.is_set():
+            message = f"The request body did not arrive {limit}."
+            return json_response({"message": message}, BODY_TOO_SLOW, {"Connection": "close"})
+        message = f"The request was not answered {limit}; try again."
+        return json_response({"message": message}, TOO_SLOW, RETRY)
+
+
+class _Request:
+    """One request, and whether somebody still waits for its answer."""
+
+    def __init__(self, receive: Receive, send: Send, work: anyio.CancelScope) -> None:
+        self._receive, self._send, self._work = receive, send, work
+        self.body_read, self.client_left = anyio.Event(), anyio.Event()
+        self._answering = self._answered = False
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether its work was cancelled before there was an answer."""
+        return self._work.cancelled_caught and not self._answering
+
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        watch = asyncio.create_task(self._watch())
+        try:
+            with self._work:
+                await app(scope, self._receive_and_note, self._send_and_note)
+        finally:
+            watch.cancel()
+
+    async def _watch(self) -> None:
+        await self.body_read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.client_left.set()
+        if not self._answered:  # servers say that a client left after each answer, too
+            self._work.cancel()
+
+    async def _receive_and_note(self) -> Message:
+        if self.body_read.is_set():  # from now on the watch alone receives
+            await self.client_left.wait()
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.client_left.set()
+        if not message.get("more_body", False):
+            self.body_read.set()
+        return message
+
+    async def _send_and_note(self, message: Message) -> None:
+        self._answering = True
+        self._answered = message["type"] == "http.response.body" and not message.get("more_body")
+        await self._send(message)

@@ -1,0 +1,60 @@
+from atrous.server.lifecycle import Lifecycle
+
+
+def test_once_it_drains_it_is_never_ready_again() -> None:
+    lifecycle = Lifecycle()
+    assert lifecycle.phase == "starting"
+    lifecycle.ready()
+    assert lifecycle.phase == "ready"
+    lifecycle.drain()
+    lifecycle.ready()
+    assert lifecycle.phase == "draining"
+
+
+def test_while_draining_new_requests_are_503_and_health_answers(client, key, png) -> None:
+    assert client.get("/readiness").status_code == 200
+    client.app.state.services.lifecycle.drain()
+    for answer in (
+        client.post("/colours/1", params={"api_key": key}, content=png),
+        client.get("/model/registry"),
+        client.get("/readiness"),
+    ):
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "1"
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/metrics").status_code == 200
+
+
+def test_ready_when_the_first_models_are_loaded_whatever_became_of_them(
+    start, store, caplog
+) -> None:
+    client = start(preload_models="nothing/1, colours/1")
+    services = client.app.state.services
+    services.models.get("colours/1")
+    while services.lifecycle.phase != "ready":
+        client.get("/healthz")
+    assert client.get("/readiness").json() == {"status": "ready"}
+    assert services.models.listed() == ["colours/1"]
+    assert "nothing/1 could not be loaded" in caplog.text
+
+
+def test_not_ready_while_the_first_models_load(start, monkeypatch) -> None:
+    import threading
+
+    from atrous.server import app
+
+    release, load = threading.Event(), app.load_from
+
+    def slowly(*arguments):
+        assert release.wait(10)
+        return load(*arguments)
+
+    monkeypatch.setattr(app, "load_from", slowly)
+    client = start(preload_models="colours/1")
+    answer = client.get("/readiness")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert client.get("/healthz").status_code == 200
+    release.set()
+    while client.get("/readiness").status_code != 200:
+        pass

@@ -1,0 +1,37 @@
+"""What nearly every test of training needs: the tiny set, opened once."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from atrous.datasets.version import Dataset
+
+TINY = Path(__file__).with_name("tiny.py")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """The module tiny.py."""
+    spec = importlib.util.spec_from_file_location("tiny", TINY)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def dataset(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The tiny set; not to be changed."""
+    return tiny.tiny_dataset(tmp_path_factory.mktemp("tiny") / "set")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny networks run quicker on one thread, and the same sums come out each time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,209 @@
+import csv
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from atrous.datasets.version import Dataset
+from atrous.domain.errors import BadDataset, TrainingFailed
+from atrous.training import loop, schedule
+from atrous.training.checkpoint import load_best
+from atrous.training.loop import Progress, train
+from atrous.training.run_folder import RunFolder
+
+SOURCE = Path(__file__).parents[2] / "src"
+KILLED_TRAINING = Path(__file__).with_name("killed_training.py")
+
+
+@pytest.fixture(autouse=True)
+def memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "keep_freed_memory", lambda: False)
+
+
+def quiet(progress: Progress) -> None:
+    """Report nothing."""
+
+
+def weights(run: RunFolder) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(run.checkpoints.glob("*.safetensors")))
+
+
+def test_a_training_from_beginning_to_end(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = tiny.tiny_recipe(epochs=3)
+    run = tiny.new_run(tmp_path, recipe)
+    seen: list[Progress] = []
+    state = train(dataset, recipe, run, seen.append)
+    assert (state.finished, state.epoch, state.step) == (True, 3, 6)
+    assert [progress.epoch for progress in seen] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert [progress.results is not None for progress in seen] == [False, False, True] * 3
+    fractions = [progress.fraction for progress in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert seen[-1].left_s == 0
+    with run.results.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert {"train_loss", "valid_miou", "learning_rate", "iou_circle"} <= set(rows[0])
+    assert 0 <= state.best_miou <= 1
+    assert state.best_miou == max(float(row["valid_miou"]) for row in rows)
+    best = load_best(run)
+    assert best.epoch == state.best_epoch
+    assert best.metrics["miou"] == state.best_miou
+    assert "RANDOM" in caplog.text
+    # What is finished is not trained again.
+    before = weights(run)
+    assert train(dataset, recipe, run, quiet).step == 6
+    assert weights(run) == before
+
+
+@pytest.mark.parametrize(
+    "choices", [{}, {"optimizer": "sgd", "separable": False}, {"ema_decay": 0.0, "workers": 1}]
+)
+def test_resumed_is_uninterrupted_bit_for_bit(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path, choices: dict[str, object]
+) -> None:
+    recipe = tiny.tiny_recipe(epochs=3, auxiliary_weight=0.4, **choices)
+    whole = tiny.new_run(tmp_path / "whole", recipe)
+    train(dataset, recipe, whole, quiet)
+    parts = tiny.new_run(tmp_path / "parts", recipe)
+    for epoch in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, recipe, parts, tiny.stop_after(epoch))
+    assert train(dataset, recipe, parts, quiet).finished
+    assert weights(parts) == weights(whole)
+
+
+def test_the_seed_decides(tiny: ModuleType, dataset: Dataset, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        recipe = tiny.tiny_recipe(epochs=1, seed=seed)
+        train(dataset, recipe, tiny.new_run(tmp_path / name, recipe), quiet)
+    first, again, other = (weights(RunFolder(tmp_path / name)) for name in "abc")
+    assert first == again
+    assert first != other
+
+
+def test_an_interrupt_loses_at_most_its_epoch(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path
+) -> None:
+    recipe = tiny.tiny_recipe(epochs=3)
+    run = tiny.new_run(tmp_path, recipe)
+
+    def stop_in_the_third(progress: Progress) -> None:
+        if progress.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, recipe, run, stop_in_the_third)
+    again: list[Progress] = []
+    train(dataset, recipe, run, again.append)
+    assert [progress.epoch for progress in again] == [3, 3, 3]
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(KILLED_TRAINING), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 8
+
+
+@pytest.mark.parametrize("epochs_before", [0, 1])
+def test_a_loss_that_is_no_number(
+    tiny: ModuleType,
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    epochs_before: int,
+) -> None:
+    recipe = tiny.tiny_recipe(epochs=3, learning_rate=0.3)
+    run = tiny.new_run(tmp_path, recipe)
+    steps = []
+
+    def explode(output: torch.Tensor, targets: torch.Tensor, recipe: object) -> torch.Tensor:
+        steps.append(1)
+        return output.mean() * (1.0 if len(steps) <= 2 * epochs_before else float("nan"))
+
+    monkeypatch.setattr(loop, "loss_of", explode)
+    with pytest.raises(TrainingFailed, match="nan in epoch .*--learning-rate 0.1 or --precision"):
+        train(dataset, recipe, run, quiet)
+    kept = sorted(path.name for path in run.checkpoints.glob("last*"))
+    assert kept == (["last-00001.safetensors", "last.json"] if epochs_before else [])
+
+
+def test_a_time_budget_ends_a_training(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that goes one second with every look at it."""
+    now = iter(range(10_000_000))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(now)))
+    recipe = tiny.tiny_recipe(epochs=100_000, time_budget_s=40.0)
+    run = tiny.new_run(tmp_path, recipe)
+    seen: list[Progress] = []
+    state = train(dataset, recipe, run, seen.append)
+    assert state.finished
+    assert 1 < state.epoch < 15
+    assert 40 * schedule.TRAINING_SHARE <= state.elapsed_s <= 55
+    assert seen[-1].fraction == 1
+    assert state.results[-1]["learning_rate"] < state.results[0]["learning_rate"]
+
+
+def test_time_spent_before_a_resume_counts(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter(range(10_000_000))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(now)))
+    recipe = tiny.tiny_recipe(epochs=100_000, time_budget_s=40.0)
+    run = tiny.new_run(tmp_path, recipe)
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, recipe, run, tiny.stop_after(1))
+    for _ in range(1000):  # the pause
+        next(now)
+    again: list[Progress] = []
+    state = train(dataset, recipe, run, again.append)
+    assert again[0].elapsed_s < 40
+    assert state.epoch > 1
+    assert state.elapsed_s <= 55
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_a_missing_split(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path, split: str
+) -> None:
+    others = {name: samples for name, samples in dataset.splits.items() if name != split}
+    partial = Dataset(dataset.root, dataset.format, dataset.classes, others)
+    recipe = tiny.tiny_recipe()
+    with pytest.raises(BadDataset, match=f"no photos in its {split} split"):
+        train(partial, recipe, tiny.new_run(tmp_path, recipe), quiet)
+
+
+def test_weights_are_asked_for(
+    tiny: ModuleType, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = []
+    monkeypatch.setattr(loop, "load_backbone_weights", asked.append)
+    with caplog.at_level(logging.WARNING):
+        network = loop.make_network(tiny.tiny_recipe(pretrained=True), 3)
+    assert asked == [network]
+    assert "RANDOM" not in caplog.text
+    loop.make_network(tiny.tiny_recipe(pretrained=False), 3)
+    assert "RANDOM weights, as asked" in caplog.text
+    assert len(asked) == 1
+
+
+def test_it_learns(tiny: ModuleType, dataset: Dataset, tmp_path: Path) -> None:
+    """From random weights, a tiny network learns eight pictures better and better."""
+    recipe = tiny.tiny_recipe(epochs=6, learning_rate=5e-3, backbone_rate=1.0)
+    state = train(dataset, recipe, tiny.new_run(tmp_path, recipe), quiet)
+    losses = [row["train_loss"] for row in state.results]
+    assert losses[-1] < 0.75 * losses[0]

@@ -1,0 +1,45 @@
+from types import ModuleType
+
+import pytest
+import torch
+
+from atrous.deeplab.network import DeepLab, build_network
+from atrous.training.optimizer import make_optimizer, set_rates
+
+
+@pytest.fixture(scope="module")
+def network(tiny: ModuleType) -> DeepLab:
+    return build_network("deeplabv3plus", tiny.BACKBONE, 3)
+
+
+def test_every_parameter_is_in_one_group(network: DeepLab, tiny: ModuleType) -> None:
+    optimizer = make_optimizer(network, tiny.tiny_recipe())
+    grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(grouped) == sorted(id(p) for p in network.parameters())
+
+
+def test_rates_and_decay(network: DeepLab, tiny: ModuleType) -> None:
+    recipe = tiny.tiny_recipe(learning_rate=0.01, backbone_rate=0.1, weight_decay=0.3)
+    optimizer = make_optimizer(network, recipe)
+    backbone = {id(p) for p in network.backbone.parameters()}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            rate = 0.001 if id(parameter) in backbone else 0.01
+            assert group["lr"] == pytest.approx(rate)
+            assert group["weight_decay"] == (0.3 if parameter.ndim > 1 else 0)
+
+
+def test_the_factor_applies_to_the_base_rate_each_time(network: DeepLab, tiny: ModuleType) -> None:
+    optimizer = make_optimizer(network, tiny.tiny_recipe(learning_rate=0.01, backbone_rate=0.1))
+    for factor in (0.5, 0.25, 1.0):
+        assert set_rates(optimizer, factor) == pytest.approx(0.01 * factor)
+        rates = sorted({round(group["lr"], 9) for group in optimizer.param_groups})
+        assert rates == pytest.approx([0.001 * factor, 0.01 * factor])
+    assert set_rates(optimizer, 0.0) == 0
+
+
+def test_which_optimizer(network: DeepLab, tiny: ModuleType) -> None:
+    assert type(make_optimizer(network, tiny.tiny_recipe())) is torch.optim.AdamW
+    sgd = make_optimizer(network, tiny.tiny_recipe(optimizer="sgd"))
+    assert type(sgd) is torch.optim.SGD
+    assert all(group["momentum"] == 0.9 for group in sgd.param_groups)
