@@ -211,3 +211,16 @@ def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert fetch(f"http://{web}/data/5", **OPEN) == b"xxxxx"
+
+
+def test_lists_of_hosts(web) -> None:
+    url = f"http://{web}/data/5"
+    open_to = {**OPEN, "whitelisted_destinations_for_url_input": "example.com, 127.0.0.1"}
+    assert fetch(url, **open_to) == b"xxxxx"
+    closed = {**OPEN, "whitelisted_destinations_for_url_input": "example.com"}
+    refused(url, url_fetch.NOT_WHITELISTED, **closed)
+    closed = {**OPEN, "blacklisted_destinations_for_url_input": "127.0.0.1"}
+    refused(url, url_fetch.BLACKLISTED, **closed)
+    redirect = f"http://{web}/to/http:__localhost"
+    closed = {**OPEN, "blacklisted_destinations_for_url_input": "LOCALHOST"}
+    refused(redirect, url_fetch.BLACKLISTED, **closed)

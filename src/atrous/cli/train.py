@@ -67,6 +67,12 @@ def train_command(
     pretrained: Annotated[
         bool, typer.Option(help="Start from ImageNet weights where they can be had.")
     ] = True,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="A checkpoint to fine-tune: torchvision's deeplabv3, or one of an earlier run."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the project's last unfinished run.")
@@ -99,6 +105,7 @@ def train_command(
         "learning_rate": learning_rate,
         "precision": precision,
         "pretrained": pretrained,
+        "start": str(start.absolute()) if start else None,
         "seed": seed,
     }
     options = read_dataset_options(format, classes, classes_file, ignore_id, seed)

@@ -54,6 +54,7 @@ class TrainingRecipe:
     architecture: Architecture = "deeplabv3plus"
     backbone: str = "tf_efficientnet_lite0"  # a timm name
     pretrained: bool = True  # start from ImageNet weights where they can be had
+    start: str | None = None  # a checkpoint to start from instead, fine-tuning it
     output_stride: Literal[8, 16] = 16  # while training
     export_output_stride: Literal[8, 16] = 16  # of the exported network, same weights
     separable: bool = True  # depthwise-separable 3x3 convolutions in ASPP and decoder

@@ -39,7 +39,7 @@ def run_in_child(store: Store, job: Job, name: str, stopping: threading.Event) -
     the store fails a job that has killed too many children.
     """
     logger.info("job %s (%s) begins, attempt %d", job.id, job.kind, job.attempts)
-    child = subprocess.Popen([sys.executable, "-m", "atrous.jobs.child", job.id, name])
+    child = subprocess.Popen(child_command(job.id, name))
     try:
         while child.poll() is None:
             if stopping.is_set():
@@ -54,12 +54,18 @@ def run_in_child(store: Store, job: Job, name: str, stopping: threading.Event) -
             stopping.wait(POLL_S)
     finally:
         _end(child)
-    if store.jobs.release(job.id, name, counted=True):
+    # Ctrl-C in a terminal reaches the child as well, which may end before `stopping` is seen.
+    if store.jobs.release(job.id, name, counted=not stopping.is_set()):
         logger.warning(
             "job %s: its process ended with exit code %d and is tried again",
             job.id,
             child.returncode,
         )
+
+
+def child_command(job_id: str, worker: str) -> list[str]:
+    """What runs one job in a process of its own."""
+    return [sys.executable, "-m", "atrous.jobs.child", job_id, worker]
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:

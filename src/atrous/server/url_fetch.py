@@ -21,9 +21,7 @@ NO_FQDN = (
 )
 NO_URLS = "Providing images via URL is not supported in this configuration of `inference`."
 INVALID = "Provided image URL is invalid"
-NOT_WHITELISTED = (
-    "It is not allowed to reach image URL - prohibited by whitelisted destinations."
-)
+NOT_WHITELISTED = "It is not allowed to reach image URL - prohibited by whitelisted destinations."
 BLACKLISTED = "It is not allowed to reach image URL - prohibited by blacklisted destinations."
 NOT_ALLOWED = "URL points to a network destination that is not allowed."
 UNREACHABLE = "Image URL could not be reached."

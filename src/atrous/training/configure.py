@@ -2,9 +2,11 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from atrous.datasets.version import Dataset
+from atrous.deeplab.starting_point import network_of_checkpoint
 from atrous.deeplab.weights import normalization
 from atrous.domain.errors import BadInput
 from atrous.domain.geometry import Size
@@ -14,12 +16,15 @@ from atrous.images.decode import image_size
 LOOKED_AT = 500  # photos whose size is read
 STEPS = 1500  # of the optimizer, where neither epochs nor a time budget are given
 EPOCHS_AT_MOST = 150  # where STEPS would be more: a tiny set learns nothing from more
+AUXILIARY_WEIGHT = 0.5  # as torchvision trained its published weights
 UNLIMITED_EPOCHS = 100_000  # with a time budget alone
 
 
 def recipe_for(dataset: Dataset, *, max_side: int = MAX_SIDE, **choices: Any) -> TrainingRecipe:
     """A recipe for this data set; `choices` are fields of TrainingRecipe that the user fixed."""
     given = {key: value for key, value in choices.items() if value is not None}
+    if "start" in given:
+        given = {**network_choices(Path(given["start"])), **given}
     backbone = given.get("backbone", TrainingRecipe.backbone)
     size, mode = input_size(dataset, max_side)
     mean, std = normalization(backbone)
@@ -34,6 +39,19 @@ def recipe_for(dataset: Dataset, *, max_side: int = MAX_SIDE, **choices: Any) ->
     steps_in_epoch = max(1, photos // recipe.batch_size)
     epochs = min(EPOCHS_AT_MOST, max(1, round(STEPS / steps_in_epoch)))
     return replace(recipe, epochs=UNLIMITED_EPOCHS if recipe.time_budget_s else epochs)
+
+
+def network_choices(start: Path) -> dict[str, Any]:
+    """The fields of a recipe that a checkpoint to start from decides; BadInput if unreadable."""
+    config = network_of_checkpoint(start)
+    if config is None:
+        return {}
+    return {
+        "architecture": config.architecture,
+        "backbone": config.backbone,
+        "separable": config.separable,
+        "auxiliary_weight": AUXILIARY_WEIGHT if config.auxiliary else 0.0,
+    }
 
 
 def input_size(dataset: Dataset, max_side: int) -> tuple[Size, ResizeMode]:

@@ -15,24 +15,22 @@ def avoid_faulty_gradients(network: nn.Module) -> int:
 
     Call it once, after the network's memory format is set. Gives how many there are.
     """
-    found = [module for module in network.modules() if is_dilated_depthwise(module)]
-    for convolution in found:
-        weight = convolution.weight
-        # A weight in channels-last memory would decide for its input.
-        weight.data = torch.empty(weight.shape, dtype=weight.dtype, device=weight.device).copy_(
-            weight.data
-        )
-        convolution.register_forward_pre_hook(_channels_first)
-    return len(found)
+    found = 0
+    for convolution in network.modules():
+        if isinstance(convolution, nn.Conv2d) and is_dilated_depthwise(convolution):
+            # A weight in channels-last memory would decide for its input.
+            weight = convolution.weight.data
+            convolution.weight.data = torch.empty(
+                weight.shape, dtype=weight.dtype, device=weight.device
+            ).copy_(weight)
+            convolution.register_forward_pre_hook(_channels_first)
+            found += 1
+    return found
 
 
-def is_dilated_depthwise(module: nn.Module) -> bool:
-    """Whether a module is a convolution with a filter per channel and dilation above 1."""
-    return (
-        isinstance(module, nn.Conv2d)
-        and module.groups == module.in_channels > 1
-        and max(int(step) for step in module.dilation) > 1
-    )
+def is_dilated_depthwise(convolution: nn.Conv2d) -> bool:
+    """Whether a convolution has a filter per channel and dilation above 1."""
+    return convolution.groups == convolution.in_channels > 1 and max(convolution.dilation) > 1
 
 
 def _channels_first(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -5,12 +5,14 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from atrous.datasets.version import Dataset
 from atrous.deeplab.network import DeepLab, build_network
+from atrous.deeplab.starting_point import load_starting_point
 from atrous.deeplab.weights import load_backbone_weights
 from atrous.domain.errors import BadDataset, TrainingFailed
 from atrous.domain.recipes import TrainingRecipe
@@ -124,7 +126,7 @@ def prepare(dataset: Dataset, recipe: TrainingRecipe, run: RunFolder) -> Trainin
 
 
 def make_network(recipe: TrainingRecipe, classes: int) -> DeepLab:
-    """Build the network and, where the recipe wants them, load ImageNet weights."""
+    """Build the network and load what it starts from: a checkpoint, ImageNet weights, nothing."""
     network = build_network(
         recipe.architecture,
         recipe.backbone,
@@ -133,7 +135,9 @@ def make_network(recipe: TrainingRecipe, classes: int) -> DeepLab:
         separable=recipe.separable,
         auxiliary=recipe.auxiliary_weight > 0,
     )
-    if recipe.pretrained:
+    if recipe.start:
+        load_starting_point(network, Path(recipe.start))
+    elif recipe.pretrained:
         load_backbone_weights(network)
     else:
         logger.warning("backbone %s starts from RANDOM weights, as asked", recipe.backbone)
