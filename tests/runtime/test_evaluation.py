@@ -6,7 +6,6 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from atrous.datasets.version import Sample
-from atrous.domain.errors import BadInput
 from atrous.domain.geometry import Size
 from atrous.domain.predictions import Prediction
 from atrous.runtime.evaluation import measure
@@ -58,11 +57,3 @@ def test_counts_over_all_photos_at_their_own_sizes(samples: list[Sample]) -> Non
 
 def test_no_photos() -> None:
     assert measure(by_brightness, [], 3).counts.sum() == 0
-
-
-def test_a_prediction_of_another_size_is_refused(samples: list[Sample]) -> None:
-    def small(image: UInt8[np.ndarray, "height width 3"]) -> Prediction:
-        return Prediction(np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.float32))
-
-    with pytest.raises(BadInput, match="photo's size"):
-        measure(small, samples, 3)

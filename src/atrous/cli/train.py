@@ -1,6 +1,7 @@
 """`atrous train`: from a folder of labelled pictures to a published model."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -114,17 +115,17 @@ def train_command(
         log_to_standard_error(bar.console)
         try:
             run = latest_unfinished_run(store, project) if resume else start_run(request, store)
-            bar.console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
+            bar.say(f"run folder: {run.path}")
             model_id = finish_run(run, store, bar.report)
         except KeyboardInterrupt:
-            bar.console.print(f"stopped; go on with: {resume_command(directory, project)}")
+            bar.say(f"stopped; go on with: {resume_command(directory, project)}")
             raise typer.Exit(130) from None
     print(model_id)
 
 
 def resume_command(directory: Path, project: str) -> str:
     """What to type to go on with an interrupted run."""
-    return f"atrous train {directory} --as {project} --resume"
+    return f"atrous train {shlex.quote(str(directory))} --as {project} --resume"
 
 
 def require_training() -> None:

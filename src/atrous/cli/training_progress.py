@@ -44,6 +44,10 @@ class TrainingBar:
         """Stop the bar, leaving its last state on the screen."""
         self._bar.stop()
 
+    def say(self, line: str) -> None:
+        """Print a line above the bar as it is: never broken in two, so that it can be pasted."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def report(self, progress: "TrainingProgress") -> None:
         """Move the bar; at the end of an epoch say what it reached."""
         self._bar.update(

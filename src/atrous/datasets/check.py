@@ -54,13 +54,13 @@ class CheckReport:
             total += counts.pixels
         return total
 
-    def usable(self) -> Dataset:
+    def usable(self, seed: int = 0) -> Dataset:
         """The data set without its faulty samples.
 
-        Where no validation sample is left, some are held out of train anew.
+        Where no validation sample is left, some are held out of train anew, drawn by `seed`.
         """
         faulty = {(fault.split, fault.sample) for fault in self.faults if fault.sample}
-        return with_valid_split(self.dataset.without(faulty))
+        return with_valid_split(self.dataset.without(faulty), seed)
 
 
 @dataclass(frozen=True)

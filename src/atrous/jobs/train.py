@@ -86,7 +86,7 @@ def usable_dataset(request: TrainingRequest, progress: CheckProgress | None = No
         raise BadDataset(_refusal(report, request))
     for fault in report.faults:
         logger.warning("left out: %s (%s): %s", fault.file, fault.split, fault.message)
-    return report.usable()
+    return report.usable(request.options.seed)
 
 
 def reopen(run: RunFolder) -> tuple[TrainingRequest, Dataset]:

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
 
 from atrous.domain.errors import BadImage
+from atrous.server.form_file import find_part
 from atrous.server.settings import ServerSettings
 from atrous.server.url_fetch import fetch_image
 
@@ -71,14 +71,13 @@ async def read_posted(request: Request) -> SentImage:
     The declared content type counts only where it is a form: clients post base64 text as JSON,
     as a URL-encoded form, as anything, or without saying what it is.
     """
-    if "multipart/form-data" in request.headers.get("content-type", "").lower():
-        async with request.form(max_files=4, max_fields=50) as form:
-            part = form.get(FORM_PART)
-            if part is None:
-                raise BadImage(NO_PART)
-            data = await part.read() if isinstance(part, UploadFile) else part.encode()
-    else:
-        data = await request.body()
+    data = await request.body()
+    content_type = request.headers.get("content-type", "")
+    if "multipart/form-data" in content_type.lower():
+        part = find_part(data, content_type, FORM_PART)
+        if part is None:
+            raise BadImage(NO_PART)
+        data = part
     return SentImage(data, is_text=not is_binary(data))
 
 

@@ -14,6 +14,11 @@ LOG_FORMATS: tuple[str, ...] = get_args(LogFormat)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")  # of the request in work
+QUIET = {
+    "httpx": logging.WARNING,  # logs whole URLs of pictures
+    "httpcore": logging.WARNING,
+    "python_multipart": logging.ERROR,  # warns of each damaged form, byte by byte
+}
 # Facts of a line beside its text: `logger.info(..., extra={"fields": {...}})`.
 FIELDS = "fields"
 
@@ -71,5 +76,5 @@ def set_up_logging(log_format: LogFormat = "text", level: str = "INFO") -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs of pictures
-    logging.getLogger("httpcore").setLevel(logging.WARNING)
+    for name, least in QUIET.items():
+        logging.getLogger(name).setLevel(least)

@@ -97,7 +97,7 @@ def _read(name: str, text: str, kind: type) -> Any:
     try:
         return readers[kind](text.strip())
     except ValueError:
-        raise BadInput(f"{name}={text[:100]!r} is not a {kind.__name__}") from None
+        raise BadInput(f"{name}={text[:100]!r} can't be read as {kind.__name__}") from None
 
 
 def _read_bool(text: str) -> bool:

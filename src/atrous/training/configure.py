@@ -79,14 +79,17 @@ def input_size(dataset: Dataset, max_side: int) -> tuple[Size, ResizeMode]:
 def checked(recipe: TrainingRecipe) -> TrainingRecipe:
     """Give the recipe back, or raise BadInput for values that make no sense."""
     rules = {
-        "epochs": recipe.epochs >= 1,
-        "batch_size": recipe.batch_size >= 1,
-        "learning_rate": recipe.learning_rate > 0,
-        "time_budget_s": recipe.time_budget_s is None or recipe.time_budget_s > 0,
-        "workers": recipe.workers >= 0,
-        "seed": recipe.seed >= 0,
+        "epochs": (recipe.epochs >= 1, "1 or more"),
+        "batch_size": (recipe.batch_size >= 1, "1 or more"),
+        "learning_rate": (recipe.learning_rate > 0, "a number above 0"),
+        "time_budget_s": (
+            recipe.time_budget_s is None or recipe.time_budget_s > 0,
+            "a number of seconds above 0",
+        ),
+        "workers": (recipe.workers >= 0, "0 or more"),
+        "seed": (recipe.seed >= 0, "0 or more"),
     }
-    for name, holds in rules.items():
+    for name, (holds, expected) in rules.items():
         if not holds:
-            raise BadInput(f"{name} is {getattr(recipe, name)}; give a number above nought")
+            raise BadInput(f"{name} is {getattr(recipe, name)}; give {expected}")
     return recipe

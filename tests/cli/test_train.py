@@ -1,0 +1,182 @@
+import importlib.util
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+import typer
+
+from atrous.cli.train import parse_duration, resume_command
+from atrous.training import loop
+
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def tiny() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("tiny", ROOT / "tests" / "training" / "tiny.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def directory(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_tiny_set(tmp_path_factory.mktemp("tiny set") / "pictures")
+
+
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what a training does to its process: log handlers, threads, memory settings."""
+    monkeypatch.setattr(loop, "keep_freed_memory", lambda: False)
+    logger = logging.getLogger("atrous")
+    handlers, level, threads = list(logger.handlers), logger.level, torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+    torch.set_num_threads(threads)
+
+
+def test_prints_the_model_alone_and_the_rest_on_standard_error(
+    atrous: Run, tiny: ModuleType, directory: Path, home: Path
+) -> None:
+    code, out, err = atrous("train", directory, "--as", "cats", *tiny.OPTIONS)
+    assert (code, out) == (0, "cats/1\n")
+    assert f"run folder: {home}/runs/cats/0001" in err
+    assert "RANDOM" in err
+    assert err.count("validation mIoU") == 3  # of two epochs, and the best
+    assert "test mIoU" in err
+    code, out, _ = atrous("models", "list")
+    assert "cats/1" in out
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_how_to_go_on(
+    atrous: Run, tiny: ModuleType, directory: Path, home: Path
+) -> None:
+    command = ["train", str(directory), "--as", "cats", *tiny.OPTIONS, "--epochs", "12"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "atrous", *command],
+        env={
+            **os.environ,
+            "ATROUS_HOME": str(home),
+            "PYTHONPATH": str(ROOT / "src"),
+            "OMP_NUM_THREADS": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if "epoch 2:" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    out, rest = process.communicate(timeout=120)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in rest
+    last = rest.splitlines()[-1]
+    # On one line, however long the path is, and quoted: the folder's name has a space.
+    assert last == f"stopped; go on with: atrous train '{directory}' --as cats --resume"
+    code, out, err = atrous("train", directory, "--as", "cats", "--resume")
+    assert (code, out) == (0, "cats/1\n")
+    assert "epoch 1:" not in err
+    assert "epoch 12:" in err
+    code, out, err = atrous("train", directory, "--as", "cats", "--resume")
+    assert (code, out) == (1, "")
+    assert "no unfinished run of project cats" in err
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--time-budget", "20"],
+        ["--time-budget", "soon"],
+        ["--epochs", "0"],
+        ["--epochs", "many"],
+        ["--architecture", "unet"],
+        ["--precision", "fp64"],
+        ["--size", "3"],
+        ["--seed", "-1"],
+        ["--ignore-id", "256"],
+        ["--classes", "a,b", "--classes-file", "names.txt"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage(atrous: Run, directory: Path, home: Path, wrong: list[str]) -> None:
+    code, out, err = atrous("train", directory, "--as", "cats", *wrong)
+    assert (code, out) == (2, "")
+    assert "Usage: atrous train" in err
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--as", "../cats"], "project '../cats'"),
+        (["--as", "cats", "--learning-rate", "-1"], "learning_rate is -1"),
+        (["--as", "cats", "--time-budget", "0s"], "time_budget_s is 0"),
+        (["--as", "cats", "--backbone", "resnet5000"], "no.*resnet5000"),
+        (["--as", "cats", "--resume"], "no unfinished run"),
+        (["--as", "cats", "--classes", "a,b"], "leave --classes out"),
+    ],
+    ids=" ".join,
+)
+def test_failures_are_one_line(
+    atrous: Run, directory: Path, wrong: list[str], message: str
+) -> None:
+    code, out, err = atrous("train", directory, *wrong)
+    assert (code, out) == (1, "")
+    [line] = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert re.search(message, line)
+    assert "a fault of atrous" not in err
+
+
+def test_a_folder_that_is_not_there(atrous: Run, tmp_path: Path) -> None:
+    code, _, err = atrous("train", tmp_path / "nowhere", "--as", "cats")
+    assert code in (1, 2)
+    assert "nowhere" in err
+
+
+def test_a_light_installation_says_what_is_missing(
+    atrous: Run, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name in ("torch", "timm") else find_spec(name, *rest),
+    )
+    code, out, err = atrous("train", directory, "--as", "cats")
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: training needs torch, timm, which the light installation leaves out; "
+        "run: pip install 'atrous[train]'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("20m", 1200), ("1.5h", 5400), ("1h30m", 5400), ("1m1s", 61)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["20", "m", "1d", "-5m", "1h 30m", "5mm", "1e3s", "½h", "1.m"])
+def test_no_durations(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="write 90s, 20m or 1h30m"):
+        parse_duration(text)
+
+
+def test_the_command_to_go_on_can_be_pasted() -> None:
+    assert resume_command(Path("pictures"), "cats") == "atrous train pictures --as cats --resume"
+    assert "'my pictures'" in resume_command(Path("my pictures"), "cats")

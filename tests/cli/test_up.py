@@ -1,0 +1,290 @@
+import importlib.util
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from atrous.cli import up
+from atrous.cli.up import Companion, ensure_key, greeting, line_about
+from atrous.server.settings import ServerSettings
+from atrous.store import Store, open_store
+from atrous.store.jobs import Job
+
+ROOT = Path(__file__).parents[2]
+WRITE_PACKAGE = ROOT / "tests" / "server" / "colour_package.py"
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    with open_store(home) as opened:
+        yield opened
+
+
+def publish(store: Store, tmp_path: Path) -> None:
+    """Publish a model as colours/1."""
+    spec = importlib.util.spec_from_file_location("colour_package", WRITE_PACKAGE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    package = module.write_colour_package(tmp_path / "package")
+    store.models.publish("colours", package, workspace_id=store.workspaces.default().id)
+
+
+def job(**values: object) -> Job:
+    plain: dict[str, object] = {
+        **{"id": "j", "workspace_id": "w", "kind": "train", "state": "running"},
+        **{"payload": {"project": "cats"}, "progress": {}, "result": {}, "error": None},
+        **{"worker": None, "attempts": 1, "created_at": 0.0},
+        **{"started_at": None, "heartbeat_at": None, "finished_at": None},
+    }
+    return Job(**{**plain, **values})
+
+
+def test_the_key_is_made_once_for_its_owner_alone(store: Store) -> None:
+    os.umask(before := os.umask(0))  # even without a mask
+    os.umask(0)
+    try:
+        path = ensure_key(store)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    key = path.read_text()
+    assert key.endswith("\n")
+    assert len(store.api_keys.list()) == 1
+    assert ensure_key(store).read_text() == key
+    assert len(store.api_keys.list()) == 1
+
+
+def test_a_store_with_a_key_gets_no_other(store: Store) -> None:
+    store.api_keys.create("laptop", store.workspaces.default())
+    path = ensure_key(store)
+    assert not path.exists()
+    assert "make one with: atrous keys create NAME" in greeting("http://x:1", path, store)
+
+
+TRAINING = {"epoch": 3, "fraction": 0.25, "loss": 0.5, "left_s": 90.0, "stage": "training"}
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"state": "queued"}, ""),
+        ({"progress": {}}, "[cats] begins"),
+        ({"progress": {"stage": "reading the pictures"}}, "[cats] reading the pictures"),
+        ({"kind": "demo", "payload": {}}, "[demo] begins"),
+        (
+            {"progress": TRAINING},
+            "[cats] training [#####               ]  25%  epoch 3, loss 0.500, 1m30s left",
+        ),
+        (
+            {"progress": {**TRAINING, "miou": 0.75, "left_s": None, "fraction": 1.0}},
+            f"[cats] training [{'#' * 20}] 100%  epoch 3, loss 0.500, mIoU 0.750, ? left",
+        ),
+        (
+            {"state": "finished", "result": {"model_id": "cats/2", "miou": 0.9}},
+            "[cats] published as cats/2, mIoU 0.900",
+        ),
+        # Taken up by another worker when all was trained, so that no epoch was seen.
+        (
+            {"state": "finished", "result": {"model_id": "cats/2", "miou": None}},
+            "[cats] published as cats/2",
+        ),
+        ({"state": "failed", "error": "the loss became nan"}, "[cats] failed: the loss became nan"),
+        ({"state": "cancelled"}, "[cats] cancelled"),
+    ],
+)
+def test_a_line_about_a_job(values: dict[str, object], line: str) -> None:
+    assert line_about(job(**values)) == line
+
+
+def told(companion: Companion, capsys: pytest.CaptureFixture[str], seen: Job) -> str:
+    companion._tell(seen)
+    return capsys.readouterr().out
+
+
+def test_what_is_said_of_a_job_and_when(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    companion = Companion(ServerSettings(), store, Path("key"), training=False)
+    assert told(companion, capsys, job(id="old", state="finished")) == ""  # of an earlier start
+    running = job(progress=TRAINING)
+    assert "epoch 3" in told(companion, capsys, running)
+    now[0] += 1
+    assert told(companion, capsys, running) == ""
+    assert "epoch 4" in told(companion, capsys, job(progress={**TRAINING, "epoch": 4}))
+    now[0] += 11
+    assert "epoch 4" in told(companion, capsys, job(progress={**TRAINING, "epoch": 4}))
+    done = job(state="finished", result={"model_id": "cats/1", "miou": 0.5})
+    assert "published as cats/1" in told(companion, capsys, done)
+    now[0] += 100
+    assert told(companion, capsys, done) == ""
+
+
+def test_greeting_of_an_empty_store(store: Store) -> None:
+    key = ensure_key(store)
+    store.jobs.enqueue("demo", {}, workspace_id=store.workspaces.default().id)
+    text = greeting("http://localhost:9001", key, store)
+    assert "http://localhost:9001   (API: http://localhost:9001/docs)" in text
+    assert f"key         {key}" in text
+    assert "models      none yet" in text
+    assert "shapes/1 is being trained" in text
+    assert f'"http://localhost:9001/shapes/1?api_key=$(cat {key})"' in text
+    assert "base64 YOUR_IMAGE.jpg | curl" in text
+    assert key.read_text().strip() not in text  # it would stay in the terminal's scroll-back
+
+
+def test_greeting_names_what_can_be_asked(store: Store, home: Path, tmp_path: Path) -> None:
+    publish(store, tmp_path)
+    pictures = home / "demo" / "shapes" / "test"
+    pictures.mkdir(parents=True)
+    (pictures / "b.jpg").touch()
+    (pictures / "a.jpg").touch()
+    text = greeting("http://localhost:9001", ensure_key(store), store)
+    assert "models      colours/1" in text
+    assert "being trained" not in text
+    assert f"base64 {pictures}/a.jpg | curl" in text
+    assert 'model_id="colours/1"' in text
+
+
+def test_the_samples_are_sound(store: Store, tmp_path: Path) -> None:
+    publish(store, tmp_path)
+    text = greeting("http://localhost:9001", ensure_key(store), store)
+    shell, python = re.split(r"or with Python.*\n", text)
+    curl = shell[shell.index("base64") :]
+    assert subprocess.run(["sh", "-n", "-c", curl], capture_output=True).returncode == 0
+    lines = [line.strip() for line in python.splitlines() if line.startswith("  ")]
+    compile("\n".join(lines), "sample", "exec")
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://localhost:9001"),
+        ("0.0.0.0", "http://localhost:9001"),
+        ("10.1.2.3", "http://10.1.2.3:9001"),
+    ],
+)
+def test_the_address_that_is_shown(store: Store, host: str, url: str) -> None:
+    companion = Companion(ServerSettings(host=host, port=9001), store, Path("key"), training=False)
+    assert companion._url == url
+
+
+def test_a_worker_that_ends_is_started_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    twice = threading.Event()
+
+    def start(self: Companion) -> "subprocess.Popen[bytes]":
+        # The first one ends at once, the second stays.
+        code = "raise SystemExit(3)" if not started else "import time; time.sleep(600)"
+        started.append(subprocess.Popen([sys.executable, "-c", code]))
+        if len(started) == 2:
+            twice.set()
+        return started[-1]
+
+    monkeypatch.setattr(up, "POLL_S", 0.02)
+    monkeypatch.setattr(Companion, "_start_worker", start)
+    monkeypatch.setattr(Companion, "_wait_until_ready", lambda self: True)
+    companion = Companion(ServerSettings(), store, ensure_key(store), training=True)
+    companion.start()
+    assert twice.wait(60)
+    companion.stop()
+    assert started[1].poll() == -signal.SIGTERM
+    assert "exit code 3" in caplog.text
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def start_up(home: Path) -> Iterator[Callable[..., tuple["subprocess.Popen[str]", int]]]:
+    """Start `atrous up` without a demo; it is ended, whatever happens."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(port: int | None = None) -> tuple["subprocess.Popen[str]", int]:
+        port = port or free_port()
+        command = ["up", "--no-demo", "--port", str(port)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "atrous", *command],
+            env={
+                **os.environ,
+                "ATROUS_HOME": str(home),
+                "PYTHONPATH": str(ROOT / "src"),
+                "OMP_NUM_THREADS": "1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process, port
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def read_until(process: "subprocess.Popen[str]", words: str) -> str:
+    text = ""
+    for line in process.stdout:
+        text += line
+        if words in line:
+            return text
+    raise AssertionError(text)
+
+
+@pytest.mark.slow
+def test_up_from_an_empty_folder_and_again(
+    home: Path, start_up: Callable[..., tuple["subprocess.Popen[str]", int]]
+) -> None:
+    keys = []
+    for _ in range(2):
+        process, port = start_up()
+        said = read_until(process, "Stop: Ctrl-C")
+        said += read_until(process, "waits for jobs")  # the worker, whose log goes the same way
+        assert f"http://localhost:{port}" in said
+        assert "being trained" not in said
+        keys.append((home / "api_key").read_text().strip())
+        address = f"http://127.0.0.1:{port}"
+        with httpx.Client(trust_env=False) as client:
+            assert client.get(f"{address}/readiness").status_code == 200
+            right = client.get(f"{address}/model/registry", params={"api_key": keys[-1]})
+            wrong = client.post(f"{address}/shapes/1", params={"api_key": "wrong"}, content=b"x")
+            known = client.post(f"{address}/shapes/1", params={"api_key": keys[-1]}, content=b"x")
+        assert right.status_code == 200
+        assert wrong.status_code in (401, 403)
+        assert known.status_code == 404  # there is no such model
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=60)[0]
+        assert process.returncode == 0
+        assert "Traceback" not in said + rest
+    assert keys[0] == keys[1]
+
+
+@pytest.mark.slow
+def test_a_port_in_use_is_no_greeting(
+    start_up: Callable[..., tuple["subprocess.Popen[str]", int]]
+) -> None:
+    first, port = start_up()
+    read_until(first, "Stop: Ctrl-C")
+    second, _ = start_up(port)
+    said = second.communicate(timeout=60)[0]
+    assert second.returncode == 1
+    assert f"can't listen on 127.0.0.1 port {port}" in said
+    assert "atrous is ready" not in said

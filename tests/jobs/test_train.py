@@ -1,0 +1,234 @@
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from atrous.datasets.detect import DatasetOptions
+from atrous.domain.errors import BadDataset, BadModelId, NotFound
+from atrous.domain.model_ids import ModelId
+from atrous.jobs import train as train_module
+from atrous.jobs.train import finish_run, latest_unfinished_run, start_run
+from atrous.jobs.training_request import TrainingRequest
+from atrous.packages.directory import ModelPackage, read_package
+from atrous.store.opening import Store
+from atrous.training.run_folder import RunFolder
+
+
+def quiet(progress: Any) -> None:
+    """Report nothing."""
+
+
+def raising(error: type[BaseException]) -> Callable[..., Any]:
+    """A function that does nothing but raise."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.fixture
+def request_of(tiny: ModuleType, directory: Path) -> Callable[..., TrainingRequest]:
+    def make(folder: Path = directory, **fields: Any) -> TrainingRequest:
+        return TrainingRequest(folder, "cats", choices=dict(tiny.CHOICES), **fields)
+
+    return make
+
+
+@pytest.fixture
+def quick_export(package: ModelPackage, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Exports are copies of a package made before; gives the folders they went to."""
+    made: list[Path] = []
+
+    def export(
+        network: Any, classes: Any, recipe: Any, samples: Any, folder: Path, facts: dict[str, Any]
+    ) -> ModelPackage:
+        shutil.copytree(package.folder, folder)
+        made.append(folder)
+        return replace(read_package(folder), manifest={**package.manifest, **facts})
+
+    monkeypatch.setattr(train_module, "export_package", export)
+    return made
+
+
+def copy_of(directory: Path, target: Path) -> Path:
+    shutil.copytree(directory, target)
+    return target
+
+
+def test_from_a_folder_to_a_published_model(
+    store: Store, request_of: Callable[..., TrainingRequest]
+) -> None:
+    run = start_run(request_of(), store)
+    assert run.path == store.home.runs / "cats" / "0001"
+    model_id = finish_run(run, store, quiet)
+    assert model_id == ModelId("cats", 1)
+    [model] = store.models.list()
+    assert model.facts["class_names"] == ["background", "circle", "square", "triangle"]
+    assert model.facts["input_size"] == {"height": 64, "width": 64}
+    assert model.facts["backbone"] == "lcnet_035"
+    package = read_package(store.models.folder(model_id))
+    assert package.manifest["metrics"]["valid"]["miou"] >= 0
+    assert package.manifest["metrics"]["test"]["miou"] >= 0
+    assert package.manifest["parity"]["photos"] == 3
+    assert sorted(path.name for path in run.path.iterdir()) == [
+        "checkpoints",
+        "package",
+        "published.json",
+        "recipe.json",
+        "request.json",
+        "results.csv",
+    ]
+    # What is published is not published again.
+    assert finish_run(run, store, quiet) == model_id
+    assert len(store.models.list()) == 1
+    with pytest.raises(NotFound, match="no unfinished run"):
+        latest_unfinished_run(store, "cats")
+
+
+def test_a_kill_between_export_and_publishing(
+    store: Store,
+    request_of: Callable[..., TrainingRequest],
+    quick_export: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = start_run(request_of(), store)
+    with monkeypatch.context() as patch:
+        patch.setattr(store.models, "publish", raising(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            finish_run(run, store, quiet)
+    assert run.package.exists()
+    assert store.models.list() == []
+    found = latest_unfinished_run(store, "cats")
+    assert found.path == run.path
+    assert finish_run(found, store, quiet) == ModelId("cats", 1)
+    assert len(store.models.list()) == 1
+    assert len(quick_export) == 1
+
+
+def test_a_failed_export_is_not_left_behind(
+    store: Store,
+    request_of: Callable[..., TrainingRequest],
+    quick_export: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = start_run(request_of(), store)
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "measure_package", raising(MemoryError))
+        with pytest.raises(MemoryError):
+            finish_run(run, store, quiet)
+    assert not run.package.exists()
+    assert not list(run.path.glob(".export-*"))
+    assert finish_run(run, store, quiet) == ModelId("cats", 1)
+
+
+def test_the_next_version_and_the_next_run(
+    store: Store, request_of: Callable[..., TrainingRequest], quick_export: list[Path]
+) -> None:
+    first = start_run(request_of(), store)
+    second = start_run(request_of(), store)
+    assert [run.path.name for run in (first, second)] == ["0001", "0002"]
+    assert latest_unfinished_run(store, "cats").path == second.path
+    assert finish_run(second, store, quiet) == ModelId("cats", 1)
+    assert latest_unfinished_run(store, "cats").path == first.path
+    assert finish_run(first, store, quiet) == ModelId("cats", 2)
+
+
+def faulty(directory: Path, target: Path) -> Path:
+    copy = copy_of(directory, target)
+    picture = sorted((copy / "train").glob("*.jpg"))[0]
+    picture.write_bytes(b"no picture")
+    return copy
+
+
+def test_a_faulty_set_trains_nothing(
+    store: Store, request_of: Callable[..., TrainingRequest], directory: Path, tmp_path: Path
+) -> None:
+    folder = faulty(directory, tmp_path / "faulty")
+    with pytest.raises(BadDataset, match=r"1 faults.*train/shapes_0000.jpg.*--skip-bad"):
+        start_run(request_of(folder), store)
+    assert not list(store.home.runs.rglob("*"))
+
+
+def test_skip_bad_trains_on_the_rest(
+    store: Store,
+    request_of: Callable[..., TrainingRequest],
+    quick_export: list[Path],
+    directory: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    request = request_of(faulty(directory, tmp_path / "faulty"), skip_bad=True)
+    run = start_run(request, store)
+    assert "left out: train/shapes_0000.jpg" in caplog.text
+    _, dataset = train_module.reopen(run)  # as a resumed run does
+    assert len(dataset.splits["train"]) == 7
+    assert finish_run(run, store, quiet) == ModelId("cats", 1)
+
+
+def test_no_more_than_five_faults_are_listed(
+    store: Store, request_of: Callable[..., TrainingRequest], directory: Path, tmp_path: Path
+) -> None:
+    copy = copy_of(directory, tmp_path / "faulty")
+    for picture in (copy / "train").glob("*.jpg"):
+        picture.write_bytes(b"no picture")
+    with pytest.raises(BadDataset, match="8 faults.*; and 3 more") as refused:
+        start_run(request_of(copy), store)
+    assert str(refused.value).count(".jpg") == 5
+
+
+@pytest.mark.parametrize("what", ["a picture", "the classes", "everything"])
+def test_a_set_that_has_changed_is_not_resumed(
+    store: Store,
+    request_of: Callable[..., TrainingRequest],
+    directory: Path,
+    tmp_path: Path,
+    what: str,
+) -> None:
+    folder = copy_of(directory, tmp_path / "copy")
+    run = start_run(request_of(folder), store)
+    if what == "a picture":
+        for path in folder.glob("train/shapes_0001*"):
+            path.unlink()
+    elif what == "the classes":
+        for path in folder.glob("*/_classes.csv"):
+            path.write_text(path.read_text().replace("circle", "disc"))
+    else:
+        shutil.rmtree(folder)
+    with pytest.raises(BadDataset, match=str(folder)):
+        finish_run(run, store, quiet)
+    assert not run.results.exists()
+
+
+def test_a_project_that_can_not_be(
+    store: Store, request_of: Callable[..., TrainingRequest]
+) -> None:
+    with pytest.raises(BadModelId):
+        start_run(replace(request_of(), project="../cats"), store)
+    with pytest.raises(BadModelId):
+        latest_unfinished_run(store, "..")
+    assert not list(store.home.runs.rglob("*"))
+
+
+def test_a_run_that_never_began_is_not_resumed(
+    store: Store, request_of: Callable[..., TrainingRequest]
+) -> None:
+    run = start_run(request_of(), store)
+    (store.home.runs / "cats" / "0002").mkdir()  # a kill before the request was written
+    assert latest_unfinished_run(store, "cats").path == run.path
+
+
+def test_options_of_the_set_are_kept(
+    store: Store, request_of: Callable[..., TrainingRequest]
+) -> None:
+    run: RunFolder = start_run(request_of(options=DatasetOptions(ignore_id=0)), store)
+    request, dataset = train_module.reopen(run)
+    assert request.options == DatasetOptions(ignore_id=0)
+    assert json.loads((run.path / "request.json").read_text())["fingerprint"] == (
+        dataset.fingerprint()
+    )

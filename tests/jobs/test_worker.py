@@ -1,0 +1,182 @@
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from atrous.jobs import worker
+from atrous.jobs.worker import child_command, run_in_child, work, worker_name
+from atrous.store.jobs import MAX_ATTEMPTS, Job
+from atrous.store.opening import Store, open_store
+
+PATIENCE_S = 60.0
+# Programs that stand in for a training: they get a job's id and the worker's name.
+SETTLE = """
+import sys
+from pathlib import Path
+from atrous.store.home import home_folder
+from atrous.store.opening import open_store
+with open_store(home_folder()) as store:
+    store.jobs.finish(sys.argv[1], sys.argv[2], {"model_id": "cats/1"})
+"""
+DIE = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+WAIT = """
+import os, pathlib, sys, time
+pathlib.Path(os.environ["ATROUS_HOME"], "pid").write_text(str(os.getpid()))
+time.sleep(600)
+"""
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WAIT
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    monkeypatch.setenv("ATROUS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "src"))
+    monkeypatch.setattr(worker, "POLL_S", 0.02)
+    with open_store(tmp_path / "home") as opened:
+        yield opened
+
+
+@pytest.fixture
+def run_instead(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Run this program instead of a training."""
+
+    def choose(program: str) -> None:
+        monkeypatch.setattr(
+            worker, "child_command", lambda job, name: [sys.executable, "-c", program, job, name]
+        )
+
+    return choose
+
+
+def claimed(store: Store) -> Job:
+    store.jobs.enqueue("train", {}, workspace_id=store.workspaces.default().id)
+    job = store.jobs.claim("w")
+    assert job is not None
+    return job
+
+
+def until(holds: Callable[[], object]) -> None:
+    give_up = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+
+
+def in_thread(store: Store, job: Job, stopping: threading.Event) -> threading.Thread:
+    """Watch over a job in a thread, until its child is up."""
+    thread = threading.Thread(target=run_in_child, args=(store, job, "w", stopping))
+    thread.start()
+    pid = store.home.folder / "pid"
+    until(lambda: pid.exists() and pid.read_text())
+    return thread
+
+
+def child_runs(store: Store) -> bool:
+    try:
+        os.kill(int((store.home.folder / "pid").read_text()), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_child_settles_its_job(store: Store, run_instead: Callable[[str], None]) -> None:
+    run_instead(SETTLE)
+    job = claimed(store)
+    run_in_child(store, job, "w", threading.Event())
+    done = store.jobs.get(job.id)
+    assert (done.state, done.result) == ("finished", {"model_id": "cats/1"})
+    assert done.attempts == 1
+
+
+def test_a_child_that_dies_is_tried_again_and_then_fails(
+    store: Store, run_instead: Callable[[str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    run_instead(DIE)
+    job = store.jobs.enqueue("train", {}, workspace_id=store.workspaces.default().id)
+    stopping = threading.Event()
+    thread = threading.Thread(target=work, args=(store, "w", stopping))
+    thread.start()
+    until(lambda: store.jobs.get(job.id).state == "failed")
+    stopping.set()
+    thread.join()
+    failed = store.jobs.get(job.id)
+    assert failed.attempts == MAX_ATTEMPTS
+    assert f"{MAX_ATTEMPTS} times" in (failed.error or "")
+    assert f"exit code {-signal.SIGKILL}" in caplog.text
+
+
+@pytest.mark.parametrize("program", [WAIT, DEAF], ids=["willing", "deaf"])
+def test_stopping_gives_the_job_back_uncounted(
+    store: Store,
+    run_instead: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+) -> None:
+    monkeypatch.setattr(worker, "TERMINATE_S", 0.2)
+    run_instead(program)
+    job = claimed(store)
+    stopping = threading.Event()
+    thread = in_thread(store, job, stopping)
+    stopping.set()
+    thread.join(PATIENCE_S)
+    assert not child_runs(store)
+    waiting = store.jobs.get(job.id)
+    assert (waiting.state, waiting.worker, waiting.attempts) == ("queued", None, 0)
+
+
+def test_a_child_that_ctrl_c_ended_first_is_not_counted(
+    store: Store, run_instead: Callable[[str], None]
+) -> None:
+    run_instead(DIE)
+    job = claimed(store)
+    stopping = threading.Event()
+    stopping.set()
+    run_in_child(store, job, "w", stopping)
+    assert (store.jobs.get(job.id).state, store.jobs.get(job.id).attempts) == ("queued", 0)
+
+
+def test_a_cancelled_job_ends_its_child(
+    store: Store, run_instead: Callable[[str], None]
+) -> None:
+    run_instead(WAIT)
+    job = claimed(store)
+    thread = in_thread(store, job, threading.Event())
+    assert store.jobs.cancel(job.id)
+    thread.join(PATIENCE_S)
+    assert not child_runs(store)
+    assert store.jobs.get(job.id).state == "cancelled"
+
+
+def test_a_running_child_keeps_its_job_alive(
+    store: Store, run_instead: Callable[[str], None]
+) -> None:
+    run_instead(WAIT)
+    job = claimed(store)
+    stopping = threading.Event()
+    thread = in_thread(store, job, stopping)
+    seen = store.jobs.get(job.id).heartbeat_at
+    until(lambda: (store.jobs.get(job.id).heartbeat_at or 0) > (seen or 0))
+    stopping.set()
+    thread.join(PATIENCE_S)
+
+
+def test_other_kinds_of_jobs_are_left_to_others(store: Store) -> None:
+    job = store.jobs.enqueue("bake", {}, workspace_id=store.workspaces.default().id)
+    stopping = threading.Event()
+    thread = threading.Thread(target=work, args=(store, "w", stopping))
+    thread.start()
+    time.sleep(0.2)
+    stopping.set()
+    thread.join(PATIENCE_S)
+    assert store.jobs.get(job.id).state == "queued"
+
+
+def test_the_child_is_this_program() -> None:
+    command = child_command("job1", "host:1")
+    assert command == [sys.executable, "-m", "atrous.jobs.child", "job1", "host:1"]
+    assert worker_name().endswith(f":{os.getpid()}")
