@@ -279,7 +279,7 @@ def test_up_from_an_empty_folder_and_again(
 
 @pytest.mark.slow
 def test_a_port_in_use_is_no_greeting(
-    start_up: Callable[..., tuple["subprocess.Popen[str]", int]]
+    start_up: Callable[..., tuple["subprocess.Popen[str]", int]],
 ) -> None:
     first, port = start_up()
     read_until(first, "Stop: Ctrl-C")

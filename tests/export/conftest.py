@@ -41,9 +41,7 @@ def network(tiny: ModuleType) -> DeepLab:
 
 
 @pytest.fixture(scope="session")
-def exported(
-    network: DeepLab, tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def exported(network: DeepLab, tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network as an ONNX file; not to be changed."""
     path = tmp_path_factory.mktemp("exported") / "weights.onnx"
     export_onnx(network, tiny.SIZE, path)

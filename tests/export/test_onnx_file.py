@@ -1,4 +1,5 @@
 import logging
+import sys
 import warnings
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def test_the_exporter_keeps_quiet(monkeypatch, capsys, tmp_path: Path) -> None:
             assert external_data is False
 
     def export(*_: object, **options: object) -> Program:
-        print("[torch.onnx] Obtain model graph...")
+        sys.stdout.write("[torch.onnx] Obtain model graph...")
         warnings.warn("something of its own", UserWarning, stacklevel=1)
         logging.getLogger("torch.onnx").warning("something else")
         return Program()

@@ -28,9 +28,7 @@ def altered(exported: Path, target: Path, change: float) -> Path:
     return target
 
 
-def test_parity_holds(
-    network: DeepLab, exported: Path, tiny: ModuleType, dataset: Dataset
-) -> None:
+def test_parity_holds(network: DeepLab, exported: Path, tiny: ModuleType, dataset: Dataset) -> None:
     recipe = tiny.tiny_recipe().preprocess
     report = measure_parity(network, exported, recipe, dataset.splits["valid"])
     assert report.photos == 3

@@ -130,9 +130,7 @@ def test_the_demo_draws_its_own_pictures(store: Store, monkeypatch: pytest.Monke
     assert child.request_of(claimed(store, "demo"), store) == wanted
 
 
-def test_known_errors_only_settle_a_job(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_known_errors_only_settle_a_job(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     job = claimed(store)
 
     def fail(*_: Any) -> dict[str, Any]:

@@ -88,9 +88,7 @@ def test_a_model_may_know_more_classes(
     assert (table[3:] == 255).all()
 
 
-def test_an_unused_background_is_not_measured(
-    package: ModelPackage, dataset: Dataset
-) -> None:
+def test_an_unused_background_is_not_measured(package: ModelPackage, dataset: Dataset) -> None:
     table = model_ids_of(behind_background(["circle", "triangle"]), package)
     assert table[:4].tolist() == [255, 1, 3, 255]
     unlabelled = replace(dataset.classes, background_labelled=False)

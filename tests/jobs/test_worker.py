@@ -140,9 +140,7 @@ def test_a_child_that_ctrl_c_ended_first_is_not_counted(
     assert (store.jobs.get(job.id).state, store.jobs.get(job.id).attempts) == ("queued", 0)
 
 
-def test_a_cancelled_job_ends_its_child(
-    store: Store, run_instead: Callable[[str], None]
-) -> None:
+def test_a_cancelled_job_ends_its_child(store: Store, run_instead: Callable[[str], None]) -> None:
     run_instead(WAIT)
     job = claimed(store)
     thread = in_thread(store, job, threading.Event())

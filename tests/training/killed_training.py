@@ -74,7 +74,7 @@ def main(folder: Path) -> None:
     assert load_best(broken).epoch == load_best(whole).epoch
     epochs = [line.split(",")[:4] for line in broken.results.read_text().splitlines()]
     assert epochs == [line.split(",")[:4] for line in whole.results.read_text().splitlines()]
-    print(survived)
+    sys.stdout.write(str(survived))
 
 
 if __name__ == "__main__":

@@ -115,15 +115,15 @@ def test_draws_stay_in_their_ranges(tiny: ModuleType, photo: tuple[int, int]) ->
     seen = []
     for _ in range(200):
         draw = draw_augmentation(photo, recipe, generator)
-        assert 0 <= draw.top
+        assert draw.top >= 0
         assert draw.top + draw.region[0] <= photo[0]
-        assert 0 <= draw.left
+        assert draw.left >= 0
         assert draw.left + draw.region[1] <= photo[1]
         assert min(draw.region) >= 1
         assert min(draw.scaled) >= 1
-        assert 0 <= draw.pad_top
+        assert draw.pad_top >= 0
         assert draw.pad_top + draw.scaled[0] <= 64
-        assert 0 <= draw.pad_left
+        assert draw.pad_left >= 0
         assert draw.pad_left + draw.scaled[1] <= 64
         for factor in (draw.brightness, draw.contrast, draw.saturation):
             assert 0.7 <= factor <= 1.3

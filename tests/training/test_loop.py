@@ -177,9 +177,7 @@ def test_time_spent_before_a_resume_counts(
 
 
 @pytest.mark.parametrize("split", ["train", "valid"])
-def test_a_missing_split(
-    tiny: ModuleType, dataset: Dataset, tmp_path: Path, split: str
-) -> None:
+def test_a_missing_split(tiny: ModuleType, dataset: Dataset, tmp_path: Path, split: str) -> None:
     others = {name: samples for name, samples in dataset.splits.items() if name != split}
     partial = Dataset(dataset.root, dataset.format, dataset.classes, others)
     recipe = tiny.tiny_recipe()

@@ -24,16 +24,13 @@ def epoch_of(dataset: Dataset, recipe: TrainingRecipe, epoch: int) -> Batches:
 
 
 def same(first: Batches, second: Batches) -> bool:
-    return len(first) == len(second) and all(
-        torch.equal(a, b) for one, other in zip(first, second) for a, b in zip(one, other)
-    )
+    pairs = zip(first, second, strict=True)
+    return all(torch.equal(a, b) for one, other in pairs for a, b in zip(one, other, strict=True))
 
 
 def unchanged(tiny: ModuleType, **choices: object) -> TrainingRecipe:
     """A recipe whose crops are the photos as they are."""
-    return tiny.tiny_recipe(
-        scale_min=1.0, scale_max=1.0, flip=0.0, color_jitter=0.0, **choices
-    )
+    return tiny.tiny_recipe(scale_min=1.0, scale_max=1.0, flip=0.0, color_jitter=0.0, **choices)
 
 
 def test_every_photo_comes_once(tiny: ModuleType, dataset: Dataset) -> None:

@@ -176,7 +176,9 @@ def line_about(job: "Job") -> str:
 
     name = "demo" if job.kind == "demo" else job.payload.get("project", job.kind)
     if job.state == "finished":
-        return f"[{name}] published as {job.result['model_id']}, mIoU {job.result['miou']:.3f}"
+        miou = job.result.get("miou")  # None where another worker had trained it already
+        reached = f", mIoU {miou:.3f}" if miou is not None else ""
+        return f"[{name}] published as {job.result['model_id']}{reached}"
     if job.state == "failed":
         return f"[{name}] failed: {job.error}"
     if job.state == "running" and "fraction" in job.progress:
@@ -203,9 +205,10 @@ def greeting(url: str, key_file: Path, store: "Store") -> str:
     names = sorted(image.glob("*.jpg")) if image.is_dir() else []
     photo = str(names[0]) if names else "YOUR_IMAGE.jpg"
     key_state = key_file if key_file.exists() else "make one with: atrous keys create NAME"
-    ready = (
-        "" if models else f"\n{model} is being trained; the samples work once it is published.\n"
-    )
+    demo = [job for job in store.jobs.list(kind="demo") if job.state in ("queued", "running")]
+    ready = ""
+    if demo and not models:
+        ready = f"\n{model} is being trained; the samples work once it is published.\n"
     return f"""
 atrous is ready
   URL         {url}   (API: {url}/docs)
