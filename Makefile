@@ -7,7 +7,7 @@ VENV := .venv
 CLIENTS := .venv-clients
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-INSTALL := $(PIP) install --quiet --constraint constraints.txt
+INSTALL := $(PIP) install --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
 help:  ## list the targets
@@ -31,7 +31,7 @@ imports: $(VENV)/.test  ## import contracts between the rooms
 
 check: lint types imports test  ## all that CI checks
 
-clean:  ## remove the virtual environments and caches, not your data
+clean:  ## remove virtual environments and caches, not your data
 	rm -rf $(VENV) $(CLIENTS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
@@ -56,4 +56,6 @@ $(CLIENTS)/.installed: tests/clients/requirements.txt | $(BIN)/python
 	@echo "installing the official clients into $(CLIENTS)"
 	@$(PYTHON) -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/python -m pip --disable-pip-version-check install --quiet -r $<
+	@if command -v npm > /dev/null; then npm install --silent --prefix $(CLIENTS) axios@1; \
+	  else echo "no npm here: the tests of the axios samples are skipped"; fi
 	@touch $@

@@ -26,7 +26,7 @@ export ATROUS_HOME=${ATROUS_HOME:-$(mktemp -d)}
   echo "atrous train $folder ${options[*]} --as $1 --time-budget $budget"
   start=$SECONDS
   "$atrous" train "$folder" "${options[@]}" --as "$1" --time-budget "$budget" 2>&1 |
-    sed "s#$ATROUS_HOME#ATROUS_HOME#"
+    sed -u "s#$ATROUS_HOME#ATROUS_HOME#"
   echo "wall time of the training command: $((SECONDS - start)) s"
   echo "atrous evaluate $1/1 $folder ${options[*]} --json"
 } | tee "$out.log"

@@ -49,8 +49,7 @@ def job(**values: object) -> Job:
 
 
 def test_the_key_is_made_once_for_its_owner_alone(store: Store) -> None:
-    os.umask(before := os.umask(0))  # even without a mask
-    os.umask(0)
+    before = os.umask(0)  # even where nothing is masked
     try:
         path = ensure_key(store)
     finally:

@@ -41,3 +41,19 @@ def test_models_stay_within_their_number(start, key, store, package, png) -> Non
         assert client.post(path, params={"api_key": key}, content=text).status_code == 200
     listed = client.get("/model/registry", params={"api_key": key}).json()["models"]
     assert {model["model_id"] for model in listed} == {"more/2", "more/3"}
+
+
+def test_web_pages_of_other_origins_may_call_only_where_they_are_named(start, key, png) -> None:
+    headers = {"origin": "https://pages.example"}
+    params = {"api_key": key}
+    closed = start().post("/colours/1", params=params, content=png, headers=headers)
+    assert "access-control-allow-origin" not in closed.headers
+    client = start(allow_origins="https://pages.example, https://other.example")
+    answer = client.post("/colours/1", params=params, content=png, headers=headers)
+    assert answer.headers["access-control-allow-origin"] == "https://pages.example"
+    assert "access-control-allow-credentials" not in answer.headers
+    asked = {**headers, "access-control-request-method": "POST"}
+    assert client.options("/colours/1", headers=asked).status_code == 200
+    stranger = {"origin": "https://stranger.example"}
+    answer = client.get("/info", headers=stranger)
+    assert "access-control-allow-origin" not in answer.headers

@@ -10,7 +10,7 @@ from atrous.domain.geometry import Size
 from atrous.training.augment import augment, draw_augmentation
 
 # How far labels may lie from their picture on average, in pixels of the crop.
-MOST_SHIFT = 0.75
+MOST_SHIFT = 0.2
 
 
 def seeded(seed: int) -> torch.Generator:

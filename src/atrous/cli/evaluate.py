@@ -56,7 +56,9 @@ def evaluate_command(
     from atrous.jobs.evaluate import measure_package
 
     package = find_package(model)
-    options = read_dataset_options(format, classes, classes_file, ignore_id)
+    # Photos that were held out for validation are drawn by the training's seed.
+    seed = package.manifest.get("recipe", {}).get("seed", 0)
+    options = read_dataset_options(format, classes, classes_file, ignore_id, seed)
     dataset = open_dataset(directory, options)
     chosen = split or ("test" if dataset.splits.get("test") else "valid")
     with Progress(console=Console(stderr=True), transient=True) as bar:

@@ -113,12 +113,16 @@ def train_command(
     request = TrainingRequest(directory.absolute(), project, options, skip_bad, max_side, choices)
     with open_store(home_folder()) as store, TrainingBar() as bar:
         log_to_standard_error(bar.console)
+        run = None
         try:
             run = latest_unfinished_run(store, project) if resume else start_run(request, store)
             bar.say(f"run folder: {run.path}")
+            if resume:
+                bar.say("its own recipe and pictures are used, whatever else this command says")
             model_id = finish_run(run, store, bar.report)
         except KeyboardInterrupt:
-            bar.say(f"stopped; go on with: {resume_command(directory, project)}")
+            on = f"; go on with: {resume_command(directory, project)}" if run else ""
+            bar.say(f"stopped{on}")
             raise typer.Exit(130) from None
     print(model_id)
 

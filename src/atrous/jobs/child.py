@@ -6,6 +6,7 @@ A process of its own, so that a crash, or memory that is not given back, ends wi
 import logging
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from atrous.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 REPORT_S = 1.0  # between two writes of progress: every one is flushed to the disk
+PARENT_POLL_S = 1.0
 NICENESS = 5  # serving goes before training where both want the processor
 
 
@@ -29,6 +31,7 @@ def main(job_id: str, worker: str) -> int:
     """Run the job and settle it; gives the exit code, 0 also for a job that failed and says so."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     os.nice(NICENESS)
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     with open_store(home_folder()) as store:
         job = store.jobs.get(job_id)
         try:
@@ -36,9 +39,20 @@ def main(job_id: str, worker: str) -> int:
         except AtrousError as error:
             logger.warning("job %s failed: %s", job.id, error)
             store.jobs.fail(job.id, worker, str(error))
+        except (OSError, RuntimeError, ValueError, LookupError, TypeError) as error:
+            # Trying again would end the same way; the cause is kept instead.
+            logger.exception("job %s failed", job.id)
+            store.jobs.fail(job.id, worker, f"{type(error).__name__}: {error}")
         else:
             store.jobs.finish(job.id, worker, result)
     return 0
+
+
+def end_with(parent: int) -> None:
+    """End this process when the worker that began it has died: another one takes the job over."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_POLL_S)
+    os._exit(1)
 
 
 def run_training(job: Job, worker: str, store: Store) -> dict[str, Any]:
@@ -61,7 +75,8 @@ def run_training(job: Job, worker: str, store: Store) -> dict[str, Any]:
             return
         written_s = now
         if progress.results:
-            known["miou"] = progress.results["valid_miou"]
+            # The best epoch's weights are published, not the last one's.
+            known["miou"] = max(known.get("miou", 0.0), progress.results["valid_miou"])
         known.update(
             stage="training",
             epoch=progress.epoch,

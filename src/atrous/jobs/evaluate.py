@@ -81,19 +81,22 @@ def measure_package(
 
 
 def model_ids_of(classes: ClassTable, package: ModelPackage) -> UInt8[np.ndarray, "256"]:
-    """A table from the data set's class ids to the model's, by name; 255 stays 255."""
-    known = {name.lower(): index for index, name in enumerate(package.class_names)}
-    missing = [
-        classes.names[index]
+    """A table from the data set's class ids to the model's; 255 stays 255.
+
+    Names are compared exactly, then without regard to case."""
+    exact = {name: index for index, name in enumerate(package.class_names)}
+    known = {name.lower(): index for name, index in exact.items()}
+    found = {
+        index: exact.get(classes.names[index], known.get(classes.names[index].lower()))
         for index in classes.labelled_ids
-        if classes.names[index].lower() not in known
-    ]
+    }
+    missing = [classes.names[index] for index, target in found.items() if target is None]
     if missing:
         raise BadDataset(
             f"the model does not know the classes {', '.join(missing)} of the data set; it knows "
             f"{', '.join(package.class_names)}: rename them, or take another model"
         )
     table = np.full(256, IGNORE_ID, np.uint8)
-    for index in classes.labelled_ids:
-        table[index] = known[classes.names[index].lower()]
+    for index, target in found.items():
+        table[index] = target
     return table

@@ -52,6 +52,7 @@ def finish_run(run: RunFolder, store: Store, report: Report) -> ModelId:
     if published.exists():
         return ModelId.parse(json.loads(published.read_text())["model_id"])
     request, dataset = reopen(run)
+    run.remove_leftovers()
     recipe = run.read_recipe()
     size = recipe.preprocess.size
     logger.info(
@@ -64,11 +65,11 @@ def finish_run(run: RunFolder, store: Store, report: Report) -> ModelId:
     state = train(dataset, recipe, run, report)
     logger.info("best validation mIoU %.4f in epoch %d", state.best_miou, state.best_epoch)
     package = _export(run, dataset)
-    model_id = store.models.publish(
+    model_id = _published_model(run, store) or store.models.publish(
         request.project,
         package.folder,
         workspace_id=store.workspaces.default().id,
-        facts=package.facts,
+        facts={**package.facts, "run": _name_of(run)},
     )
     write_whole(published, json.dumps({"model_id": str(model_id)}).encode())
     return model_id
@@ -108,7 +109,7 @@ def reopen(run: RunFolder) -> tuple[TrainingRequest, Dataset]:
 def latest_unfinished_run(store: Store, project: str) -> RunFolder:
     """The newest run of a project that was not published; NotFound if there is none."""
     checked_project(project)
-    for path in sorted((store.home.runs / project).glob("[0-9]*"), reverse=True):
+    for path in reversed(_run_folders(store.home.runs / project)):
         if (path / "request.json").exists() and not (path / "published.json").exists():
             return RunFolder(path)
     raise NotFound(
@@ -117,11 +118,30 @@ def latest_unfinished_run(store: Store, project: str) -> RunFolder:
     )
 
 
+def _run_folders(parent: Path) -> list[Path]:
+    """The runs of a project, oldest first; folders that somebody renamed are left out."""
+    folders = [path for path in parent.glob("*") if path.name.isdecimal()]
+    return sorted(folders, key=lambda path: int(path.name))
+
+
+def _name_of(run: RunFolder) -> str:
+    """A run as its model's facts name it: `project/0001`."""
+    return f"{run.path.parent.name}/{run.path.name}"
+
+
+def _published_model(run: RunFolder, store: Store) -> ModelId | None:
+    """The model of a run that was killed right after publishing."""
+    for model in store.models.list():
+        if model.facts.get("run") == _name_of(run):
+            return model.model_id
+    return None
+
+
 def _new_run_folder(store: Store, project: str) -> RunFolder:
     """`runs/project/0001` and so on; two at once get two numbers."""
     parent = store.home.runs / project
     parent.mkdir(parents=True, exist_ok=True)
-    number = 1 + max((int(path.name) for path in parent.glob("[0-9]*")), default=0)
+    number = 1 + max((int(path.name) for path in _run_folders(parent)), default=0)
     while True:
         try:
             (parent / f"{number:04d}").mkdir()

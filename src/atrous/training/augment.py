@@ -94,7 +94,10 @@ def _cut(pixels: Tensor, draw: Draw) -> Tensor:
     """One region, resized (bilinear for an Image, nearest for a Mask) and flipped."""
     region: Tensor = F.crop(pixels, draw.top, draw.left, *draw.region)
     if draw.scaled != draw.region:
-        region = F.resize(region, list(draw.scaled), antialias=True)
+        # NEAREST takes a pixel's corner for its centre: labels half a pixel beside the photo.
+        label = isinstance(region, tv_tensors.Mask)
+        mode = F.InterpolationMode.NEAREST_EXACT if label else F.InterpolationMode.BILINEAR
+        region = F.resize(region, list(draw.scaled), interpolation=mode, antialias=True)
     if draw.flip:
         region = F.horizontal_flip(region)
     return region

@@ -32,9 +32,10 @@ from atrous.training.samples import (
     normalize_batch,
     steps_per_epoch,
 )
-from atrous.training.schedule import progress_of, rate_factor
+from atrous.training.schedule import TRAINING_SHARE, progress_of, rate_factor
 
 logger = logging.getLogger(__name__)
+LAST_START = 0.99  # share of the time for training after which no epoch begins
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,23 @@ class Training:
     @property
     def fraction(self) -> float:
         """How much of the training lies behind, 0..1."""
-        steps = steps_per_epoch(len(self.samples), self.recipe.batch_size) * self.recipe.epochs
-        return progress_of(self.state.step, steps, self.elapsed_s, self.recipe)
+        return progress_of(self.state.step, self._steps, self.elapsed_s, self.recipe)
+
+    @property
+    def fraction_at_step(self) -> float:
+        """The same in the middle of the step at hand: neither the first nor the last rate is 0."""
+        return progress_of(self.state.step + 0.5, self._steps, self.elapsed_s, self.recipe)
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether too little of the time budget is left to begin another epoch."""
+        budget_s = self.recipe.time_budget_s
+        return budget_s is not None and self.elapsed_s >= LAST_START * TRAINING_SHARE * budget_s
+
+    @property
+    def _steps(self) -> int:
+        """Steps of the whole training, were there no time budget."""
+        return steps_per_epoch(len(self.samples), self.recipe.batch_size) * self.recipe.epochs
 
 
 def train(
@@ -157,7 +173,7 @@ def train_epoch(training: Training, report: Report) -> tuple[float, float]:
     for images, label_maps in batches_of_epoch(training.samples, state.epoch):
         if training.fraction >= 1.0 and batches:
             break
-        rate = set_rates(training.optimizer, rate_factor(training.fraction, recipe))
+        rate = set_rates(training.optimizer, rate_factor(training.fraction_at_step, recipe))
         batch = normalize_batch(images.to(training.device), recipe)
         with autocast(recipe, training.device):
             output = network(batch.contiguous(memory_format=torch.channels_last))
@@ -170,6 +186,7 @@ def train_epoch(training: Training, report: Report) -> tuple[float, float]:
         training.average.update(network)
         state.step += 1
         report(progress_now(training, total_loss / batches))
+    insist_on_finite_weights(training)
     return total_loss / batches, rate
 
 
@@ -206,9 +223,16 @@ def save(training: Training) -> None:
     """Write results and the checkpoint that a resumed run starts from."""
     state = training.state
     state.elapsed_s = training.elapsed_s
-    state.finished = training.fraction >= 1.0
+    state.finished = training.fraction >= 1.0 or training.time_is_up
     training.run.write_results(state.results)
     save_last(training.run, state, training.network, training.average, training.optimizer)
+
+
+def insist_on_finite_weights(training: Training) -> None:
+    """Raise TrainingFailed rather than measure and save weights that the last step spoilt."""
+    for value in training.network.state_dict().values():
+        if not torch.isfinite(value).all():
+            finite(math.nan, training)
 
 
 def finite(loss: float, training: Training) -> float:

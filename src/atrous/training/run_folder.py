@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,13 @@ class RunFolder:
     def package(self) -> Path:
         """The exported model package."""
         return self.path / "package"
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed process left half written; no other one may use the run."""
+        for path in (*self.path.glob(".*.tmp"), *self.checkpoints.glob(".*.tmp")):
+            path.unlink()
+        for path in self.path.glob(".export-*"):
+            shutil.rmtree(path)
 
     def create(self, recipe: TrainingRecipe) -> None:
         """Make the folder and write the recipe; BadInput if it can't be written."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -100,13 +100,6 @@ def normalize_batch(
     std = torch.tensor(preprocess.std, device=batch.device).view(1, 3, 1, 1)
     channels = batch if preprocess.color_mode == "rgb" else batch.flip(1)
     return (channels.float() / preprocess.scaling_factor - mean) / std
-
-
-def to_targets(
-    label_maps: UInt8[Tensor, "batch height width"],
-) -> Int64[Tensor, "batch height width"]:
-    """Label maps as PyTorch's losses want them."""
-    return label_maps.long()
 
 
 def _mix(seed: int, epoch: int, index: int) -> int:

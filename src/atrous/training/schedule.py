@@ -23,7 +23,7 @@ def rate_factor(progress: float, recipe: TrainingRecipe) -> float:
     return warmup * decay
 
 
-def progress_of(step: int, steps: int, elapsed_s: float, recipe: TrainingRecipe) -> float:
+def progress_of(step: int | float, steps: int, elapsed_s: float, recipe: TrainingRecipe) -> float:
     """How much of the training (0..1) lies behind: by steps or, if that is further, by time.
 
     With a time budget the schedule runs on the clock, so that the rate has come down by the time
