@@ -197,17 +197,18 @@ def line_about(job: "Job") -> str:
 
 def greeting(url: str, key_file: Path, store: "Store") -> str:
     """Where the server is, where the key lies, and samples to paste."""
-    from atrous.jobs.demo import PROJECT, demo_folder
+    from atrous.jobs.demo import FIRST_TEST_PHOTO, PROJECT, demo_folder
 
     models = [str(model.model_id) for model in store.models.list()]
     model = models[-1] if models else f"{PROJECT}/1"
     image = demo_folder(store.home.folder) / "test"
     names = sorted(image.glob("*.jpg")) if image.is_dir() else []
-    photo = str(names[0]) if names else "YOUR_IMAGE.jpg"
     key_state = key_file if key_file.exists() else "make one with: atrous keys create NAME"
     demo = [job for job in store.jobs.list(kind="demo") if job.state in ("queued", "running")]
+    photo = str(names[0]) if names else "YOUR_IMAGE.jpg"
     ready = ""
     if demo and not models:
+        photo = str(image / FIRST_TEST_PHOTO)
         ready = f"\n{model} is being trained; the samples work once it is published.\n"
     return f"""
 atrous is ready

@@ -21,8 +21,8 @@ CLASS_NAMES = ("background", "circle", "square", "triangle")
 IMAGES = {"train": 240, "valid": 40, "test": 40}
 SIDES = (160, 192)  # shortest and longest side of a picture in pixels, where no size is given
 JPEG_QUALITY = 92
-MOST_SHAPES = 5
-RADII = (0.14, 0.28)  # of the circle around a shape, as a share of the picture's shorter side
+MOST_SHAPES = 4
+RADII = (0.17, 0.30)  # of the circle around a shape, as a share of the picture's shorter side
 LEAST_VISIBLE = 0.65  # share of a shape that later ones and the border leave to be seen
 SAMPLES = 4  # a pixel's coverage is measured at SAMPLES x SAMPLES points
 

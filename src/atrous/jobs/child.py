@@ -63,7 +63,7 @@ def run_training(job: Job, worker: str, store: Store) -> dict[str, Any]:
     else:
         store.jobs.progress(job.id, worker, {"stage": "reading the pictures"})
         run = start_run(request_of(job, store), store)
-        known["run"] = str(run.path)
+        known.update(stage="loading the network", run=str(run.path))
         store.jobs.progress(job.id, worker, known)
 
     written_s = 0.0

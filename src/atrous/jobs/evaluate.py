@@ -98,5 +98,6 @@ def model_ids_of(classes: ClassTable, package: ModelPackage) -> UInt8[np.ndarray
         )
     table = np.full(256, IGNORE_ID, np.uint8)
     for index, target in found.items():
-        table[index] = target
+        if target is not None:
+            table[index] = target
     return table

@@ -15,6 +15,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")  # of the request in work
 QUIET = {
+    "alembic": logging.WARNING,
     "httpx": logging.WARNING,  # logs whole URLs of pictures
     "httpcore": logging.WARNING,
     "python_multipart": logging.ERROR,  # warns of each damaged form, byte by byte
