@@ -13,8 +13,8 @@ from atrous.server.services import services_of
 from atrous.store.api_keys import ApiKey, Scope
 
 HOW_TO_SEND = (
-    "send an active API key as ?api_key=KEY, as 'Authorization: Bearer KEY', or as api_key in a "
-    "JSON body"
+    "send an active API key as api_key in the query, as a Bearer token in the Authorization "
+    "header, or as api_key in a JSON body"
 )
 RETRY_LATER = {"Retry-After": str(round(WINDOW_S))}
 NO_KEY = ("", "None", "null")  # what clients send when they have none
