@@ -138,7 +138,7 @@ def test_greeting_of_an_empty_store(store: Store) -> None:
     assert "models      none yet" in text
     assert "shapes/1 is being trained" in text
     assert f'"http://localhost:9001/shapes/1?api_key=$(cat {key})"' in text
-    assert "base64 YOUR_IMAGE.jpg | curl" in text
+    assert f"base64 {store.home.folder}/demo/shapes/test/shapes_0280.jpg | curl" in text
     assert key.read_text().strip() not in text  # it would stay in the terminal's scroll-back
 
 

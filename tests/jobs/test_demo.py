@@ -44,6 +44,11 @@ def test_pictures_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert picture.stat().st_mtime_ns == drawn_at
 
 
+def test_the_greetings_photo_is_one_of_the_test_split() -> None:
+    before = demo.IMAGES["train"] + demo.IMAGES["valid"]
+    assert f"shapes_{before:04d}.jpg" == demo.FIRST_TEST_PHOTO
+
+
 def test_choices_are_fields_of_a_recipe(tmp_path: Path) -> None:
     demo_folder(tmp_path).mkdir(parents=True)
     assert set(demo_request(tmp_path).choices) <= set(TrainingRecipe.__dataclass_fields__)

@@ -169,11 +169,13 @@ def test_legacy_package(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("other", ["weights.pt", "engine.plan"])
-def test_other_weights_are_explained(tmp_path: Path, other: str) -> None:
+@pytest.mark.parametrize(
+    ("other", "remedy"), [("weights.pt", "atrous convert"), ("engine.plan", "export the network")]
+)
+def test_other_weights_are_explained(tmp_path: Path, other: str, remedy: str) -> None:
     folder = foreign(tmp_path / "foreign")
     (folder / "weights.onnx").rename(folder / other)
-    with pytest.raises(BadPackage, match=f"{other}.*export"):
+    with pytest.raises(BadPackage, match=f"{other}.*{remedy}"):
         read_package(folder)
 
 

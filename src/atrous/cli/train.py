@@ -3,7 +3,7 @@
 import re
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,6 +15,27 @@ from atrous.cli.dataset_options import (
     IgnoreIdOption,
     read_dataset_options,
 )
+from atrous.cli.recipe_options import (
+    ArchitectureOption,
+    BackboneOption,
+    BatchSizeOption,
+    EpochsOption,
+    LearningRateOption,
+    MaxSideOption,
+    PrecisionOption,
+    PretrainedOption,
+    ProjectOption,
+    ResumeOption,
+    SeedOption,
+    SkipBadOption,
+    StartOption,
+    TimeBudgetOption,
+)
+from atrous.domain.recipes import MAX_SIDE
+
+if TYPE_CHECKING:
+    from atrous.domain.model_ids import ModelId
+    from atrous.jobs.training_request import TrainingRequest
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600}
 
@@ -33,51 +54,24 @@ def parse_duration(text: str) -> float:
 
 def train_command(
     directory: DirectoryArgument,
-    project: Annotated[
-        str, typer.Option("--as", help="Project to publish to; the next version is taken.")
-    ],
+    project: ProjectOption,
     format: FormatOption = None,
     classes: ClassesOption = None,
     classes_file: ClassesFileOption = None,
     ignore_id: IgnoreIdOption = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave faulty samples out instead of refusing.")
-    ] = False,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the photos.")] = None,
-    time_budget: Annotated[
-        str | None,
-        typer.Option(help="Be done within this time, as 20m; the schedule follows the clock."),
-    ] = None,
-    architecture: Annotated[
-        Literal["deeplabv3", "deeplabv3plus"] | None, typer.Option(help="Default: deeplabv3plus.")
-    ] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(help="A timm backbone, as resnet50. Default: tf_efficientnet_lite0."),
-    ] = None,
-    max_side: Annotated[
-        int, typer.Option("--size", min=32, help="Longer side of the network's input, in pixels.")
-    ] = 512,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Photos per step.")] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Of the head, at its highest. Default: 0.001.")
-    ] = None,
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"] | None, typer.Option(help="Number format of the network.")
-    ] = None,
-    pretrained: Annotated[
-        bool, typer.Option(help="Start from ImageNet weights where they can be had.")
-    ] = True,
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            help="A checkpoint to fine-tune: torchvision's deeplabv3, or one of an earlier run."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the project's last unfinished run.")
-    ] = False,
+    skip_bad: SkipBadOption = False,
+    epochs: EpochsOption = None,
+    time_budget: TimeBudgetOption = None,
+    architecture: ArchitectureOption = None,
+    backbone: BackboneOption = None,
+    max_side: MaxSideOption = MAX_SIDE,
+    batch_size: BatchSizeOption = None,
+    learning_rate: LearningRateOption = None,
+    precision: PrecisionOption = None,
+    pretrained: PretrainedOption = True,
+    start: StartOption = None,
+    seed: SeedOption = 0,
+    resume: ResumeOption = False,
 ) -> None:
     """Train a DeepLabv3 model on a folder of labelled pictures and publish it.
 
@@ -91,11 +85,7 @@ def train_command(
               atrous train pictures/ --as cats --resume
     """
     require_training()
-    from atrous.cli.training_progress import TrainingBar, log_to_standard_error
-    from atrous.jobs.train import finish_run, latest_unfinished_run, start_run
     from atrous.jobs.training_request import TrainingRequest
-    from atrous.store.home import home_folder
-    from atrous.store.opening import open_store
 
     choices = {
         "epochs": epochs,
@@ -111,6 +101,17 @@ def train_command(
     }
     options = read_dataset_options(format, classes, classes_file, ignore_id, seed)
     request = TrainingRequest(directory.absolute(), project, options, skip_bad, max_side, choices)
+    print(_run(request, resume))
+
+
+def _run(request: "TrainingRequest", resume: bool) -> "ModelId":
+    """Train with a bar on standard error; Ctrl-C says how to go on and exits with 130."""
+    from atrous.cli.training_progress import TrainingBar, log_to_standard_error
+    from atrous.jobs.train import finish_run, latest_unfinished_run, start_run
+    from atrous.store.home import home_folder
+    from atrous.store.opening import open_store
+
+    project = request.project
     with open_store(home_folder()) as store, TrainingBar() as bar:
         log_to_standard_error(bar.console)
         run = None
@@ -119,12 +120,11 @@ def train_command(
             bar.say(f"run folder: {run.path}")
             if resume:
                 bar.say("its own recipe and pictures are used, whatever else this command says")
-            model_id = finish_run(run, store, bar.report)
+            return finish_run(run, store, bar.report)
         except KeyboardInterrupt:
-            on = f"; go on with: {resume_command(directory, project)}" if run else ""
+            on = f"; go on with: {resume_command(request.directory, project)}" if run else ""
             bar.say(f"stopped{on}")
             raise typer.Exit(130) from None
-    print(model_id)
 
 
 def resume_command(directory: Path, project: str) -> str:

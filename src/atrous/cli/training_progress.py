@@ -83,7 +83,7 @@ def log_to_standard_error(console: Console) -> None:
 def spoken(seconds: float | None) -> str:
     """A duration as people say it.
 
-    >>> spoken(3725), spoken(42), spoken(None)
+    >>> spoken(3725.0), spoken(42.5), spoken(None)
     ('1h02m', '42s', '?')
     """
     if seconds is None:

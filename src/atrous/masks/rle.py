@@ -15,17 +15,20 @@ FIRST_CHARACTER = 48  # "0" holds the value 0
 CONTINUES, SIGN = 0x20, 0x10  # bits of a character's value; the other four and SIGN are the number
 
 
-def decode_rle(counts: str | bytes | Sequence[int], size: Size) -> Bool[np.ndarray, "height width"]:
+def decode_rle(
+    counts: str | bytes | Sequence[object], size: Size
+) -> Bool[np.ndarray, "height width"]:
     """True where the mask is set.
 
     Counts are lengths of runs down the columns, unset first, and must fill `size` exactly, else
     BadImage is raised. (pycocotools' own decoder fills the rest with whatever lies in memory.)
     """
-    lengths = _read_counts(counts) if isinstance(counts, (str, bytes)) else list(counts)
-    whole = all(type(length) is int and length >= 0 for length in lengths)
+    given = _read_counts(counts) if isinstance(counts, (str, bytes)) else list(counts)
+    lengths = [length for length in given if isinstance(length, int) and length >= 0]
+    whole = len(lengths) == len(given)
     if not whole or sum(lengths) != size.area:
         raise BadImage(
-            f"the RLE of {len(lengths)} runs doesn't fill a mask of {size}; "
+            f"the RLE of {len(given)} runs doesn't fill a mask of {size}; "
             "expected whole numbers that sum up to its pixels"
         )
     is_set = np.arange(len(lengths)) % 2 == 1

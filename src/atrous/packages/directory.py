@@ -164,11 +164,14 @@ def _require_onnx(folder: Path) -> None:
             raise BadPackage(f"{name} is a link; a package holds its files itself: copy it in")
     if (folder / WEIGHTS).is_file():
         return
-    for other, kind in (("weights.pt", "PyTorch"), ("engine.plan", "TensorRT")):
+    remedies = {
+        "weights.pt": f"convert it first: atrous convert {folder} --out FOLDER",
+        "engine.plan": f"export the network to ONNX and put it beside as {WEIGHTS}",
+    }
+    for other, remedy in remedies.items():
         if (folder / other).is_file():
             raise BadPackage(
-                f"the package holds {kind} weights ({other}) only, and only ONNX can be served; "
-                f"convert it first, where it is PyTorch: atrous convert {folder} --out FOLDER"
+                f"the package holds {other} only, and only ONNX networks can be served; {remedy}"
             )
     raise BadPackage(f"{folder} has no {WEIGHTS}; a package needs the network in it")
 
