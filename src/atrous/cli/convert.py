@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+DEFAULT_SIDE = 520  # pixels: what torchvision's published weights were trained and measured at
+
 
 def convert_command(
     source: Annotated[
@@ -25,7 +27,7 @@ def convert_command(
     ] = None,
     side: Annotated[
         int, typer.Option("--size", min=32, help="Sides of the network's input, in pixels.")
-    ] = 520,
+    ] = DEFAULT_SIDE,
 ) -> None:
     """Convert PyTorch weights to a model package, and prove that it says the same.
 

@@ -21,7 +21,6 @@ from atrous.export.parity import insist, measure_parity
 from atrous.packages.directory import ModelPackage, write_package
 from atrous.packages.torch_package import read_torch_package
 
-DEFAULT_SIDE = 520  # pixels: what torchvision's published weights were trained and measured at
 TRIALS = 3  # pictures that the converted network is compared on
 
 
