@@ -24,6 +24,7 @@ ODD = replace(
         mean=(0.1, 0.2, 0.3),
     ),
     architecture="deeplabv3",
+    class_weights=(1.0, 2.5),
     time_budget_s=90.5,
     pretrained=False,
 )

@@ -1,6 +1,5 @@
 """A tiny network and data set; see tests/training/tiny.py."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -10,17 +9,6 @@ import torch
 from atrous.datasets.version import Dataset
 from atrous.deeplab.network import DeepLab, build_network
 from atrous.export.onnx_file import export_onnx
-
-TINY = Path(__file__).parents[1] / "training" / "tiny.py"
-
-
-@pytest.fixture(scope="session")
-def tiny() -> ModuleType:
-    """The module tiny.py."""
-    spec = importlib.util.spec_from_file_location("tiny", TINY)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

@@ -12,17 +12,6 @@ from atrous.packages.directory import ModelPackage
 from atrous.store.opening import Store, open_store
 from atrous.training import loop
 
-TINY = Path(__file__).parents[1] / "training" / "tiny.py"
-
-
-@pytest.fixture(scope="session")
-def tiny() -> ModuleType:
-    """The module tiny.py."""
-    spec = importlib.util.spec_from_file_location("tiny", TINY)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 @pytest.fixture(scope="session")
 def directory(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -61,3 +50,15 @@ def package(
     folder = tmp_path_factory.mktemp("package") / "package"
     recipe = tiny.tiny_recipe()
     return export_package(network, dataset.classes, recipe, dataset.splits["valid"], folder, {})
+
+
+@pytest.fixture(scope="session")
+def dataset_project() -> ModuleType:
+    """The maker of projects with labelled pictures."""
+    path = Path(__file__).parent / "dataset_project.py"
+    spec = importlib.util.spec_from_file_location("dataset_project", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,25 +1,12 @@
 """What nearly every test of training needs: the tiny set, opened once."""
 
-import importlib.util
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
 from atrous.datasets.version import Dataset
-
-TINY = Path(__file__).with_name("tiny.py")
-
-
-@pytest.fixture(scope="session")
-def tiny() -> ModuleType:
-    """The module tiny.py."""
-    spec = importlib.util.spec_from_file_location("tiny", TINY)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

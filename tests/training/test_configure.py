@@ -1,5 +1,6 @@
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -8,15 +9,22 @@ from atrous.datasets.shapes import write_shapes_dataset
 from atrous.datasets.version import Dataset
 from atrous.domain.errors import BadInput
 from atrous.domain.geometry import Size
-from atrous.domain.recipes import INCEPTION_MEAN
+from atrous.domain.recipes import INCEPTION_MEAN, TrainingRecipe
 from atrous.training.configure import (
     EPOCHS_AT_MOST,
     STEPS,
     UNLIMITED_EPOCHS,
     checked,
     input_size,
-    recipe_for,
 )
+from atrous.training.configure import (
+    recipe_for as configure_recipe,
+)
+
+
+def recipe_for(dataset: Dataset, **choices: Any) -> TrainingRecipe:
+    """The recipe of a set whose classes are equally frequent."""
+    return configure_recipe(dataset, class_pixels=[100] * len(dataset.classes), **choices)
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +110,22 @@ def test_photos_are_normalised_as_the_weights_want_them(dataset: Dataset) -> Non
         ("learning_rate", float("nan")),
         ("time_budget_s", 0.0),
         ("workers", -1),
+        ("scale_min", 0.0),
+        ("scale_min", 2.5),
         ("seed", -1),
     ],
 )
 def test_values_that_make_no_sense(dataset: Dataset, choice: str, value: float) -> None:
     with pytest.raises(BadInput, match=f"{choice} is {value}"):
         recipe_for(dataset, **{choice: value})
+
+
+@pytest.mark.parametrize(("choice", "value"), [("optimizer", "lion"), ("export_output_stride", 4)])
+def test_words_that_make_no_sense(tiny: ModuleType, choice: str, value: object) -> None:
+    recipe = tiny.tiny_recipe()
+    object.__setattr__(recipe, choice, value)  # the constructor's types are checked in tests alone
+    with pytest.raises(BadInput, match=f"{choice} is {value}"):
+        checked(recipe)
 
 
 def test_sensible_values_pass(tiny: ModuleType) -> None:
@@ -119,6 +137,14 @@ def test_nothing_to_train_on(dataset: Dataset) -> None:
     empty = Dataset(dataset.root, dataset.format, dataset.classes, {})
     with pytest.raises(BadInput, match="no photos"):
         recipe_for(empty)
+
+
+def test_rare_classes_weigh_more(dataset: Dataset) -> None:
+    pixels = [1000, 900, 10, 800][: len(dataset.classes)]
+    weights = configure_recipe(dataset, class_pixels=pixels).class_weights
+    assert weights is not None
+    assert weights.index(max(weights)) == 2
+    assert configure_recipe(dataset, class_pixels=pixels, balancing="none").class_weights is None
 
 
 def test_an_unknown_backbone(dataset: Dataset) -> None:

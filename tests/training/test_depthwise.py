@@ -1,38 +1,63 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from atrous.training.depthwise import avoid_faulty_gradients, is_dilated_depthwise
+from atrous.training.depthwise import CONVOLUTION_BACKWARD, float32_depthwise_gradients
+
+CPU = torch.device("cpu")
 
 # Compares the gradients of bf16 convolutions in channels-last memory with those in float64.
 COMPARE = """
 import torch
 from torch import nn
-from atrous.training.depthwise import avoid_faulty_gradients
+from atrous.training.depthwise import float32_depthwise_gradients
 
 torch.manual_seed(0)
-for kernel, dilation in ((3, 2), (3, 4), (3, 6), (5, 2), (5, 4)):
-    padding = dilation * (kernel // 2)
-    layer = nn.Conv2d(64, 64, kernel, padding=padding, dilation=dilation, groups=64, bias=False)
-    network = nn.Sequential(layer).to(memory_format=torch.channels_last)
-    assert avoid_faulty_gradients(network) == 1
+for kernel, stride, dilation in ((3, 1, 1), (3, 2, 1), (3, 1, 4), (5, 1, 1), (5, 2, 1), (5, 1, 4)):
+    layer = nn.Conv2d(64, 64, kernel, stride, dilation * (kernel // 2), dilation, groups=64)
+    layer.to(memory_format=torch.channels_last)
     x = torch.randn(4, 64, 23, 30).contiguous(memory_format=torch.channels_last)
-    upstream = torch.randn_like(x)
+    x.requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
-        y = network(x)
-    y.backward(upstream.bfloat16())
-    exact = nn.Sequential(nn.Conv2d(64, 64, kernel, padding=padding, dilation=dilation, groups=64,
-                                    bias=False)).double()
-    exact.load_state_dict({"0.weight": layer.weight.detach().double()})
-    exact(x.double()).backward(upstream.double())
-    expected = exact[0].weight.grad
-    error = (layer.weight.grad.double() - expected).abs().max() / expected.abs().max()
-    assert error < 0.02, (kernel, dilation, float(error))
+        y = layer(x)
+    upstream = torch.randn_like(y)
+    with float32_depthwise_gradients(x.device):
+        y.backward(upstream)
+    exact = nn.Conv2d(64, 64, kernel, stride, dilation * (kernel // 2), dilation, groups=64)
+    exact.double().load_state_dict(layer.double().state_dict())
+    z = x.detach().double().requires_grad_()
+    exact(z).backward(upstream.double())
+    for ours, expected in (
+        (layer.weight.grad, exact.weight.grad),
+        (layer.bias.grad, exact.bias.grad),
+        (x.grad, z.grad),
+    ):
+        error = (ours.double() - expected).abs().max() / expected.abs().max()
+        assert error < 0.02, (kernel, stride, dilation, float(error))
 """
+
+
+class Seen(TorchDispatchMode):
+    """Notes in which number format gradients of convolutions are computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.formats: list[torch.dtype] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if func is CONVOLUTION_BACKWARD:
+            self.formats.append(args[1].dtype)
+        return func(*args, **(kwargs or {}))
 
 
 def test_gradients_hold_whatever_lies_in_freed_memory() -> None:
@@ -45,20 +70,25 @@ def test_gradients_hold_whatever_lies_in_freed_memory() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_only_dilated_depthwise_convolutions_are_changed() -> None:
-    network = nn.Sequential(
-        nn.Conv2d(8, 8, 3, groups=8),
-        nn.Conv2d(8, 8, 3, dilation=2),
-        nn.Conv2d(8, 8, 3, dilation=2, groups=8),
-    )
-    assert [is_dilated_depthwise(layer) for layer in network] == [False, False, True]
-    assert avoid_faulty_gradients(network) == 1
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (nn.Conv2d(8, 8, 3, padding=1, groups=8), torch.bfloat16),  # bf16 is good at it
+        (nn.Conv2d(8, 8, 3, padding=2, dilation=2), torch.bfloat16),  # not depthwise
+        (nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=8), torch.float32),
+        (nn.Conv2d(8, 8, 3, stride=2, groups=8), torch.float32),
+        (nn.Conv2d(8, 8, 5, groups=8), torch.float32),
+    ],
+)
+def test_what_runs_in_float32(layer: nn.Conv2d, expected: torch.dtype) -> None:
+    x = torch.randn(2, 8, 12, 10)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    with Seen() as seen, float32_depthwise_gradients(CPU):
+        y.float().sum().backward()
+    assert seen.formats == [expected]
 
 
-def test_outputs_stay_the_same() -> None:
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=8))
-    x = torch.randn(2, 8, 12, 10).contiguous(memory_format=torch.channels_last)
-    before = network(x)
-    avoid_faulty_gradients(network)
-    torch.testing.assert_close(network(x), before)
+def test_other_devices_are_left_alone() -> None:
+    with float32_depthwise_gradients(torch.device("cuda")) as mode:
+        assert mode is None

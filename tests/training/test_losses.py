@@ -37,6 +37,20 @@ def test_agrees_with_a_plain_loop(smoothing: float) -> None:
     assert float(cross_entropy(logits, targets, smoothing)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_class_weights_count_pixels_more_or_less() -> None:
+    logits, targets = batch()
+    weights = (0.5, 1.0, 2.0, 1.0, 4.0)
+    per_pixel = torch.nn.functional.cross_entropy(
+        logits, targets, ignore_index=IGNORE_ID, reduction="none"
+    )
+    labelled = targets != IGNORE_ID
+    factors = torch.tensor(weights)[targets[labelled]]
+    expected = float((per_pixel[labelled] * factors).mean())
+    assert float(cross_entropy(logits, targets, class_weights=weights)) == pytest.approx(expected)
+    recipe = TrainingRecipe(RECIPE.preprocess, RECIPE.crop, class_weights=weights)
+    assert float(loss_of(logits, targets, recipe)) == pytest.approx(expected)
+
+
 def test_ignored_pixels_get_no_gradient() -> None:
     logits, targets = batch()
     logits.requires_grad_()

@@ -1,9 +1,12 @@
 """The options of `atrous train` that choose a recipe."""
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+
+from atrous.domain.recipes import TrainingRecipe
 
 ProjectOption = Annotated[
     str, typer.Option("--as", help="Project to publish to; the next version is taken.")
@@ -30,6 +33,20 @@ BatchSizeOption = Annotated[int | None, typer.Option(min=1, help="Photos per ste
 LearningRateOption = Annotated[
     float | None, typer.Option(help="Of the head, at its highest. Default: 0.001.")
 ]
+BalancingOption = Annotated[
+    Literal["auto", "none", "balanced", "enet", "median"],
+    typer.Option(
+        "--class-weights",
+        help="How much more pixels of rare classes count; auto: only where some are rare.",
+    ),
+]
+ExportStrideOption = Annotated[
+    int | None,
+    typer.Option(
+        "--export-stride",
+        help="Output stride of the published network, 8 or 16: 8 is finer and slower. Default: 16.",
+    ),
+]
 PrecisionOption = Annotated[
     Literal["auto", "fp32", "bf16"] | None, typer.Option(help="Number format of the network.")
 ]
@@ -42,7 +59,49 @@ StartOption = Annotated[
         help="A checkpoint to fine-tune: torchvision's deeplabv3, or one of an earlier run."
     ),
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Another field of the recipe, as scale_min=0.75; may be given several times.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Go on with the project's last unfinished run.")
 ]
+
+
+def read_settings(settings: list[str]) -> dict[str, Any]:
+    """Fields of the recipe that `--set` names, each read as the type of its default.
+
+    >>> read_settings(["scale_min=0.75", "optimizer=sgd", "warmup_share=0"])
+    {'scale_min': 0.75, 'optimizer': 'sgd', 'warmup_share': 0.0}
+    """
+    defaults = {
+        field.name: field.default
+        for field in fields(TrainingRecipe)
+        if isinstance(field.default, (bool, int, float, str))
+    }
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or name not in defaults:
+            raise typer.BadParameter(
+                f"--set {setting!r} is not NAME=VALUE with one of {', '.join(sorted(defaults))}"
+            )
+        kind = type(defaults[name])
+        try:
+            values[name] = _read_bool(text) if kind is bool else kind(text)
+        except ValueError:
+            raise typer.BadParameter(
+                f"--set {setting!r}: {text!r} can't be read as {kind.__name__}"
+            ) from None
+    return values
+
+
+def _read_bool(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"

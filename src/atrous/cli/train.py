@@ -18,8 +18,10 @@ from atrous.cli.dataset_options import (
 from atrous.cli.recipe_options import (
     ArchitectureOption,
     BackboneOption,
+    BalancingOption,
     BatchSizeOption,
     EpochsOption,
+    ExportStrideOption,
     LearningRateOption,
     MaxSideOption,
     PrecisionOption,
@@ -27,9 +29,11 @@ from atrous.cli.recipe_options import (
     ProjectOption,
     ResumeOption,
     SeedOption,
+    SetOption,
     SkipBadOption,
     StartOption,
     TimeBudgetOption,
+    read_settings,
 )
 from atrous.domain.recipes import MAX_SIDE
 
@@ -67,9 +71,12 @@ def train_command(
     max_side: MaxSideOption = MAX_SIDE,
     batch_size: BatchSizeOption = None,
     learning_rate: LearningRateOption = None,
+    balancing: BalancingOption = "auto",
+    export_stride: ExportStrideOption = None,
     precision: PrecisionOption = None,
     pretrained: PretrainedOption = True,
     start: StartOption = None,
+    settings: SetOption = None,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
 ) -> None:
@@ -94,10 +101,13 @@ def train_command(
         "backbone": backbone,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "balancing": balancing,
+        "export_output_stride": export_stride,
         "precision": precision,
         "pretrained": pretrained,
         "start": str(start.absolute()) if start else None,
         "seed": seed,
+        **read_settings(settings or []),
     }
     options = read_dataset_options(format, classes, classes_file, ignore_id, seed)
     request = TrainingRequest(directory.absolute(), project, options, skip_bad, max_side, choices)

@@ -68,6 +68,7 @@ class TrainingRecipe:
     warmup_share: float = 0.05  # of all steps, the rate rising linearly
     poly_power: float = 0.9  # rate = base * (1 - step / steps) ** power
     label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] | None = None  # of a pixel in the loss, by class id; all 1
     ema_decay: float = 0.99  # of the averaged weights that are evaluated and exported; 0: none
     scale_min: float = 0.5  # random scale, drawn log-uniformly
     scale_max: float = 2.0
@@ -91,11 +92,13 @@ class TrainingRecipe:
         unknown = sorted(set(values) - known)
         if unknown:
             raise BadInput(f"recipe has unknown keys {unknown}; known are {sorted(known)}")
+        weights = values.get("class_weights")
         return cls(
             **{
                 **values,
                 "preprocess": preprocess_from_json(values["preprocess"]),
                 "crop": Size(**values["crop"]),
+                "class_weights": tuple(weights) if weights else None,
             }
         )
 

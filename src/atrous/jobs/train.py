@@ -37,8 +37,10 @@ def start_run(
     Raises BadDataset, naming the first faults, for a faulty set without `skip_bad`.
     """
     checked_project(request.project)
-    dataset = usable_dataset(request, check_progress)
-    recipe = recipe_for(dataset, max_side=request.max_side, **request.choices)
+    dataset, class_pixels = checked_dataset(request, check_progress)
+    recipe = recipe_for(
+        dataset, class_pixels=class_pixels, max_side=request.max_side, **request.choices
+    )
     run = _new_run_folder(store, request.project)
     run.create(recipe)
     facts = {**request.to_json(), "fingerprint": dataset.fingerprint()}
@@ -68,26 +70,34 @@ def finish_run(run: RunFolder, store: Store, report: Report) -> ModelId:
     model_id = _published_model(run, store) or store.models.publish(
         request.project,
         package.folder,
-        workspace_id=store.workspaces.default().id,
+        workspace_id=request.workspace_id or store.workspaces.default().id,
+        version=request.version,
         facts={**package.facts, "run": _name_of(run)},
     )
     write_whole(published, json.dumps({"model_id": str(model_id)}).encode())
     return model_id
 
 
-def usable_dataset(request: TrainingRequest, progress: CheckProgress | None = None) -> Dataset:
-    """Open and check the data set; without its faulty samples where the request skips them."""
+def checked_dataset(
+    request: TrainingRequest, progress: CheckProgress | None = None
+) -> tuple[Dataset, list[int]]:
+    """Open and check the data set; without its faulty samples where the request skips them.
+
+    With it, the labelled pixels of every class id in the training split.
+    """
     dataset = open_dataset(request.directory, request.options)
     report = check_dataset(dataset, progress)
     for note in report.notes:
         logger.info("note: %s", note)
+    counts = report.counts.get("train")
+    class_pixels = [int(count) for count in counts.pixels] if counts else []
     if report.ok:
-        return dataset
+        return dataset, class_pixels
     if not request.skip_bad:
         raise BadDataset(_refusal(report, request))
     for fault in report.faults:
         logger.warning("left out: %s (%s): %s", fault.file, fault.split, fault.message)
-    return report.usable(request.options.seed)
+    return report.usable(request.options.seed), class_pixels
 
 
 def reopen(run: RunFolder) -> tuple[TrainingRequest, Dataset]:
@@ -97,7 +107,7 @@ def reopen(run: RunFolder) -> tuple[TrainingRequest, Dataset]:
     request = TrainingRequest.from_json(facts)
     dataset = open_dataset(request.directory, request.options)
     if dataset.fingerprint() != fingerprint:
-        dataset = usable_dataset(request)
+        dataset, _ = checked_dataset(request)
     if dataset.fingerprint() != fingerprint:
         raise BadDataset(
             f"{request.directory} has changed since the run {run.path.name} began; "

@@ -1,6 +1,7 @@
 """From a data set to a recipe: input size and length of training where nobody chose them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from atrous.domain.errors import BadInput
 from atrous.domain.geometry import Size
 from atrous.domain.recipes import MAX_SIDE, PreprocessRecipe, ResizeMode, TrainingRecipe
 from atrous.images.decode import image_size
+from atrous.training.class_weights import class_weights
 
 LOOKED_AT = 500  # photos whose size is read
 STEPS = 1500  # of the optimizer, where neither epochs nor a time budget are given
@@ -20,8 +22,19 @@ AUXILIARY_WEIGHT = 0.5  # as torchvision trained its published weights
 UNLIMITED_EPOCHS = 100_000  # with a time budget alone
 
 
-def recipe_for(dataset: Dataset, *, max_side: int = MAX_SIDE, **choices: Any) -> TrainingRecipe:
-    """A recipe for this data set; `choices` are fields of TrainingRecipe that the user fixed."""
+def recipe_for(
+    dataset: Dataset,
+    *,
+    class_pixels: Sequence[int],
+    max_side: int = MAX_SIDE,
+    balancing: str = "auto",
+    **choices: Any,
+) -> TrainingRecipe:
+    """A recipe for this data set; `choices` are fields of TrainingRecipe that the user fixed.
+
+    class_pixels: labelled pixels of every class id in the training split. balancing: how the loss
+    weighs classes by them, see `class_weights`.
+    """
     given = {key: value for key, value in choices.items() if value is not None}
     if "start" in given:
         given = {**network_choices(Path(given["start"])), **given}
@@ -31,6 +44,7 @@ def recipe_for(dataset: Dataset, *, max_side: int = MAX_SIDE, **choices: Any) ->
     recipe = TrainingRecipe(
         preprocess=PreprocessRecipe(size=size, resize_mode=mode, mean=mean, std=std),
         crop=size,
+        class_weights=class_weights(class_pixels, balancing),
     )
     recipe = checked(replace(recipe, **given))
     if "epochs" in given:
@@ -86,6 +100,12 @@ def checked(recipe: TrainingRecipe) -> TrainingRecipe:
             recipe.time_budget_s is None or recipe.time_budget_s > 0,
             "a number of seconds above 0",
         ),
+        "optimizer": (recipe.optimizer in ("adamw", "sgd"), "adamw or sgd"),
+        "scale_min": (
+            0 < recipe.scale_min <= recipe.scale_max,
+            f"a number above 0, at most scale_max, which is {recipe.scale_max}",
+        ),
+        "export_output_stride": (recipe.export_output_stride in (8, 16), "8 or 16"),
         "workers": (recipe.workers >= 0, "0 or more"),
         "seed": (recipe.seed >= 0, "0 or more"),
     }

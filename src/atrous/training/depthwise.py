@@ -1,38 +1,56 @@
-"""Keeps training clear of a fault in PyTorch: wrong gradients of dilated depthwise convolutions.
+"""Gradients of depthwise convolutions on CPUs in float32, where bf16 is slow or even wrong.
 
-On CPUs, in bf16 and channels-last memory, the weight gradient of a depthwise convolution with
-dilation above 1 reads memory that nobody wrote (torch 2.15, by oneDNN; the test of this module
-shows it by filling freed memory). Mostly that memory holds small numbers and the fault stays
-unseen; now and then the loss becomes nan. Channels-first memory takes another path, which is right.
+Of a depthwise convolution in bf16 and channels-last memory, oneDNN (torch 2.15) computes the
+gradients of kernels above 3x3, of strides and of dilations many times slower than in float32, and
+with dilation the weight's gradient from memory that nobody wrote: mostly that memory holds small
+numbers and the fault stays unseen, now and then the loss becomes nan. The test shows it by filling
+freed memory.
 """
 
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+CONVOLUTION_BACKWARD = torch.ops.aten.convolution_backward.default
 
 
-def avoid_faulty_gradients(network: nn.Module) -> int:
-    """Have the dilated depthwise convolutions of a network run channels-first on CPUs.
-
-    Call it once, after the network's memory format is set. Gives how many there are.
-    """
-    found = 0
-    for convolution in network.modules():
-        if isinstance(convolution, nn.Conv2d) and is_dilated_depthwise(convolution):
-            # A weight in channels-last memory would decide for its input.
-            weight = convolution.weight.data
-            convolution.weight.data = torch.empty(
-                weight.shape, dtype=weight.dtype, device=weight.device
-            ).copy_(weight)
-            convolution.register_forward_pre_hook(_channels_first)
-            found += 1
-    return found
+def float32_depthwise_gradients(device: torch.device) -> AbstractContextManager[object]:
+    """Wrap the backward pass of a network in it; does nothing but on a CPU."""
+    return _Float32DepthwiseGradients() if device.type == "cpu" else nullcontext()
 
 
-def is_dilated_depthwise(convolution: nn.Conv2d) -> bool:
-    """Whether a convolution has a filter per channel and dilation above 1."""
-    return convolution.groups == convolution.in_channels > 1 and max(convolution.dilation) > 1
+class _Float32DepthwiseGradients(TorchDispatchMode):
+    """Sees every operator while it is active, and runs the gradients in question in float32."""
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if func is not CONVOLUTION_BACKWARD or not _is_slow_in_bf16(*args[1:7]):
+            return func(*args, **(kwargs or {}))
+        tensors = [
+            tensor.to(torch.float32, memory_format=torch.channels_last) for tensor in args[:3]
+        ]
+        gradients = func(*tensors, *args[3:], **(kwargs or {}))
+        return tuple(g if g is None else g.to(args[1].dtype) for g in gradients)
 
 
-def _channels_first(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    (x,) = inputs
-    return (x.contiguous(),) if x.device.type == "cpu" else inputs
+def _is_slow_in_bf16(
+    x: Tensor,
+    weight: Tensor,
+    bias_sizes: object,
+    stride: list[int],
+    padding: object,
+    dilation: list[int],
+) -> bool:
+    """Whether a convolution is depthwise, in bf16, and not the plain 3x3 that bf16 is good at."""
+    depthwise = weight.ndim == 4 and weight.shape[1] == 1 < x.shape[1]
+    plain = weight.shape[-1] <= 3 and max(stride) == 1 and max(dilation) == 1
+    return x.dtype == torch.bfloat16 and depthwise and not plain

@@ -19,7 +19,7 @@ from atrous.domain.recipes import TrainingRecipe
 from atrous.runtime.evaluation import measure
 from atrous.training.averaging import WeightAverage
 from atrous.training.checkpoint import TrainingState, load_last, save_best, save_last
-from atrous.training.depthwise import avoid_faulty_gradients
+from atrous.training.depthwise import float32_depthwise_gradients
 from atrous.training.losses import loss_of
 from atrous.training.memory import keep_freed_memory
 from atrous.training.network_predictor import NetworkPredictor
@@ -123,7 +123,6 @@ def prepare(dataset: Dataset, recipe: TrainingRecipe, run: RunFolder) -> Trainin
     device = pick_device()
     network = make_network(recipe, len(dataset.classes))
     network.to(device).to(memory_format=torch.channels_last)
-    avoid_faulty_gradients(network)
     average = WeightAverage(network, recipe.ema_decay)
     optimizer = make_optimizer(network, recipe)
     state = load_last(run, network, average, optimizer) or TrainingState()
@@ -181,7 +180,8 @@ def train_epoch(training: Training, report: Report) -> tuple[float, float]:
         total_loss += finite(loss.item(), training)
         batches += 1
         training.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        with float32_depthwise_gradients(training.device):
+            loss.backward()  # type: ignore[no-untyped-call]
         training.optimizer.step()
         training.average.update(network)
         state.step += 1

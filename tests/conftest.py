@@ -1,0 +1,59 @@
+"""What tests of several rooms need: the tiny network, and a SAM 2 of random weights."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).parent
+
+
+def load_module(path: Path) -> ModuleType:
+    """Import a file that is no test, whatever folder it is in."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """The module tiny.py."""
+    return load_module(TESTS / "training" / "tiny.py")
+
+
+@pytest.fixture(scope="session")
+def official_sam2() -> ModuleType:
+    """The module official_sam2.py; skips where the official code is not installed."""
+    pytest.importorskip("sam2", reason="pip install rf-sam-2")
+    pytest.importorskip("transformers")
+    return load_module(TESTS / "sam2" / "official_sam2.py")
+
+
+@pytest.fixture(scope="session")
+def official_network(official_sam2: ModuleType) -> Any:
+    """SAM 2.1 tiny in the official code, full size, with random weights; not to be changed."""
+    return official_sam2.build_network("hiera_tiny", "2.1")
+
+
+@pytest.fixture(scope="session")
+def sam2_checkpoint(
+    official_sam2: ModuleType, official_network: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Its weights as Meta's .pt file."""
+    path = tmp_path_factory.mktemp("sam2") / "sam2.1_hiera_tiny.pt"
+    official_sam2.save_meta(official_network, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def sam2_package(sam2_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The same, converted for serving: once per session, half a minute."""
+    from atrous.jobs.sam2_add import add_sam2
+
+    models = tmp_path_factory.mktemp("sam2-models")
+    return add_sam2(models, "hiera_tiny", checkpoint=sam2_checkpoint)
