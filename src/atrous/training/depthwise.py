@@ -20,10 +20,12 @@ CONVOLUTION_BACKWARD = torch.ops.aten.convolution_backward.default
 
 def float32_depthwise_gradients(device: torch.device) -> AbstractContextManager[object]:
     """Wrap the backward pass of a network in it; does nothing but on a CPU."""
-    return _Float32DepthwiseGradients() if device.type == "cpu" else nullcontext()
+    if device.type != "cpu":
+        return nullcontext()
+    return _Float32DepthwiseGradients()  # type: ignore[no-untyped-call]
 
 
-class _Float32DepthwiseGradients(TorchDispatchMode):
+class _Float32DepthwiseGradients(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operator while it is active, and runs the gradients in question in float32."""
 
     def __torch_dispatch__(
