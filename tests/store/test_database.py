@@ -1,18 +1,13 @@
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
+from atrous.domain.errors import BadInput, MissingDependency
 from atrous.store.database import Database, api_keys, workspaces
-
-
-@pytest.fixture
-def database(tmp_path: Path):
-    database = Database(f"sqlite:///{tmp_path / 'test.sqlite3'}")
-    database.migrate()
-    yield database
-    database.close()
 
 
 def pragma(database: Database, name: str) -> object:
@@ -20,10 +15,47 @@ def pragma(database: Database, name: str) -> object:
         return connection.execute(text(f"PRAGMA {name}")).scalar()
 
 
-def test_connections_are_durable_and_checked(database: Database) -> None:
+def test_connections_to_sqlite_are_durable_and_checked(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'test.sqlite3'}")
     assert pragma(database, "journal_mode") == "wal"
     assert pragma(database, "synchronous") == 2  # FULL
     assert pragma(database, "foreign_keys") == 1
+    database.close()
+
+
+@pytest.mark.parametrize("url", ["mysql://u:hidden@host/db", "nothing", "postgresql://h:x/db", ""])
+def test_urls_that_are_not_understood_are_not_repeated(url: str) -> None:
+    with pytest.raises(BadInput, match="postgresql://user:password@host/name") as caught:
+        Database(url)
+    assert "hidden" not in str(caught.value)
+
+
+def test_postgresql_without_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingDependency, match=r"atrous\[postgres\]"):
+        Database("postgresql://user@host/name")
+
+
+def test_a_reader_sees_one_state(database: Database) -> None:
+    count = select(func.count()).select_from(workspaces)
+    with database.read() as reader:
+        assert reader.execute(count).scalar() == 0
+        with database.write() as writer:
+            writer.execute(insert(workspaces).values(id="w", slug="w", name="w", created_at=0.0))
+        assert reader.execute(count).scalar() == 0
+
+
+def test_two_migrate_a_new_database_at_once(database_url: str) -> None:
+    databases = [Database(database_url) for _ in range(2)]
+    threads = [threading.Thread(target=database.migrate) for database in databases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with databases[0].read() as connection:
+        assert len(connection.execute(text("SELECT version_num FROM alembic_version")).all()) == 1
+    for database in databases:
+        database.close()
 
 
 def test_foreign_keys_hold(database: Database) -> None:

@@ -161,7 +161,7 @@ def _class_table(splits: list[_Split]) -> tuple[ClassTable, dict[int, int]]:
                 f"{splits[0].file.annotations} has {names}; every split needs the same"
             )
     used = {entry["category_id"] for split in splits for entry in split.annotations}
-    if 0 in names and 0 not in used and _is_group(splits[0].categories):
+    if 0 in names and 0 not in used and is_group(splits[0].categories):
         del names[0]
     background = [key for key in names if names[key].lower() == BACKGROUND]
     others_by_id = sorted(key for key in names if key not in background)
@@ -187,7 +187,7 @@ def _note_on_boxes(root: Path, split: _Split) -> str | None:
     )
 
 
-def _is_group(categories: list[dict[str, Any]]) -> bool:
+def is_group(categories: list[dict[str, Any]]) -> bool:
     """Whether category 0 is no class but the group that the others belong to."""
     group = next(entry for entry in categories if entry["id"] == 0)
     return group.get("supercategory") in (None, "", "none") or any(

@@ -8,9 +8,11 @@ AtrousError
 │   ├── BadModelId       a model id that is not `project/version`
 │   └── BadRequest       a request whose fields are not understood
 ├── NotFound             a model, key, run or project that does not exist
+│   └── NotInstalled     a foundation model that was not added to this installation
 ├── NotAllowed           a key that is missing, wrong, expired or revoked
 ├── Conflict             something of that name exists already
 ├── Busy                 a queue is full or a resource is not ready: try again
+├── DamagedBlob          stored bytes that are no longer what was stored
 ├── MissingDependency    an optional part of the installation is needed for this
 ├── TrainingFailed       a training stopped and can't go on as it is
 └── ExportRefused        an exported network does not agree with the trained one
@@ -52,6 +54,10 @@ class NotFound(AtrousError):
     """A model, key, run or project that does not exist."""
 
 
+class NotInstalled(NotFound):
+    """A foundation model that was not added to this installation."""
+
+
 class NotAllowed(AtrousError):
     """A key that is missing, wrong, expired or revoked."""
 
@@ -62,6 +68,10 @@ class Conflict(AtrousError):
 
 class Busy(AtrousError):
     """A queue is full or a resource is not ready: try again."""
+
+
+class DamagedBlob(AtrousError):
+    """Stored bytes that are no longer what was stored."""
 
 
 class MissingDependency(AtrousError):

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Double,
+    Engine,
     ForeignKey,
     Index,
     Integer,
@@ -25,11 +26,21 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    make_url,
     text,
 )
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from atrous.domain.errors import BadInput, MissingDependency
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_TIMEOUT_S = 30.0  # how long a writer waits for another
+MIGRATION_LOCK = 6_131_902_417  # any number that nobody else locks a PostgreSQL by
+
+URL_EXPECTED = (
+    "the database's URL is not understood; give postgresql://user:password@host/name "
+    "or sqlite:////path/to/file"
+)
 
 # Times are seconds since 1970 in UTC, so that every database stores and compares them alike.
 metadata = MetaData(
@@ -116,10 +127,11 @@ class Database:
     """Owns the connections. `read()` and `write()` each give one in a transaction of its own."""
 
     def __init__(self, url: str) -> None:
-        """Open the database at a SQLAlchemy URL; nothing is created yet."""
-        connect_args = {"timeout": LOCK_TIMEOUT_S} if url.startswith("sqlite") else {}
-        self._engine = create_engine(url, connect_args=connect_args)
+        """Open the SQLite or PostgreSQL database at a URL; nothing is created yet."""
+        self._engine = _open_engine(url)
+        self._read_options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
         if self._engine.dialect.name == "sqlite":
+            self._read_options = {"atrous_begin": "BEGIN"}
             event.listen(self._engine, "connect", _prepare_sqlite_connection)
             event.listen(self._engine, "begin", _begin_sqlite_transaction)
 
@@ -127,7 +139,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Give a connection on one consistent state; a writer does not make it wait."""
         with self._engine.connect() as connection:
-            yield connection.execution_options(atrous_begin="BEGIN")
+            yield connection.execution_options(**self._read_options)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
@@ -138,11 +150,13 @@ class Database:
     def migrate(self) -> None:
         """Bring the tables to the newest revision, in one transaction.
 
-        Two processes may call it at once: the transaction holds the write lock from its start, so
-        the second one waits and finds nothing left to do.
+        Two processes may call it at once: the transaction holds a lock from its start, so the
+        second one waits and finds nothing left to do.
         """
         scripts = ScriptDirectory(str(MIGRATIONS))
         with self.write() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
             environment = EnvironmentContext(
                 Config(), scripts, fn=lambda revision, _: scripts._upgrade_revs("head", revision)
             )
@@ -153,6 +167,24 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def _open_engine(url: str) -> Engine:
+    """An engine of one of the two databases; the messages leave the URL out: it has a password."""
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return create_engine(parsed, connect_args={"timeout": LOCK_TIMEOUT_S})
+        if parsed.get_backend_name() == "postgresql":
+            driver = parsed.set(drivername="postgresql+psycopg")
+            return create_engine(driver, pool_pre_ping=True)
+    except ModuleNotFoundError:
+        raise MissingDependency(
+            "PostgreSQL needs psycopg, which is not installed: pip install 'atrous[postgres]'"
+        ) from None
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise BadInput(URL_EXPECTED) from None
+    raise BadInput(URL_EXPECTED)
 
 
 def _prepare_sqlite_connection(connection: sqlite3.Connection, _: Any) -> None:

@@ -5,11 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOME_VARIABLE = "ATROUS_HOME"
+DATABASE_VARIABLE = "ATROUS_DATABASE_URL"
+BLOBS_VARIABLE = "ATROUS_BLOBS_URL"
 
 
 def home_folder() -> Path:
     """Give the data folder: `ATROUS_HOME` where it is set and not empty, else `~/.atrous`."""
     return Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".atrous").expanduser().absolute()
+
+
+def database_url(home: "Home") -> str:
+    """Give the database's URL: `ATROUS_DATABASE_URL`, else the SQLite file in the data folder."""
+    return os.environ.get(DATABASE_VARIABLE) or f"sqlite:///{home.database}"
+
+
+def blobs_url(home: "Home") -> str:
+    """Give where blobs lie: `ATROUS_BLOBS_URL`, as s3://bucket/folder, else in the data folder."""
+    return os.environ.get(BLOBS_VARIABLE) or str(home.blobs)
 
 
 @dataclass(frozen=True)
@@ -38,9 +50,24 @@ class Home:
         return self.folder / "runs"
 
     @property
+    def blobs(self) -> Path:
+        """Photos, labels and exports of the platform, by content; unless they lie in S3."""
+        return self.folder / "blobs"
+
+    @property
     def cache(self) -> Path:
         """What can be made again: compiled networks, for example."""
         return self.folder / "cache"
+
+    @property
+    def sam2_models(self) -> Path:
+        """One folder per converted SAM 2 model."""
+        return self.folder / "sam2"
+
+    @property
+    def sam2_embeddings(self) -> Path:
+        """Embeddings of photos that outlive the server; they can be made again."""
+        return self.cache / "sam2_embeddings"
 
     def create(self) -> None:
         """Create the folders that are missing, readable by their owner alone."""

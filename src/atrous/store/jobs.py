@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import Connection, and_, insert, or_, select, update
 
 from atrous.domain.errors import NotFound
 from atrous.store.database import Database, jobs, new_id
@@ -45,25 +45,8 @@ class Jobs:
 
     def enqueue(self, kind: str, payload: dict[str, Any], *, workspace_id: str) -> Job:
         """Add a job at the end of the queue."""
-        job = Job(
-            id=new_id(),
-            workspace_id=workspace_id,
-            kind=kind,
-            state="queued",
-            payload=payload,
-            progress={},
-            result={},
-            error=None,
-            worker=None,
-            attempts=0,
-            created_at=self._clock(),
-            started_at=None,
-            heartbeat_at=None,
-            finished_at=None,
-        )
         with self._database.write() as connection:
-            connection.execute(insert(jobs).values(**vars(job)))
-        return job
+            return add_job(connection, kind, payload, workspace_id, self._clock())
 
     def claim(self, worker: str, kinds: Sequence[str] | None = None) -> Job | None:
         """Take the oldest job that waits, or whose worker fell silent; None when there is none.
@@ -182,6 +165,30 @@ class Jobs:
             query = query.where(jobs.c.kind == kind)
         with self._database.read() as connection:
             return [_job(row) for row in connection.execute(query).mappings()]
+
+
+def add_job(
+    connection: Connection, kind: str, payload: dict[str, Any], workspace_id: str, now: float
+) -> Job:
+    """Add a job in a transaction that adds what it works for, so that none is without the other."""
+    job = Job(
+        id=new_id(),
+        workspace_id=workspace_id,
+        kind=kind,
+        state="queued",
+        payload=payload,
+        progress={},
+        result={},
+        error=None,
+        worker=None,
+        attempts=0,
+        created_at=now,
+        started_at=None,
+        heartbeat_at=None,
+        finished_at=None,
+    )
+    connection.execute(insert(jobs).values(**vars(job)))
+    return job
 
 
 def _job(row: Mapping[Any, Any]) -> Job:

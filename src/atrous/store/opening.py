@@ -5,24 +5,45 @@ from pathlib import Path
 from types import TracebackType
 
 from atrous.store.api_keys import ApiKeys
+from atrous.store.blobs import Blobs
 from atrous.store.database import Database
-from atrous.store.home import Home
+from atrous.store.exports import Exports
+from atrous.store.home import Home, blobs_url, database_url
+from atrous.store.image_search import ImageSearch
+from atrous.store.images import Images
 from atrous.store.jobs import Jobs
+from atrous.store.labels import Labels
 from atrous.store.models import Models
+from atrous.store.projects import Projects
+from atrous.store.secrets import Secrets
+from atrous.store.trainings import Trainings
+from atrous.store.versions import Versions
 from atrous.store.workspaces import Workspaces
 
 
 class Store:
-    """Everything kept under one data folder. Close it, or use it in a `with` block."""
+    """Everything kept under one data folder, or in a database and a bucket named by URLs.
 
-    def __init__(self, home: Home, database: Database) -> None:
+    Close it, or use it in a `with` block.
+    """
+
+    def __init__(self, home: Home, database: Database, blobs: Blobs) -> None:
         """Work on existing folders and a migrated database."""
         self.home = home
         self._database = database
+        self.blobs = blobs
         self.workspaces = Workspaces(database)
         self.api_keys = ApiKeys(database)
         self.models = Models(database, home.packages)
         self.jobs = Jobs(database)
+        self.projects = Projects(database)
+        self.images = Images(database)
+        self.image_search = ImageSearch(database)
+        self.labels = Labels(database)
+        self.versions = Versions(database)
+        self.exports = Exports(database)
+        self.trainings = Trainings(database)
+        self.secrets = Secrets(database)
 
     def close(self) -> None:
         """Close the database."""
@@ -42,17 +63,18 @@ class Store:
         self.close()
 
 
-def open_store(home: Path) -> Store:
+def open_store(home: Path, *, database: str | None = None, blobs: str | None = None) -> Store:
     """Open the store under this folder; what is missing is created, older tables are migrated.
 
+    `database` and `blobs` are URLs; None means what the environment says, else the folder itself.
     Several processes may open it, also for the first time at once: they take turns.
     """
     places = Home(home)
     places.create()
-    database = Database(f"sqlite:///{places.database}")
+    opened = Database(database or database_url(places))
     with (places.folder / "migration.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, or the process ends
-        database.migrate()
-    store = Store(places, database)
+        opened.migrate()
+    store = Store(places, opened, Blobs(blobs or blobs_url(places)))
     store.models.remove_orphans()
     return store

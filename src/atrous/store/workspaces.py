@@ -62,6 +62,15 @@ class Workspaces:
             raise NotFound(f"there is no workspace {slug[:100]!r}")
         return _workspace(row)
 
+    def by_id(self, workspace_id: str) -> Workspace:
+        """Give the workspace of this id, else raise NotFound."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(workspaces).where(workspaces.c.id == workspace_id))
+            row = rows.mappings().first()
+        if row is None:
+            raise NotFound(f"there is no workspace of the id {workspace_id[:100]!r}")
+        return _workspace(row)
+
     def list(self) -> list[Workspace]:
         """Give all workspaces, oldest first."""
         with self._database.read() as connection:

@@ -1,0 +1,141 @@
+"""A COCO file as it comes with an upload: which of its annotations belong to one photo.
+
+Clients send the file of a whole data set with each of its photos, and say the photo's name alone.
+"""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from atrous.datasets.coco import PLACEHOLDER_ID, is_group
+from atrous.datasets.coco_labels import CocoAnnotation, CocoLabels
+from atrous.domain.classes import BACKGROUND, MAX_CLASSES
+from atrous.domain.errors import BadDataset
+from atrous.domain.geometry import Size
+
+EXPECTED = (
+    "expected lists of images (id, file_name), annotations (id, image_id, category_id, "
+    "segmentation) and categories (id, name)"
+)
+
+
+@dataclass(frozen=True)
+class CocoUpload:
+    """The content of a COCO file, ready to be asked for one photo after the other."""
+
+    name: str  # of the file, for messages
+    class_names: tuple[str, ...]  # background first, then by category id
+    class_ids: dict[int, int]  # by category id
+    images: tuple[dict[str, Any], ...]
+    annotations: dict[int, tuple[dict[str, Any], ...]]  # by image id
+
+    def label_map(self, photo: str, size: Size) -> UInt8[np.ndarray, "height width"]:
+        """The ids (places in `class_names`) of a photo's pixels; without annotations all 0.
+
+        Raises BadDataset for a photo that the file does not list or has with another size or an
+        unknown category, BadImage for a damaged outline.
+        """
+        image = self._listed(photo)
+        found = []
+        for entry in self.annotations.get(image["id"], ()):
+            if entry["category_id"] not in self.class_ids:
+                raise BadDataset(
+                    f"{self.name}: annotation {entry['id']} is of category {entry['category_id']}; "
+                    f"expected one of {sorted(self.class_ids)}"
+                )
+            if entry.get("segmentation"):
+                class_id = self.class_ids[entry["category_id"]]
+                found.append(CocoAnnotation(class_id, entry["segmentation"]))
+        labels = CocoLabels(Path(self.name), photo[:100], _stated_size(image), tuple(found))
+        return labels.read(size)
+
+    def _listed(self, photo: str) -> dict[str, Any]:
+        """The entry of a photo: by its whole name, else its last part, else that without ending."""
+        for part in (_whole, _last_part, _stem):
+            for image in self.images:
+                if part(image["file_name"]) == part(photo):
+                    return image
+        if len(self.images) == 1:  # made for this photo, whatever it was called then
+            return self.images[0]
+        raise BadDataset(
+            f"{self.name} does not list {photo[:100]!r} among its {len(self.images)} images; "
+            "upload the photo under the file_name that the annotations know"
+        )
+
+
+def read_coco_upload(text: str, name: str) -> CocoUpload:
+    """Read the text of a COCO file; BadDataset where it is none."""
+    try:
+        content = json.loads(text)
+        images = tuple(dict(entry) for entry in content["images"])
+        for image in images:
+            image["id"], image["file_name"] = int(image["id"]), str(image["file_name"])
+        categories = [dict(entry) for entry in content["categories"]]
+        names = {int(entry["id"]): str(entry["name"]) for entry in categories}
+        annotations = defaultdict(list)
+        for entry in content["annotations"]:
+            if not int(entry["id"]) == int(entry["image_id"]) == PLACEHOLDER_ID:
+                annotations[int(entry["image_id"])].append(_checked(entry))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BadDataset(
+            f"{name[:100]} is no COCO file ({type(error).__name__}: {str(error)[:100]}); {EXPECTED}"
+        ) from error
+    if not images:
+        raise BadDataset(f"{name[:100]} lists no images; {EXPECTED}")
+    used = {entry["category_id"] for entries in annotations.values() for entry in entries}
+    if 0 in names and 0 not in used and is_group(categories):
+        del names[0]
+    class_names, class_ids = _number(names)
+    grouped = {image_id: tuple(entries) for image_id, entries in annotations.items()}
+    return CocoUpload(name[:100], class_names, class_ids, images, grouped)
+
+
+def _checked(entry: Any) -> dict[str, Any]:
+    return {
+        "id": int(entry["id"]),
+        "category_id": int(entry["category_id"]),
+        "segmentation": entry.get("segmentation"),
+    }
+
+
+def _number(names: dict[int, str]) -> tuple[tuple[str, ...], dict[int, int]]:
+    """Class names by id, and the id of each category; one name given twice is one class."""
+    class_names = [BACKGROUND]
+    class_ids = {}
+    for category_id in sorted(names):
+        name = names[category_id]
+        if name.lower() == BACKGROUND:
+            class_ids[category_id] = 0
+            continue
+        if name not in class_names:
+            class_names.append(name)
+        class_ids[category_id] = class_names.index(name)
+    if len(class_names) > MAX_CLASSES:
+        raise BadDataset(
+            f"the file has {len(class_names)} classes; at most {MAX_CLASSES} fit a label map"
+        )
+    return tuple(class_names), class_ids
+
+
+def _stated_size(image: dict[str, Any]) -> Size | None:
+    height, width = image.get("height"), image.get("width")
+    if isinstance(height, int) and isinstance(width, int):
+        return Size(height, width)
+    return None
+
+
+def _whole(name: str) -> str:
+    return name
+
+
+def _last_part(name: str) -> str:
+    return PurePosixPath(PureWindowsPath(name).as_posix()).name
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(_last_part(name)).stem

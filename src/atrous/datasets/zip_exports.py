@@ -1,0 +1,176 @@
+"""Labelled photos -> one zip in a format that others, and this project, read."""
+
+import json
+import re
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from atrous.datasets.png_masks import CLASSES_FILE, MASK_ENDING
+from atrous.domain.classes import IGNORE_ID
+from atrous.domain.errors import BadInput
+from atrous.images.media_types import SUFFIXES
+from atrous.masks.png import encode_label_map
+from atrous.masks.rle import encode_rle
+
+FORMATS = ("png-mask-semantic", "coco", "coco-segmentation")
+ANNOTATIONS_FILE = "_annotations.coco.json"
+README = "README.dataset.txt"
+UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # of every file: the same version gives the same bytes
+
+
+@dataclass(frozen=True)
+class ExportedPhoto:
+    """A photo's file and its label map."""
+
+    name: str  # as it was uploaded
+    split: str
+    digest: str  # of photo and label: tells photos of one name apart
+    media_type: str
+    data: bytes
+    label_map: UInt8[np.ndarray, "height width"]
+
+    @property
+    def file_name(self) -> str:
+        """A plain name that no other photo has: `street_jpg.rf.<32 hex digits>.jpg`."""
+        path = PurePosixPath(self.name)
+        plain = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode()
+        stem = UNFIT.sub("-", plain).strip("-.")[:100] or "photo"
+        ending = UNFIT.sub("", path.suffix.removeprefix(".").lower())[:10]
+        marked = f"{stem}_{ending}" if ending else stem
+        return f"{marked}.rf.{self.digest[:32]}{SUFFIXES[self.media_type]}"
+
+
+@dataclass(frozen=True)
+class ExportFacts:
+    """What a README says of the whole."""
+
+    title: str  # as "Roads v1"
+    created: str  # a date
+
+
+def write_zip(
+    path: Path,
+    wanted: str,
+    class_names: tuple[str, ...],
+    photos: Iterable[ExportedPhoto],
+    facts: ExportFacts,
+) -> None:
+    """Write a zip, photo by photo. The label maps hold places in `class_names`, and 255.
+
+    COCO has no word for ignored pixels: there they are background.
+    """
+    if wanted not in FORMATS:
+        raise BadInput(f"format {wanted[:100]!r} is not offered; take one of {', '.join(FORMATS)}")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        if wanted == "png-mask-semantic":
+            _write_png_masks(archive, class_names, photos)
+        else:
+            _write_coco(archive, class_names, photos, facts)
+        _add(archive, README, f"{facts.title}\n{facts.created}\nformat: {wanted}\n".encode())
+
+
+def _write_png_masks(
+    archive: zipfile.ZipFile, class_names: tuple[str, ...], photos: Iterable[ExportedPhoto]
+) -> None:
+    rows = [f"{number}, {name}" for number, name in enumerate(class_names)]
+    classes = "\n".join(["Pixel Value, Class", *rows]).encode()
+    splits = set()
+    for photo in photos:
+        if photo.split not in splits:
+            splits.add(photo.split)
+            _add(archive, f"{photo.split}/{CLASSES_FILE}", classes)
+        stem = photo.file_name.removesuffix(SUFFIXES[photo.media_type])
+        _add(archive, f"{photo.split}/{photo.file_name}", photo.data)
+        mask = encode_label_map(photo.label_map)
+        _add(archive, f"{photo.split}/{stem}{MASK_ENDING}.png", mask)
+
+
+def _write_coco(
+    archive: zipfile.ZipFile,
+    class_names: tuple[str, ...],
+    photos: Iterable[ExportedPhoto],
+    facts: ExportFacts,
+) -> None:
+    lists: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}
+    for photo in photos:
+        images, annotations = lists.setdefault(photo.split, ([], []))
+        _add(archive, f"{photo.split}/{photo.file_name}", photo.data)
+        for entry in _annotations(photo.label_map):
+            annotations.append({"id": len(annotations), "image_id": len(images), **entry})
+        height, width = photo.label_map.shape
+        images.append(
+            {
+                "id": len(images),
+                "license": 1,
+                "file_name": photo.file_name,
+                "height": height,
+                "width": width,
+                "date_captured": facts.created,
+                "extra": {"name": photo.name},
+            }
+        )
+    for split, (images, annotations) in lists.items():
+        content = _coco_file(class_names, images, annotations, facts)
+        _add(archive, f"{split}/{ANNOTATIONS_FILE}", json.dumps(content).encode())
+
+
+def _annotations(label_map: UInt8[np.ndarray, "height width"]) -> Iterator[dict[str, Any]]:
+    """One annotation per class: an RLE, which keeps holes and parts that lie apart."""
+    for number in np.unique(label_map):
+        if number in (0, IGNORE_ID):
+            continue
+        mask = label_map == number
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        left, top = int(columns[0]), int(rows[0])
+        yield {
+            "category_id": int(number),
+            "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
+            "area": int(mask.sum()),
+            "segmentation": encode_rle(mask),
+            "iscrowd": 0,
+        }
+
+
+def _coco_file(
+    class_names: tuple[str, ...],
+    images: list[dict[str, Any]],
+    annotations: list[dict[str, Any]],
+    facts: ExportFacts,
+) -> dict[str, Any]:
+    """The content of one file. Category 0 is the group that the others belong to."""
+    group = "objects"
+    return {
+        "info": {
+            "year": facts.created[:4],
+            "version": "1",
+            "description": facts.title,
+            "contributor": "",
+            "url": "",
+            "date_created": facts.created,
+        },
+        "licenses": [{"id": 1, "url": "", "name": "Private"}],
+        "categories": [
+            {"id": 0, "name": group, "supercategory": "none"},
+            *(
+                {"id": number, "name": name, "supercategory": group}
+                for number, name in enumerate(class_names)
+                if number
+            ),
+        ],
+        "images": images,
+        "annotations": annotations,
+    }
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    entry = zipfile.ZipInfo(name, ZIP_TIME)
+    entry.external_attr = 0o644 << 16
+    archive.writestr(entry, data)

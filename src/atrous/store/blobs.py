@@ -1,0 +1,189 @@
+"""Files named by their content: photos, labels, thumbnails and exports, in a folder or in S3."""
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import fsspec  # type: ignore[import-untyped]
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+
+from atrous.disk.whole import flush
+from atrous.domain.errors import BadInput, DamagedBlob, MissingDependency, NotFound
+from atrous.store.database import new_id
+
+CHUNK_BYTES = 1 << 20
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Blob:
+    """What is known of stored bytes: their name is the SHA-256 of their content."""
+
+    digest: str
+    size_bytes: int
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """An open file, of this machine or of S3."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Give up to so many bytes, none at the end."""
+        ...
+
+
+class Blobs:
+    """Stores and gives bytes. What `put` has returned is whole, and outlives a crash.
+
+    Blobs are never changed, so that copies of one content are stored once, and are never taken
+    for one another: who reads one to its end has had its content compared with its name.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Work in a folder, given by path, or below an fsspec URL as `s3://bucket/folder`."""
+        try:
+            self._files, self._root = fsspec.url_to_fs(url)
+        except ImportError:
+            raise MissingDependency(
+                "S3 needs s3fs, which is not installed: pip install 'atrous[s3]'"
+            ) from None
+        except ValueError as error:
+            raise BadInput(
+                f"blobs can't be kept at {url[:200]!r} ({error}); give a folder or s3://bucket/name"
+            ) from None
+        self._local = isinstance(self._files, LocalFileSystem)
+
+    def put(self, data: bytes) -> Blob:
+        """Store bytes; those that are there already are compared, and replaced where damaged."""
+        blob = Blob(hashlib.sha256(data).hexdigest(), len(data))
+        path = self._path(blob.digest)
+        if self._is_sound(blob):
+            return blob
+        if self._local:
+            _write_whole(Path(path), blob, io.BytesIO(data))
+        else:
+            self._files.pipe_file(path, data)  # an object appears when all of it has arrived
+            self._refuse_damaged(blob)
+        return blob
+
+    def put_file(self, file: Path) -> Blob:
+        """Store a file of any size without holding it in memory."""
+        with file.open("rb") as reader:
+            blob = Blob(*_digest_of(reader))
+            path = self._path(blob.digest)
+            if self._is_sound(blob):
+                return blob
+            if self._local:
+                reader.seek(0)
+                _write_whole(Path(path), blob, reader)
+            else:
+                self._files.put_file(str(file), path)
+                self._refuse_damaged(blob)
+        return blob
+
+    def read(self, digest: str) -> bytes:
+        """Give a whole blob; NotFound where there is none, DamagedBlob where it has changed."""
+        return b"".join(self.stream(digest))
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """Give a blob piece by piece; of one that has changed, DamagedBlob comes before the end.
+
+        The last piece is held back until all of them were compared with the digest, so that
+        nobody takes a damaged blob for a whole one.
+        """
+        content, held = hashlib.sha256(), b""
+        with self._opened(digest) as file:
+            while chunk := file.read(CHUNK_BYTES):
+                content.update(chunk)
+                if held:
+                    yield held
+                held = chunk
+        if content.hexdigest() != digest:
+            raise DamagedBlob(f"blob {digest} has changed on its disk; restore it from a backup")
+        if held:
+            yield held
+
+    def stream_part(self, digest: str, start: int, length: int) -> Iterator[bytes]:
+        """Give `length` bytes from `start` on. A part can't be compared with the whole's digest."""
+        with self._opened(digest) as file:
+            file.seek(start)
+            while length > 0 and (chunk := file.read(min(CHUNK_BYTES, length))):
+                length -= len(chunk)
+                yield chunk
+        if length:
+            raise DamagedBlob(f"blob {digest} is shorter than it was; restore it from a backup")
+
+    def size_bytes(self, digest: str) -> int:
+        """Give a blob's size, or raise NotFound."""
+        try:
+            return int(self._files.size(self._path(digest)))
+        except FileNotFoundError:
+            raise NotFound(f"there is no blob {digest}") from None
+
+    def _is_sound(self, blob: Blob) -> bool:
+        try:
+            with self._files.open(self._path(blob.digest), "rb") as file:
+                return _digest_of(file) == (blob.digest, blob.size_bytes)
+        except FileNotFoundError:
+            return False
+
+    @contextlib.contextmanager
+    def _opened(self, digest: str) -> Iterator[Any]:
+        try:
+            file = self._files.open(self._path(digest), "rb")
+        except FileNotFoundError:
+            raise NotFound(f"there is no blob {digest}") from None
+        with file:
+            yield file
+
+    def _refuse_damaged(self, blob: Blob) -> None:
+        self._files.invalidate_cache()
+        if not self._is_sound(blob):
+            raise DamagedBlob(f"blob {blob.digest} arrived damaged; send it again")
+
+    def _path(self, digest: str) -> str:
+        if not DIGEST.fullmatch(digest):
+            raise NotFound(f"{digest[:100]!r} is no digest of a blob")
+        return f"{self._root}/{digest[:2]}/{digest[2:4]}/{digest}"
+
+
+def _write_whole(path: Path, blob: Blob, reader: Readable) -> None:
+    """Write beside, flush, compare, rename, flush the folder: a crash leaves all or nothing."""
+    _make_folders(path.parent)
+    temporary = path.with_name(f".{new_id()}.tmp")
+    try:
+        with temporary.open("w+b") as file:
+            shutil.copyfileobj(reader, file, CHUNK_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+            file.seek(0)
+            if _digest_of(file) != (blob.digest, blob.size_bytes):
+                raise DamagedBlob(f"blob {blob.digest} arrived damaged; send it again")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    flush(path.parent)
+
+
+def _make_folders(folder: Path) -> None:
+    """Make a folder and those above, each one's name flushed to the disk."""
+    if folder.is_dir():
+        return
+    _make_folders(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    flush(folder.parent)
+
+
+def _digest_of(file: Readable) -> tuple[str, int]:
+    content, size_bytes = hashlib.sha256(), 0
+    while chunk := file.read(CHUNK_BYTES):
+        content.update(chunk)
+        size_bytes += len(chunk)
+    return content.hexdigest(), size_bytes

@@ -1,0 +1,248 @@
+"""Projects: a name, a class table that only grows, and what is counted over their photos."""
+
+import re
+import secrets
+import time
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from atrous.domain.classes import BACKGROUND, BACKGROUND_ID, MAX_CLASSES
+from atrous.domain.errors import BadInput, Conflict, NotFound
+from atrous.domain.model_ids import checked_project
+from atrous.store.database import Database, models, new_id
+from atrous.store.dataset_tables import images, label_classes, project_classes, projects, versions
+
+LABEL = "label"
+MAX_NAME = 200
+MAX_SLUG = 57  # of 63: room for the ending of a slug that is taken elsewhere
+SLUG_TRIES = 20
+UNFIT = re.compile(r"[^a-z0-9]+")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Project:
+    """One row of `projects`; times are seconds since 1970."""
+
+    id: str
+    workspace_id: str
+    slug: str
+    name: str
+    kind: str
+    annotation: str  # the name of the group that the classes belong to
+    license: str
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True)
+class ProjectCounts:
+    """What is counted over the photos of a project."""
+
+    images: int
+    unannotated: int
+    splits: dict[str, int]  # photos of the data set, by split
+    classes: dict[str, int]  # labelled photos that show the class, by name
+    versions: int
+
+
+class Projects:
+    """Creates and finds projects, and names their classes."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        """Work on an open, migrated database; `clock` gives seconds since 1970."""
+        self._database = database
+        self._clock = clock
+
+    def create(
+        self, workspace_id: str, name: str, *, kind: str, annotation: str, license_name: str = ""
+    ) -> Project:
+        """Add a project, its slug made of its name.
+
+        A name whose slug another project of the workspace has raises Conflict. A slug that is
+        taken elsewhere, by another workspace or by a published model, gets a random ending.
+        """
+        wanted = slug_of(name)
+        now = self._clock()
+        for attempt in range(SLUG_TRIES):
+            ending = f"-{secrets.token_hex(3)[:5]}" if attempt else ""
+            slug = checked_project(wanted + ending)
+            project = Project(
+                id=new_id(),
+                workspace_id=workspace_id,
+                slug=slug,
+                name=checked_text(name, "project name"),
+                kind=checked_text(kind, "project type"),
+                annotation=checked_text(annotation, "annotation group"),
+                license=checked_text(license_name or "Private", "license"),
+                created_at=now,
+                updated_at=now,
+            )
+            try:
+                with self._database.write() as connection:
+                    if _is_free(connection, project, wanted):
+                        connection.execute(insert(projects).values(**vars(project)))
+                        return project
+            except IntegrityError:  # another request took it a moment ago
+                continue
+        raise Conflict(f"no free slug for project {name[:100]!r} was found; choose another name")
+
+    def get(self, workspace_id: str, slug: str) -> Project:
+        """Give a project of the workspace, else raise NotFound."""
+        query = select(projects).where(
+            projects.c.slug == slug, projects.c.workspace_id == workspace_id
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise NotFound(f"there is no project {slug[:100]!r} in this workspace")
+        return Project(**row)
+
+    def by_id(self, workspace_id: str, project_id: str) -> Project:
+        """Give a project of the workspace by its id, else raise NotFound."""
+        query = select(projects).where(
+            projects.c.id == project_id, projects.c.workspace_id == workspace_id
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise NotFound("there is no such project in this workspace")
+        return Project(**row)
+
+    def list(self, workspace_id: str) -> list[Project]:
+        """Give the projects of a workspace, oldest first."""
+        query = (
+            select(projects)
+            .where(projects.c.workspace_id == workspace_id)
+            .order_by(projects.c.created_at, projects.c.id)
+        )
+        with self._database.read() as connection:
+            return [Project(**row) for row in connection.execute(query).mappings()]
+
+    def class_names(self, project: Project) -> tuple[str, ...]:
+        """Give the names by class number, background first."""
+        with self._database.read() as connection:
+            return (BACKGROUND, *_names(connection, project))
+
+    def number_classes(self, project: Project, names: Sequence[str]) -> dict[str, int]:
+        """Give each name its class number, adding those that are new at the end.
+
+        Numbers are never changed or used again: they are the pixel values of stored labels.
+        """
+        for name in names:
+            checked_text(name, "class name")
+        with self._database.write() as connection:
+            lock(connection, project)
+            known = _names(connection, project)
+            new = [
+                name
+                for name in dict.fromkeys(names)
+                if name not in known and not _is_background(name)
+            ]
+            if len(known) + len(new) >= MAX_CLASSES:
+                raise BadInput(
+                    f"project '{project.slug}' would have {len(known) + len(new) + 1} classes; "
+                    f"at most {MAX_CLASSES} fit, background included"
+                )
+            first = len(known) + 1
+            rows = [
+                {"project_id": project.id, "number": first + index, "name": name}
+                for index, name in enumerate(new)
+            ]
+            if rows:
+                connection.execute(insert(project_classes), rows)
+        numbers = {name: index for index, name in enumerate((*known, *new), start=1)}
+        return {name: BACKGROUND_ID if _is_background(name) else numbers[name] for name in names}
+
+    def counts(self, project: Project) -> ProjectCounts:
+        """Count over the photos of a project, all at one time."""
+        of_project = images.c.project_id == project.id
+        by_state = (
+            select(images.c.split, images.c.annotated, images.c.in_dataset, func.count())
+            .where(of_project)
+            .group_by(images.c.split, images.c.annotated, images.c.in_dataset)
+        )
+        by_class = (
+            select(label_classes.c.number, func.count())
+            .where(label_classes.c.project_id == project.id, label_classes.c.kind == LABEL)
+            .group_by(label_classes.c.number)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(by_state).all()
+            shown = {int(row[0]): int(row[1]) for row in connection.execute(by_class)}
+            names = _names(connection, project)
+            version_count = connection.execute(
+                select(func.count()).where(versions.c.project_id == project.id)
+            ).scalar()
+        splits = {"train": 0, "valid": 0, "test": 0}
+        for split, _, in_dataset, count in rows:
+            splits[split] += count if in_dataset else 0
+        return ProjectCounts(
+            images=sum(count for *_, count in rows),
+            unannotated=sum(count for _, annotated, _, count in rows if not annotated),
+            splits=splits,
+            classes={name: shown.get(number, 0) for number, name in enumerate(names, start=1)},
+            versions=int(version_count or 0),
+        )
+
+
+def slug_of(name: str) -> str:
+    """Make a slug of a name, as far as it has letters that fit into one.
+
+    >>> slug_of("Straßen & Wege 2"), slug_of("2024"), slug_of("道路")
+    ('stra-en-wege-2', 'project-2024', 'project')
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "replace").decode().lower()
+    slug = UNFIT.sub("-", plain).strip("-")[:MAX_SLUG].strip("-")
+    if not slug:
+        return "project"
+    return f"project-{slug}" if slug.isdigit() else slug
+
+
+def checked_text(text: str, what: str) -> str:
+    """Give a text back that fits a column and a line, else raise BadInput."""
+    if not text.strip() or len(text) > MAX_NAME or CONTROL.search(text):
+        raise BadInput(
+            f"{what} {text[:100]!r} can't be used; take 1 to {MAX_NAME} characters on one line"
+        )
+    return text
+
+
+def lock(connection: Connection, project: Project) -> None:
+    """Let nobody else change the project's classes or versions before this transaction ends."""
+    connection.execute(select(projects.c.id).where(projects.c.id == project.id).with_for_update())
+
+
+def touch(connection: Connection, project_id: str, now: float) -> None:
+    """Note that something in the project has changed."""
+    connection.execute(update(projects).where(projects.c.id == project_id).values(updated_at=now))
+
+
+def _is_free(connection: Connection, project: Project, wanted: str) -> bool:
+    same = and_(projects.c.workspace_id == project.workspace_id, projects.c.slug == wanted)
+    if connection.execute(select(projects.c.id).where(same)).first():
+        raise Conflict(
+            f"a project {wanted!r} exists already in this workspace; choose another name"
+        )
+    taken = or_(
+        select(projects.c.id).where(projects.c.slug == project.slug).exists(),
+        select(models.c.id).where(models.c.project == project.slug).exists(),
+    )
+    return not connection.execute(select(taken)).scalar()
+
+
+def _names(connection: Connection, project: Project) -> tuple[str, ...]:
+    query = (
+        select(project_classes.c.name)
+        .where(project_classes.c.project_id == project.id)
+        .order_by(project_classes.c.number)
+    )
+    return tuple(connection.execute(query).scalars())
+
+
+def _is_background(name: str) -> bool:
+    return name.lower() == BACKGROUND

@@ -1,0 +1,257 @@
+"""Versions: the data set of a project as it was at one moment, and what was made of it."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Select, String, delete, func, insert, literal, select, update
+
+from atrous.domain.classes import BACKGROUND
+from atrous.domain.errors import BadInput, NotFound
+from atrous.store.database import Database, jobs, new_id
+from atrous.store.dataset_tables import (
+    images,
+    labels,
+    project_classes,
+    version_images,
+    version_sources,
+    versions,
+)
+from atrous.store.jobs import add_job
+from atrous.store.projects import Project, checked_text, lock, touch
+
+VersionState = Literal["generating", "ready", "failed"]
+GENERATE = "generate"  # the kind of job that makes the pictures
+ROWS_AT_ONCE = 1000
+EMPTY = (
+    "the data set has no labelled image, so that there is nothing to make a version of; "
+    "upload images with annotations first"
+)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One row of `versions`; `created_at` is in seconds since 1970."""
+
+    id: str
+    workspace_id: str
+    project_id: str
+    number: int
+    name: str
+    seed: int
+    class_names: tuple[str, ...]  # by number, background first
+    preprocessing: dict[str, Any]  # as they were asked for
+    augmentation: dict[str, Any]
+    state: VersionState
+    images: int
+    splits: dict[str, int]
+    created_at: float
+    progress: float  # 0..1, of its generation
+    error: str | None
+
+
+@dataclass(frozen=True)
+class FrozenImage:
+    """A photo and its label, by their blobs."""
+
+    name: str
+    split: str
+    media_type: str
+    image_digest: str
+    label_digest: str
+    height: int
+    width: int
+
+
+class Versions:
+    """Freezes data sets, and gives them back."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        """Work on an open, migrated database; `clock` gives seconds since 1970."""
+        self._database = database
+        self._clock = clock
+
+    def create(
+        self,
+        project: Project,
+        *,
+        preprocessing: dict[str, Any],
+        augmentation: dict[str, Any],
+        seed: int,
+        name: str | None = None,
+    ) -> Version:
+        """Freeze the labelled photos of the data set, and queue the making of the pictures.
+
+        Raises BadInput for an empty data set.
+        """
+        now = self._clock()
+        named = name or time.strftime("%Y-%m-%d %H:%M", time.gmtime(now))
+        version_id = new_id()
+        with self._database.write() as connection:
+            lock(connection, project)
+            number = _last_number(connection, project) + 1
+            splits = _count_splits(connection, project)
+            if not sum(splits.values()):
+                raise BadInput(EMPTY)
+            payload = {"version_id": version_id}
+            job = add_job(connection, GENERATE, payload, project.workspace_id, now)
+            connection.execute(
+                insert(versions).values(
+                    id=version_id,
+                    workspace_id=project.workspace_id,
+                    project_id=project.id,
+                    number=number,
+                    name=checked_text(named, "version name"),
+                    seed=seed,
+                    class_names=_class_names(connection, project),
+                    preprocessing=preprocessing,
+                    augmentation=augmentation,
+                    state="generating",
+                    images=sum(splits.values()),
+                    splits=splits,
+                    job_id=job.id,
+                    created_at=now,
+                )
+            )
+            columns = [column.name for column in version_sources.columns]
+            connection.execute(
+                insert(version_sources).from_select(columns, _sources_of(project, version_id))
+            )
+            touch(connection, project.id, now)
+        return self.get(project, number)
+
+    def get(self, project: Project, number: int) -> Version:
+        """Give a version of the project, else raise NotFound."""
+        return self._one(versions.c.project_id == project.id, versions.c.number == number)
+
+    def by_id(self, workspace_id: str, version_id: str) -> Version:
+        """Give a version of the workspace by its id, else raise NotFound."""
+        return self._one(versions.c.workspace_id == workspace_id, versions.c.id == version_id)
+
+    def _one(self, *conditions: Any) -> Version:
+        with self._database.read() as connection:
+            row = connection.execute(_with_job().where(*conditions)).mappings().first()
+        if row is None:
+            raise NotFound("there is no such version in this project")
+        return _version(row)
+
+    def sources(self, version: Version) -> list[FrozenImage]:
+        """Give what the version is made of, in the order of upload."""
+        return self._frozen(version, version_sources)
+
+    def images(self, version: Version) -> list[FrozenImage]:
+        """Give what was made; nothing before it is whole."""
+        return self._frozen(version, version_images)
+
+    def _frozen(self, version: Version, table: Any) -> list[FrozenImage]:
+        names = list(FrozenImage.__dataclass_fields__)
+        query = (
+            select(*(table.c[name] for name in names))
+            .where(table.c.version_id == version.id)
+            .order_by(table.c.position)
+        )
+        with self._database.read() as connection:
+            return [FrozenImage(**row) for row in connection.execute(query).mappings()]
+
+    def finish(
+        self, version: Version, made: Sequence[FrozenImage], class_names: Sequence[str]
+    ) -> None:
+        """Publish what was made, whole and at once. Doing it twice changes nothing."""
+        splits = dict.fromkeys(("train", "valid", "test"), 0)
+        for image in made:
+            splits[image.split] += 1
+        rows = [
+            {"version_id": version.id, "position": position, **vars(image)}
+            for position, image in enumerate(made)
+        ]
+        with self._database.write() as connection:
+            of_version = version_images.c.version_id == version.id
+            connection.execute(delete(version_images).where(of_version))
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                connection.execute(insert(version_images), rows[start : start + ROWS_AT_ONCE])
+            connection.execute(
+                update(versions)
+                .where(versions.c.id == version.id)
+                .values(
+                    state="ready",
+                    images=len(made),
+                    splits=splits,
+                    class_names=list(class_names),
+                )
+            )
+
+    def list(self, project: Project) -> list[Version]:
+        """Give the versions of a project, newest first."""
+        query = (
+            _with_job()
+            .where(versions.c.project_id == project.id)
+            .order_by(versions.c.number.desc())
+        )
+        with self._database.read() as connection:
+            return [_version(row) for row in connection.execute(query).mappings()]
+
+
+def _with_job() -> "Select[Any]":
+    return select(versions, jobs.c.state.label("job_state"), jobs.c.progress, jobs.c.error).join(
+        jobs, jobs.c.id == versions.c.job_id
+    )
+
+
+def _version(row: Mapping[Any, Any]) -> Version:
+    values = dict(row)
+    job_state, progress = values.pop("job_state"), values.pop("progress")
+    del values["job_id"]
+    if values["state"] == "generating" and job_state in ("failed", "cancelled"):
+        values["state"] = "failed"
+    ready = values["state"] == "ready"
+    values["class_names"] = tuple(values["class_names"])
+    return Version(**values, progress=1.0 if ready else float(progress.get("fraction", 0.0)))
+
+
+def _last_number(connection: Connection, project: Project) -> int:
+    query = select(func.max(versions.c.number)).where(versions.c.project_id == project.id)
+    return int(connection.execute(query).scalar() or 0)
+
+
+def _class_names(connection: Connection, project: Project) -> list[str]:
+    query = (
+        select(project_classes.c.name)
+        .where(project_classes.c.project_id == project.id)
+        .order_by(project_classes.c.number)
+    )
+    return [BACKGROUND, *connection.execute(query).scalars()]
+
+
+def _labelled(project: Project) -> Any:
+    return (
+        images.c.project_id == project.id,
+        images.c.in_dataset.is_(True),
+        images.c.annotated.is_(True),
+    )
+
+
+def _count_splits(connection: Connection, project: Project) -> dict[str, int]:
+    query = select(images.c.split, func.count()).where(*_labelled(project)).group_by(images.c.split)
+    counted = {str(row[0]): int(row[1]) for row in connection.execute(query)}
+    return {split: counted.get(split, 0) for split in ("train", "valid", "test")}
+
+
+def _sources_of(project: Project, version_id: str) -> "Select[Any]":
+    """The rows of `version_sources`, in the order of its columns."""
+    order = func.row_number().over(order_by=(images.c.created_at, images.c.id))
+    return (
+        select(
+            literal(version_id, String(32)),
+            order - 1,
+            images.c.name,
+            images.c.split,
+            images.c.media_type,
+            images.c.digest,
+            labels.c.digest,
+            images.c.height,
+            images.c.width,
+        )
+        .join(labels, (labels.c.image_id == images.c.id) & (labels.c.kind == "label"))
+        .where(*_labelled(project))
+    )
