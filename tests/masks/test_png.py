@@ -2,8 +2,12 @@ import io
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from atrous.domain.errors import BadImage
@@ -41,6 +45,43 @@ def test_label_map_comes_back_and_is_greyscale() -> None:
         assert (image.mode, image.size) == ("L", (5, 7))
         np.testing.assert_array_equal(np.array(image), label_map)
     np.testing.assert_array_equal(decode_label_map(data), label_map)
+
+
+grey = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=60))
+
+
+@given(grey, st.integers(1, 40), st.integers(1, 40))
+def test_other_readers_see_the_same_pixels(pixels: np.ndarray, down: int, right: int) -> None:
+    """Pillow and OpenCV, on noise as well as on the even areas that masks have."""
+    for label_map in (pixels, pixels.repeat(down, axis=0).repeat(right, axis=1)):
+        data = encode_label_map(label_map)
+        with Image.open(io.BytesIO(data)) as image:
+            image.verify()  # the checksums of the chunks
+        with Image.open(io.BytesIO(data)) as image:
+            assert image.mode == "L"
+            np.testing.assert_array_equal(np.array(image), label_map)
+        read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        assert read.shape == label_map.shape  # one channel
+        np.testing.assert_array_equal(read, label_map)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 70_000), (70_000, 1), (2000, 3000)])
+@pytest.mark.parametrize("values", [1, 2, 256])
+def test_long_and_large_masks(shape: tuple[int, int], values: int) -> None:
+    label_map = np.random.default_rng(2).integers(0, values, shape).astype(np.uint8)
+    np.testing.assert_array_equal(decode_label_map(encode_label_map(label_map)), label_map)
+
+
+def test_views_are_written_as_they_are_seen() -> None:
+    label_map = np.random.default_rng(0).integers(0, 256, (9, 12)).astype(np.uint8)
+    for view in (label_map[::2, 3:], label_map[::-1], label_map.T):
+        np.testing.assert_array_equal(decode_label_map(encode_label_map(view)), view)
+
+
+@given(arrays(np.float32, (3, 50), elements=st.floats(0, 1, width=32)))
+def test_confidences_are_floored_levels(confidence: np.ndarray) -> None:
+    levels = decode_label_map(encode_confidence(confidence))
+    np.testing.assert_array_equal(levels, (confidence * 255).astype(np.uint8))
 
 
 def test_confidence_is_cut_off_not_rounded() -> None:

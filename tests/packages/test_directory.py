@@ -149,6 +149,43 @@ def test_foreign_package(tmp_path: Path) -> None:
     assert read.manifest == {}
 
 
+@pytest.mark.parametrize(
+    ("recommended", "best"),
+    [
+        ({"confidence": 0.35}, 0.35),
+        ({"confidence": 1}, 1.0),
+        ({"confidence": None}, 0.5),
+        ({}, 0.5),
+    ],
+)
+def test_a_recommended_confidence_is_read(
+    tmp_path: Path, weights: Path, recommended: dict[str, Any], best: float
+) -> None:
+    other = foreign(tmp_path / "foreign")
+    config = json.loads((other / "model_config.json").read_text())
+    config["recommended_parameters"] = recommended
+    (other / "model_config.json").write_text(json.dumps(config))
+    own = write_package(
+        tmp_path / "own",
+        weights=weights,
+        classes=CLASSES,
+        preprocess=RECIPE,
+        manifest={"recommended_parameters": recommended},
+    )
+    assert read_package(other).best_confidence == own.best_confidence == best
+    assert own.default_confidence == 0.5
+
+
+@pytest.mark.parametrize("confidence", [1.5, -0.1, "high", True, [0.5]])
+def test_a_recommended_confidence_that_is_none_is_named(tmp_path: Path, confidence: Any) -> None:
+    folder = foreign(tmp_path / "foreign")
+    config = json.loads((folder / "model_config.json").read_text())
+    config["recommended_parameters"] = {"confidence": confidence}
+    (folder / "model_config.json").write_text(json.dumps(config))
+    with pytest.raises(BadPackage, match=r"model_config\.json says recommended_parameters"):
+        read_package(folder)
+
+
 def test_foreign_manifest_is_ignored(tmp_path: Path) -> None:
     folder = foreign(tmp_path / "foreign")
     (folder / "manifest.json").write_text('{"version": 3}')

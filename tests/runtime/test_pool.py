@@ -5,13 +5,14 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from atrous.domain.errors import BadInput, NotFound
 from atrous.packages.directory import ModelPackage
-from atrous.runtime.pool import SegmenterPool, estimate_bytes
+from atrous.runtime.pool import ROUNDING_BYTES, SegmenterPool, bytes_of
 from atrous.runtime.segmenter import Segmenter
 
 Make = Callable[..., ModelPackage]
@@ -116,6 +117,22 @@ def test_least_recently_used_is_given_up_and_freed(package: ModelPackage) -> Non
     assert in_use.predict(np.zeros((8, 8, 3), np.uint8)).label_map.shape == (8, 8)
 
 
+def test_pinned_models_stay_until_they_are_removed(package: ModelPackage) -> None:
+    pool = SegmenterPool(lambda _: package, opened, max_models=2)
+    pool.request("a/1", pinned=True).result()
+    for model_id in ("b/1", "c/1", "d/1"):
+        pool.get(model_id)
+        assert set(pool.loaded()) == {"a/1", model_id}
+    assert pool.remove("a/1")
+    for model_id in ("a/1", "e/1", "f/1"):
+        pool.get(model_id)
+    assert list(pool.loaded()) == ["e/1", "f/1"]
+    pool.request("a/1", pinned=True).result()
+    pool.request("f/1", pinned=True).result()
+    pool.get("g/1")  # more than fit: what was just asked for stays
+    assert set(pool.loaded()) == {"a/1", "f/1", "g/1"}
+
+
 def test_bytes_are_bounded_too(package: ModelPackage) -> None:
     sizes = {"small/1": 10, "small/2": 10, "large/1": 35}
     names: dict[int, str] = {}
@@ -126,7 +143,10 @@ def test_bytes_are_bounded_too(package: ModelPackage) -> None:
         return loaded
 
     pool = SegmenterPool(
-        load, opened, max_bytes=40, bytes_of=lambda segmenter: sizes[names[id(segmenter.package)]]
+        load,
+        opened,
+        max_bytes=40,
+        bytes_of=lambda segmenter, _: sizes[names[id(segmenter.package)]],
     )
     for model_id in ("small/1", "small/2"):
         pool.get(model_id)
@@ -150,9 +170,37 @@ def test_one_model_is_kept_whatever_its_size(package: ModelPackage, caplog) -> N
     assert list(pool.loaded()) == ["b/1"]
 
 
-def test_the_estimate_grows_with_weights_and_input(package: ModelPackage) -> None:
+def test_memory_is_what_the_process_grew_by_rounded_up(package: ModelPackage) -> None:
     segmenter = opened(package)
-    assert estimate_bytes(segmenter) > 3 * package.weights.stat().st_size
+    assert bytes_of(segmenter, 5) == ROUNDING_BYTES
+    assert bytes_of(segmenter, ROUNDING_BYTES + 1) == 2 * ROUNDING_BYTES
+    assert bytes_of(segmenter, -3) == ROUNDING_BYTES  # at least the weights
+
+
+def test_without_a_measurement_it_is_estimated(package: ModelPackage) -> None:
+    assert bytes_of(opened(package)) > 3 * package.weights.stat().st_size
+
+
+def test_a_load_alone_is_measured_and_two_at_once_are_not(package: ModelPackage) -> None:
+    measured: list[int | None] = []
+    both = threading.Barrier(2, timeout=10)
+
+    def load(model_id: str) -> ModelPackage:
+        if model_id != "alone/1":
+            both.wait()
+        return package
+
+    def note(_: Segmenter, grown: int | None) -> int:
+        measured.append(grown)
+        return 1
+
+    pool = SegmenterPool(load, opened, bytes_of=note)
+    pool.get("alone/1")
+    if Path("/proc/self/status").exists():
+        assert isinstance(measured[0], int)
+    for future in [pool.request("a/1"), pool.request("b/1")]:
+        future.result()
+    assert measured[1:] == [None, None]
 
 
 def test_who_leaves_cancels_nothing_for_others(package: ModelPackage) -> None:

@@ -1,6 +1,9 @@
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from atrous.domain.errors import BadPackage
 from atrous.domain.geometry import Size
 from atrous.domain.recipes import PreprocessRecipe, StaticCrop
 from atrous.packages.directory import ModelPackage
+from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.segmenter import Segmenter
 
 Make = Callable[..., ModelPackage]
@@ -99,3 +103,66 @@ def test_threads_share_a_segmenter(make_package: Make) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_recorded_choices_are_used_by_the_next_load(make_package: Make, tmp_path: Path) -> None:
+    package, cache = make_package(), tmp_path / "cache"
+    first = Segmenter(package, cache_folder=cache)
+    [record] = cache.glob("*-engine.json")
+    written = record.stat().st_mtime_ns
+    second = Segmenter(package, cache_folder=cache)
+    assert record.stat().st_mtime_ns == written
+    assert (second.engine, second.precision, second.threads) == (
+        first.engine,
+        first.precision,
+        first.threads,
+    )
+    assert second.predict(quarters()).label_map[5, 75] == 1
+
+
+@pytest.mark.parametrize(
+    "settings", [{"engine": "openvino"}, {"precision": "fp32"}, {"threads": 1}]
+)
+def test_what_is_named_is_not_measured(
+    settings: dict[str, object], make_package: Make, tmp_path: Path
+) -> None:
+    segmenter = Segmenter(make_package(), cache_folder=tmp_path / "cache", **settings)
+    assert segmenter.engine == "openvino"
+    assert not list((tmp_path / "cache").glob("*-engine.json"))
+    if "precision" in settings:
+        assert segmenter.precision == "fp32"
+
+
+def test_networks_of_one_budget_run_in_turn(make_package: Make) -> None:
+    cores = CoreBudget(1)
+    segmenters = [Segmenter(make_package(), threads=1, cores=cores) for _ in range(2)]
+    running, together = [], []
+
+    @contextmanager
+    def note(part: str) -> Iterator[None]:
+        running.append(part)
+        together.append(running.count("network"))
+        yield
+        running.remove(part)
+
+    def work(number: int) -> None:
+        for _ in range(10):
+            segmenters[number % 2].predict(quarters(), timed=note)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(together) == 1
+
+
+def test_gathered_requests_get_their_own_answers(make_package: Make) -> None:
+    package = make_package(shape=("n", 3, 32, 48))
+    segmenter = Segmenter(package, engine="onnxruntime", threads=1, gather_ms=2.0)
+    photos = [quarters(20 + 3 * number, 30 + 7 * number) for number in range(6)]
+    alone = [segmenter.predict(photo).label_map for photo in photos]
+    with ThreadPoolExecutor(6) as threads:
+        together = threads.map(lambda photo: segmenter.predict(photo).label_map, photos)
+        for label_map, expected in zip(together, alone, strict=True):
+            assert np.array_equal(label_map, expected)

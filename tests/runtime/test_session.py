@@ -8,9 +8,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from atrous.domain.errors import BadInput, BadPackage, MissingDependency
+from atrous.domain.errors import BadPackage, MissingDependency
 from atrous.domain.geometry import Size
-from atrous.runtime.session import Engine, open_session
+from atrous.runtime.processor import available_cores
+from atrous.runtime.session import Engine, Session, open_session
 
 ENGINES: tuple[Engine, ...] = ("openvino", "onnxruntime")
 Save = Callable[..., Path]
@@ -86,16 +87,30 @@ def test_without_openvino_onnxruntime_serves_and_the_log_says_so(
         open_session(save_network(), engine="openvino")
 
 
-def test_onnxruntime_has_no_bf16(save_network: Save) -> None:
-    with pytest.raises(BadInput, match="bf16"):
-        open_session(save_network(), engine="onnxruntime", precision="bf16")
-
-
-def test_results_are_not_overwritten_by_the_next_run(save_network: Save) -> None:
-    session = open_session(save_network(), engine="openvino", precision="fp32", threads=1)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_results_are_not_overwritten_by_the_next_run(engine: Engine, save_network: Save) -> None:
+    session = open_session(save_network(), engine=engine, precision="fp32", threads=1)
     first = session.run(batch())
     session.run(batch() * 0)
     assert np.allclose(first, expected(batch()), atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_lent_results_hold_while_others_run(engine: Engine, save_network: Save) -> None:
+    session = open_session(save_network(), engine=engine, precision="fp32", threads=1)
+    with session.lend(batch()) as first:
+        session.run(batch() * 0)
+        assert np.allclose(first, expected(batch()), atol=1e-5)
+    with session.lend(batch(3)) as three:
+        assert np.allclose(three, expected(batch(3)), atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sessions_say_where_they_run(engine: Engine, save_network: Save) -> None:
+    session = open_session(save_network(), engine=engine, precision="fp32", threads=1)
+    assert isinstance(session, Session)
+    assert (session.device, session.threads) == ("cpu", 1)
+    assert open_session(save_network(), engine=engine).threads == available_cores()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -115,14 +130,6 @@ def test_many_threads_get_their_own_answers(engine: Engine, save_network: Save) 
     for thread in threads:
         thread.join()
     assert wrong == []
-
-
-def test_compiled_networks_are_kept_in_the_cache_folder(tmp_path: Path, save_network: Save) -> None:
-    cache = tmp_path / "cache"
-    for _ in range(2):
-        session = open_session(save_network(), engine="openvino", threads=1, cache_folder=cache)
-        session.run(batch())
-    assert list(cache.rglob("*.blob"))
 
 
 @pytest.mark.parametrize("engine", ["auto", *ENGINES])

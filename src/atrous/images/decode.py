@@ -168,7 +168,7 @@ def _refuse_truncated_jpeg(data: bytes) -> None:
         if marker == 0xFFDA:
             break
         position += 2 + length
-    if data.find(b"\xff\xd9", position) < 0:
+    if data.rfind(b"\xff\xd9", position) < 0:  # from the end, where it should be
         raise BadImage("the JPEG ends too early; send the whole file")
 
 

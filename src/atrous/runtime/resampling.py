@@ -1,0 +1,113 @@
+"""Bilinear resizing of one side, once or twice over, as small matrices to multiply with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+MULTIPLICATIONS = 1 << 18  # of one matrix product: BLAS starts threads of its own above
+BLOCK = 64  # results of one matrix: longer ones hold more zeros, shorter ones mean more calls
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some neighbouring results of a side, and the matrix that makes them of their sources."""
+
+    results: slice
+    sources: slice
+    weights: Float32[np.ndarray, "sources results"]
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How each position of a side's result is made of a few neighbouring source positions."""
+
+    first: Int64[np.ndarray, " results"]  # the first source position
+    weights: Float32[np.ndarray, "results taps"]  # of it and those that follow; rows sum to 1
+
+    @property
+    def size(self) -> int:
+        """Positions of the result."""
+        return len(self.first)
+
+    @property
+    def taps(self) -> int:
+        """The most source positions that one result needs."""
+        return int(self.weights.shape[1])
+
+    def sources(self, results: slice) -> slice:
+        """The source positions that some results need."""
+        part = self.first[results]
+        return slice(int(part[0]), int(part[-1]) + self.taps)
+
+    def block(self, results: slice) -> Block:
+        """Some results."""
+        sources, first = self.sources(results), self.first[results]
+        matrix = np.zeros((sources.stop - sources.start, len(first)), np.float32)
+        taps = first - sources.start + np.arange(self.taps)[:, None]
+        matrix[taps, np.arange(len(first))] = self.weights[results].T
+        return Block(results, sources, matrix)
+
+    def blocks(self) -> list[Block]:
+        """All results, a block at a time."""
+        starts = range(0, self.size, BLOCK)
+        return [self.block(slice(start, min(start + BLOCK, self.size))) for start in starts]
+
+
+def twice_bilinear(source: int, between: int, part: slice, result: int) -> Resampling:
+    """Resize a side to `between` positions, cut a part of these out, and resize it to `result`.
+
+    Half-pixel centres, edges repeated. One resizing can't stand for two: where the first leaves
+    a corner, the second cuts it off. With `between` equal to `source` there is but one.
+
+    >>> twice_bilinear(2, 2, slice(0, 2), 4).weights.tolist()
+    [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
+    """
+    low, high, weight = _neighbours(part.stop - part.start, result)
+    low, high = low + part.start, high + part.start
+    below, above, share = _neighbours(source, between)
+    terms = [
+        (below[low], (1 - weight) * (1 - share[low])),
+        (above[low], (1 - weight) * share[low]),
+        (below[high], weight * (1 - share[high])),
+        (above[high], weight * share[high]),
+    ]
+    taps = int((above[high] - below[low]).max()) + 1
+    first = np.minimum(below[low], source - taps)
+    weights = np.zeros((result, taps), np.float64)
+    for index, term in terms:
+        weights[np.arange(result), index - first] += term
+    return Resampling(first, weights.astype(np.float32))
+
+
+def multiply(
+    left: Float32[np.ndarray, "rows inner"],
+    right: Float32[np.ndarray, "inner columns"],
+    out: Float32[np.ndarray, "rows columns"],
+) -> None:
+    """Write `left @ right` into `out`, in parts small enough for a single thread.
+
+    BLAS has threads of its own, which would take the cores from ours and from the network.
+    """
+    (rows, inner), columns = left.shape, right.shape[1]
+    if rows < columns:
+        step = max(MULTIPLICATIONS // (rows * inner), 1)
+        for start in range(0, columns, step):
+            part = slice(start, start + step)
+            np.matmul(left, right[:, part], out=out[:, part])
+    else:
+        step = max(MULTIPLICATIONS // (columns * inner), 1)
+        for start in range(0, rows, step):
+            part = slice(start, start + step)
+            np.matmul(left[part], right, out=out[part])
+
+
+def _neighbours(
+    source: int, result: int
+) -> tuple[Int64[np.ndarray, " r"], Int64[np.ndarray, " r"], Float64[np.ndarray, " r"]]:
+    """The two source positions of each result, and the share of the second."""
+    centers = (np.arange(result) + 0.5) * (source / result) - 0.5
+    centers = np.clip(centers, 0, source - 1)
+    low = centers.astype(np.int64)
+    share = centers - low
+    return low, np.where(share > 0, low + 1, low), share

@@ -1,0 +1,52 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from atrous.domain.geometry import Size
+from atrous.runtime import compiled_networks
+from atrous.runtime.compiled_networks import Environment, MappedFile, Slot, remove_compiled
+
+
+def test_the_environment_names_machine_and_engines() -> None:
+    here = Environment.here()
+    assert here == Environment.here()
+    assert here.processor
+    assert {"openvino", "onnxruntime"} <= set(here.versions)
+    assert replace(here, versions={"openvino": "0"}).digest != here.digest
+
+
+def test_a_newer_version_takes_the_place_of_the_older(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = Slot(tmp_path / "cache", "a" * 64, "fp32", Size(32, 48))
+    other = replace(slot, precision="bf16")
+    slot.keep(b"old")
+    other.keep(b"other")
+    old = slot.path
+    later = replace(Environment.here(), versions={"openvino": "9999"})
+    monkeypatch.setattr(compiled_networks.Environment, "here", lambda: later)
+    assert not slot.path.exists()
+    slot.keep(b"new")
+    assert slot.path.read_bytes() == b"new"
+    assert not old.exists()
+    assert len(list(slot.folder.iterdir())) == 2
+
+
+def test_precisions_that_were_not_chosen_are_removed(tmp_path: Path) -> None:
+    slots = [
+        Slot(tmp_path, letter * 64, kind, None) for letter in "ab" for kind in ("fp32", "bf16")
+    ]
+    for slot in slots:
+        slot.keep(b"compiled")
+    remove_compiled(tmp_path, "a" * 64, but="bf16")
+    assert [slot.path.exists() for slot in slots] == [False, True, True, True]
+
+
+def test_pages_come_back_from_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 64)
+    mapped = MappedFile(path)
+    before = mapped.data.copy()
+    mapped.forget_pages()
+    assert (mapped.data == before).all()

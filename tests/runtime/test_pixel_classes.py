@@ -1,0 +1,134 @@
+"""Winners and shares against softmax of the logits enlarged by PyTorch in double precision."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from atrous.runtime import pixel_classes
+from atrous.runtime.pixel_classes import PixelClasses, find_pixel_classes
+from atrous.runtime.resampling import twice_bilinear
+
+
+def enlarge(logits: np.ndarray, height: int, width: int) -> PixelClasses:
+    """All of the logits, once bilinearly; channel numbers as class ids."""
+    channels, out_height, out_width = logits.shape
+    target = PixelClasses(
+        np.zeros((height, width), np.uint8), np.zeros((height, width), np.float32)
+    )
+    rows = twice_bilinear(out_height, out_height, slice(0, out_height), height)
+    columns = twice_bilinear(out_width, out_width, slice(0, out_width), width)
+    find_pixel_classes(logits, rows, columns, np.arange(channels, dtype=np.uint8), target)
+    return target
+
+
+def probabilities(logits: np.ndarray, height: int, width: int) -> torch.Tensor:
+    whole = torch.from_numpy(logits.astype(np.float64))[None]
+    enlarged = functional.interpolate(whole, (height, width), mode="bilinear", align_corners=False)
+    return enlarged[0].softmax(0)
+
+
+def assert_right(found: PixelClasses, expected: torch.Tensor) -> None:
+    """Label maps are the same but at ties within 1e-5, confidences within far less than 1/255."""
+    best, ids = expected.max(0)
+    of_found = expected.gather(0, torch.from_numpy(found.label_map.astype(np.int64))[None])[0]
+    differs = found.label_map != ids.numpy()
+    assert (best - of_found).numpy()[differs].max(initial=0) < 1e-5
+    assert np.abs(found.confidence - best.numpy()).max() < 1e-4
+
+
+def smooth(channels: int, height: int = 20, width: int = 30, scale: float = 6.0) -> np.ndarray:
+    planes = np.random.default_rng(3).standard_normal((channels, height, width)).astype(np.float32)
+    return np.stack([cv2.GaussianBlur(plane, (0, 0), 3) * 8 * scale for plane in planes])
+
+
+@pytest.mark.parametrize("channels", [2, 3, 21, 150, 256])
+@pytest.mark.parametrize("size", [(203, 317), (40, 30), (9, 7)])
+def test_smooth_logits(channels: int, size: tuple[int, int]) -> None:
+    logits = smooth(channels)
+    assert_right(enlarge(logits, *size), probabilities(logits, *size))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 40.0, 1e3])
+def test_noise_of_any_range(scale: float) -> None:
+    logits = np.random.default_rng(4).standard_normal((5, 12, 17)).astype(np.float32)
+    found = enlarge(logits * np.float32(scale), 190, 260)
+    expected = probabilities(logits * np.float32(scale), 190, 260)
+    best, ids = expected.max(0)
+    # At a scale of 1000 single precision itself leaves 1e-4 of a logit.
+    clear = np.abs(found.confidence - best.numpy()) < 1e-3
+    assert clear.mean() > 0.999
+    assert (found.label_map == ids.numpy()).mean() > 0.9999
+
+
+def test_few_contenders_give_the_answer_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = smooth(21, scale=20.0)
+    rows = twice_bilinear(20, 20, slice(0, 20), 300)
+    columns = twice_bilinear(30, 30, slice(0, 30), 400)
+    assert not pixel_classes._contenders(logits, rows, columns).all()
+    few = enlarge(logits, 300, 400)
+    monkeypatch.setattr(pixel_classes, "PAYING_GROWTH", float("inf"))
+    assert pixel_classes._contenders(logits, rows, columns).all()
+    everyone = enlarge(logits, 300, 400)
+    assert np.array_equal(few.label_map, everyone.label_map)
+    assert np.allclose(few.confidence, everyone.confidence, atol=1e-6)
+
+
+def test_a_class_may_win_between_places_where_it_loses() -> None:
+    logits = np.array([[[10, 0]], [[0, 10]], [[7, 7]]], np.float32).repeat(2, axis=1)
+    found = enlarge(logits, 60, 60)
+    assert set(np.unique(found.label_map)) == {0, 1, 2}
+    assert_right(found, probabilities(logits, 60, 60))
+
+
+def test_the_first_of_equals_wins_wherever_it_stands() -> None:
+    logits = np.zeros((6, 4, 4), np.float32)
+    logits[:2] = -5  # no contenders: they go last
+    logits[4:] = -7
+    assert (enlarge(logits, 40, 40).label_map == 2).all()
+
+
+def test_bands_and_strips_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = smooth(5)
+    whole = enlarge(logits, 203, 101)
+    for of_band, of_strip in [(1, 1), (1 << 18, 1), (1 << 30, 5 * 101 * 9), (5 * 101 * 4, 1 << 30)]:
+        monkeypatch.setattr(pixel_classes, "BAND_FLOATS", of_band)
+        monkeypatch.setattr(pixel_classes, "STRIP_FLOATS", of_strip)
+        parts = enlarge(logits, 203, 101)
+        assert np.array_equal(whole.label_map, parts.label_map)
+        assert np.allclose(whole.confidence, parts.confidence, atol=1e-6)
+
+
+def test_many_at_once_do_not_mix() -> None:
+    pictures = [smooth(4) * np.float32(sign) for sign in (1, -1, 2, -2)]
+    alone = [enlarge(logits, 150, 160).label_map for logits in pictures]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda logits: enlarge(logits, 150, 160), pictures * 4))
+    for index, found in enumerate(together):
+        assert np.array_equal(found.label_map, alone[index % 4])
+
+
+def test_a_single_channel_is_a_sigmoid() -> None:
+    logits = smooth(1) * 100  # beyond what exp can take
+    found = enlarge(logits, 90, 80)
+    whole = torch.from_numpy(logits.astype(np.float64))[None]
+    expected = functional.interpolate(whole, (90, 80), mode="bilinear", align_corners=False)
+    assert np.allclose(found.confidence, expected[0, 0].sigmoid(), atol=1e-4)
+    assert not found.label_map.any()
+
+
+def test_views_of_a_larger_picture_are_written_in_place() -> None:
+    logits = smooth(3)
+    label_map, confidence = np.full((70, 90), 9, np.uint8), np.full((70, 90), 9, np.float32)
+    target = PixelClasses(label_map, confidence).part(slice(10, 60), slice(20, 80))
+    rows = twice_bilinear(20, 20, slice(0, 20), 50)
+    columns = twice_bilinear(30, 30, slice(0, 30), 60)
+    find_pixel_classes(logits, rows, columns, np.arange(3, dtype=np.uint8), target)
+    alone = enlarge(logits, 50, 60)
+    assert np.array_equal(label_map[10:60, 20:80], alone.label_map)
+    assert np.array_equal(confidence[10:60, 20:80], alone.confidence)
+    label_map[10:60, 20:80] = 9
+    assert (label_map == 9).all()

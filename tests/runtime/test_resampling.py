@@ -1,0 +1,72 @@
+"""Weights against PyTorch's bilinear interpolation, in double precision."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from atrous.runtime import resampling
+from atrous.runtime.resampling import Resampling, multiply, twice_bilinear
+
+sides = st.integers(1, 90)
+
+
+def interpolated(rows: torch.Tensor, size: int) -> torch.Tensor:
+    """Each row of a matrix resized."""
+    return functional.interpolate(rows[None], size, mode="linear", align_corners=False)[0]
+
+
+def whole_matrix(way: Resampling) -> np.ndarray:
+    matrix = np.zeros((way.size, 90))
+    for block in way.blocks():
+        matrix[block.results, block.sources] = block.weights.T
+    return matrix
+
+
+@given(sides, sides, sides, st.data())
+def test_two_resizings_in_one(source: int, between: int, result: int, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, between - 1))
+    part = slice(start, data.draw(st.integers(start + 1, between)))
+    way = twice_bilinear(source, between, part, result)
+    one_at_a_time = torch.eye(source, dtype=torch.float64)
+    expected = interpolated(interpolated(one_at_a_time, between)[:, part], result).T
+    matrix = whole_matrix(way)
+    assert np.allclose(matrix[:, :source], expected, atol=1e-6)
+    assert not matrix[:, source:].any()
+
+
+@given(sides, sides)
+def test_between_of_the_same_size_is_one_resizing(source: int, result: int) -> None:
+    way = twice_bilinear(source, source, slice(0, source), result)
+    expected = interpolated(torch.eye(source, dtype=torch.float64), result).T
+    assert np.allclose(whole_matrix(way)[:, :source], expected, atol=1e-6)
+    assert way.taps <= 2
+
+
+def test_corners_are_cut_as_by_two_resizings() -> None:
+    twice = whole_matrix(twice_bilinear(4, 16, slice(0, 16), 50))
+    once = whole_matrix(twice_bilinear(4, 4, slice(0, 4), 50))
+    assert np.abs(twice - once).max() > 0.03
+
+
+@given(sides, sides, sides)
+def test_sources_lie_within_the_source(source: int, between: int, result: int) -> None:
+    way = twice_bilinear(source, between, slice(0, between), result)
+    for block in way.blocks():
+        assert 0 <= block.sources.start < block.sources.stop <= source
+
+
+@pytest.mark.parametrize(("rows", "inner", "columns"), [(3, 4, 50), (50, 4, 3), (7, 7, 7)])
+@pytest.mark.parametrize("limit", [1, 30, 100_000])
+def test_products_in_parts(
+    rows: int, inner: int, columns: int, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resampling, "MULTIPLICATIONS", limit)
+    generator = np.random.default_rng(1)
+    left = generator.random((rows, inner), np.float32)
+    right = generator.random((inner, columns), np.float32)
+    out = np.full((rows, columns), np.nan, np.float32)
+    multiply(left, right, out)
+    assert np.allclose(out, left @ right, atol=1e-6)
