@@ -1,5 +1,7 @@
 import importlib.util
 import io
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from atrous.server.app import create_app
+from atrous.server.draining import DrainingServer, server_config
 from atrous.server.settings import ServerSettings
 from atrous.store import Store, open_store
 
@@ -102,3 +105,63 @@ def read_mask() -> Callable[[str], np.ndarray]:
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
 
     return read
+
+
+class Running:
+    """A server in a thread, on a port of its own."""
+
+    def __init__(self, store: Store, **changes: Any) -> None:
+        settings = ServerSettings(engine="onnxruntime", **changes)
+        app = create_app(settings, store)
+        self.services = app.state.services
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.server = DrainingServer(server_config(app, settings), self.services)
+        self.thread = threading.Thread(target=self.server.run, args=([self.listener],))
+        self.thread.start()
+        scheme = "https" if settings.enable_https else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def in_flight(self, count: int) -> None:
+        while self.services.lifecycle.in_flight < count:
+            assert self.thread.is_alive()
+
+    def hold_predictions(self, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+        segmenter = self.services.models.get("colours/1")
+        return hold(monkeypatch, segmenter, "predict")[0]
+
+    def hold_network(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> tuple[threading.Event, threading.Semaphore]:
+        """Predictions stop in the network until the event is set; the semaphore counts them."""
+        session = self.services.models.get("colours/1")._session
+        return hold(monkeypatch, session, "run")
+
+
+def hold(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> tuple[threading.Event, threading.Semaphore]:
+    release, begun, call = threading.Event(), threading.Semaphore(0), getattr(owner, name)
+
+    def hold_and_call(*arguments: Any, **named: Any) -> Any:
+        begun.release()
+        assert release.wait(20)
+        return call(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, hold_and_call)
+    return release, begun
+
+
+@pytest.fixture
+def running(store: Store) -> Iterator[Callable[..., Running]]:
+    """Start a server with these settings on a port of its own."""
+    servers = []
+
+    def start(**settings: Any) -> Running:
+        servers.append(Running(store, **settings))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.server.should_exit = True
+        server.thread.join(20)
+        assert not server.thread.is_alive()

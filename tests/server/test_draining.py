@@ -1,65 +1,22 @@
 """Ending the server with requests in work; tests/clients does the same to a real process."""
 
-import socket
+import shutil
+import ssl
+import subprocess
 import threading
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
-from atrous.server.app import create_app
-from atrous.server.draining import DrainingServer, uvicorn
+from atrous.domain.errors import BadInput
+from atrous.server.draining import server_config
 from atrous.server.settings import ServerSettings
-
-
-class Running:
-    """A server in a thread, on a port of its own."""
-
-    def __init__(self, store, **settings) -> None:
-        app = create_app(ServerSettings(engine="onnxruntime", **settings), store)
-        self.services = app.state.services
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5)
-        self.server = DrainingServer(config, self.services)
-        self.thread = threading.Thread(target=self.server.run, args=([self.listener],))
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-
-    def in_flight(self, count: int) -> None:
-        while self.services.lifecycle.in_flight < count:
-            assert self.thread.is_alive()
-
-
-@pytest.fixture
-def running(store):
-    servers = []
-
-    def start(**settings) -> Running:
-        servers.append(Running(store, **settings))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.server.should_exit = True
-        server.thread.join(20)
-        assert not server.thread.is_alive()
-
-
-def hold_predictions(running, monkeypatch) -> threading.Event:
-    release = threading.Event()
-    segmenter = running.services.models.get("colours/1")
-    predict = segmenter.predict
-
-    def hold_and_predict(*arguments, **named):
-        assert release.wait(20)
-        return predict(*arguments, **named)
-
-    monkeypatch.setattr(segmenter, "predict", hold_and_predict)
-    return release
 
 
 def test_accepted_requests_are_answered_and_new_ones_told(running, key, png, monkeypatch) -> None:
     server = running()
-    release = hold_predictions(server, monkeypatch)
+    release = server.hold_predictions(monkeypatch)
     url, statuses = f"{server.url}/colours/1?api_key={key}", []
 
     def post() -> None:
@@ -87,7 +44,7 @@ def test_accepted_requests_are_answered_and_new_ones_told(running, key, png, mon
 
 def test_what_takes_longer_than_the_grace_time_is_told(running, key, png, monkeypatch) -> None:
     server = running(drain_timeout_s=0.0, http_api_threadpool_workers=1)
-    release = hold_predictions(server, monkeypatch)
+    release = server.hold_predictions(monkeypatch)
     answers, one = [], threading.Semaphore(0)
 
     def post() -> None:
@@ -109,7 +66,7 @@ def test_what_takes_longer_than_the_grace_time_is_told(running, key, png, monkey
 
 def test_health_answers_while_every_thread_works(running, key, png, monkeypatch) -> None:
     server = running(http_api_threadpool_workers=1, max_waiting_requests=1)
-    release = hold_predictions(server, monkeypatch)
+    release = server.hold_predictions(monkeypatch)
     url, statuses = f"{server.url}/colours/1?api_key={key}", []
 
     def post() -> None:
@@ -131,7 +88,7 @@ def test_health_answers_while_every_thread_works(running, key, png, monkeypatch)
 
 def test_a_client_that_leaves_gives_its_place_back(running, key, png, monkeypatch) -> None:
     server = running(http_api_threadpool_workers=1, max_waiting_requests=1)
-    release = hold_predictions(server, monkeypatch)
+    release = server.hold_predictions(monkeypatch)
     url = f"{server.url}/colours/1?api_key={key}"
     first = threading.Thread(target=lambda: httpx.post(url, content=png, timeout=30))
     first.start()
@@ -144,3 +101,41 @@ def test_a_client_that_leaves_gives_its_place_back(running, key, png, monkeypatc
     assert not server.services.work._waiting
     release.set()
     first.join(20)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """Give a certificate for 127.0.0.1 and its key, as openssl makes them."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the program openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    paths = folder / "cert.pem", folder / "key.pem"
+    make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=x"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-out", str(paths[0]), "-keyout", str(paths[1])]
+    subprocess.run(["openssl", *make.split(), *names, *files], check=True, capture_output=True)
+    return paths
+
+
+def test_https_answers_who_trusts_its_certificate(running, key, png, certificate) -> None:
+    cert, private_key = certificate
+    server = running(enable_https=True, ssl_certfile=str(cert), ssl_keyfile=str(private_key))
+    trusting = ssl.create_default_context(cafile=str(cert))
+    with httpx.Client(verify=trusting) as client:
+        answer = client.post(f"{server.url}/colours/1", params={"api_key": key}, content=png)
+        assert answer.status_code == 200
+    with pytest.raises(httpx.ConnectError, match="(?i)certificate"):
+        httpx.get(f"{server.url}/readiness")
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{server.url}/readiness".replace("https", "http"))
+
+
+def test_a_certificate_that_can_not_be_used_is_named(certificate) -> None:
+    cert, _ = certificate
+    for settings in (
+        ServerSettings(enable_https=True, ssl_certfile="/no/such/file.pem"),
+        ServerSettings(enable_https=True, ssl_certfile=str(cert)),  # without its key
+        ServerSettings(enable_https=True, ssl_certfile=str(cert), ssl_keyfile=str(cert)),
+    ):
+        with pytest.raises(BadInput, match=f"SSL_CERTFILE={settings.ssl_certfile} .*PEM files"):
+            server_config(FastAPI(), settings)

@@ -55,7 +55,7 @@ def test_the_unexpected_is_500_without_details(client, key, monkeypatch) -> None
     def fail(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(type(client.app.state.services.models), "listed", fail)
+    monkeypatch.setattr(type(client.app.state.services.models), "described", fail)
     answer = client.get("/model/registry", params={"api_key": key})
     assert answer.status_code == 500
     assert answer.json() == {"message": "Internal error."}

@@ -101,3 +101,43 @@ def test_models_stay_within_their_memory(start, store, package) -> None:
     loaded.get("colours/1")
     loaded.get("colours/2")
     assert loaded.listed() == ["colours/2"]
+
+
+def test_pinned_models_are_loaded_at_the_start_and_stay(start, store, package, key) -> None:
+    workspace = store.workspaces.default()
+    for _ in range(3):
+        store.models.publish("more", package, workspace_id=workspace.id)
+    client = start(pinned_models="more/3, default/colours", max_active_models=2)
+    while client.get("/readiness").status_code == 503:
+        pass
+    first = models(client).listed()
+    assert {"more/3", "colours/1"} <= set(first)
+    pinned = models(client).get("more/3")
+    for version in (1, 2):
+        models(client).get(f"more/{version}")
+    assert {"more/3", "colours/1"} <= set(models(client).listed())
+    assert models(client).get("more/3") is pinned
+    models(client).remove("more/3")  # by hand they leave, and come back when asked for
+    assert "more/3" not in models(client).listed()
+    again = models(client).get("more/3")
+    models(client).get("more/1")
+    assert models(client).get("more/3") is again
+
+
+def test_a_pinned_model_that_is_not_there_stops_no_start(start, caplog) -> None:
+    client = start(pinned_models="nothing/1,colours/1")
+    while client.get("/readiness").status_code == 503:
+        pass
+    assert models(client).listed() == ["colours/1"]
+    assert "nothing/1 could not be loaded" in caplog.text
+
+
+def test_each_network_says_how_it_runs(client, caplog) -> None:
+    caplog.set_level("INFO")
+    models(client).get("colours/1")
+    models(client).get("default/colours")
+    listed = models(client).described()
+    assert [model.model_id for model in listed] == ["colours/1", "default/colours"]
+    for model in listed:
+        assert (model.engine, model.device, model.precision) == ("onnxruntime", "cpu", "fp32")
+    assert caplog.text.count("model colours/1 runs in onnxruntime on cpu, fp32") == 1

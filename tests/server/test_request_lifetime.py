@@ -1,6 +1,11 @@
-"""The middleware alone, with receive and send in the test's hands."""
+"""The middleware alone, with receive and send in the test's hands; then in a running server."""
+
+import base64
+import threading
+import time
 
 import anyio
+import httpx
 import orjson
 import pytest
 
@@ -103,6 +108,20 @@ def test_an_answer_that_has_begun_is_not_mixed_with_another() -> None:
     assert [message["type"] for message in client.received] == ["http.response.start"]
 
 
+def test_a_long_download_has_the_time_for_each_of_its_pieces() -> None:
+    async def app(scope, receive, send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(6):
+            await anyio.sleep(0.1)
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    client = Client(BODY)
+    run(app, client, timeout_s=0.4)
+    assert len(client.received) == 8
+
+
 def test_a_client_that_leaves_after_its_answer_cancels_nothing() -> None:
     ended = []
 
@@ -140,3 +159,82 @@ def test_requests_in_work_are_counted() -> None:
         run(app, Client(BODY), lifecycle=lifecycle)
     assert seen == [1]
     assert lifecycle.in_flight == 0
+
+
+def wait_for(true) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def is_cancelled(server) -> bool:
+    return any(work.cancel_called for work in list(server.services.lifecycle._in_work))
+
+
+def stages(server) -> dict[str, int]:
+    """How often each stage has run."""
+    [histogram] = server.services.metrics.stage_seconds.collect()
+    return {
+        sample.labels["stage"]: int(sample.value)
+        for sample in histogram.samples
+        if sample.name.endswith("_count")
+    }
+
+
+def check_that_all_is_free(server, key, png) -> None:
+    wait_for(lambda: server.services.lifecycle.in_flight == 0)
+    work = server.services.work
+    assert (work._free_threads, dict(work._taken), dict(work._waiting)) == (1, {}, {})
+    answer = httpx.post(f"{server.url}/colours/1", params={"api_key": key}, content=png)
+    assert answer.status_code == 200
+
+
+def test_no_stage_begins_after_the_client_left(running, key, png, monkeypatch) -> None:
+    server = running(http_api_threadpool_workers=1)
+    release, begun = server.hold_network(monkeypatch)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{server.url}/colours/1?api_key={key}", content=png, timeout=1)
+    assert begun.acquire(timeout=20)
+    wait_for(lambda: is_cancelled(server))
+    assert server.services.work._free_threads == 0  # it is still in the network
+    release.set()
+    wait_for(lambda: server.services.lifecycle.in_flight == 0)
+    assert stages(server) == {"decode": 1, "preprocess": 1, "network": 1}
+    check_that_all_is_free(server, key, png)
+
+
+def test_no_other_picture_is_begun_after_the_client_left(running, key, png, monkeypatch) -> None:
+    server = running(http_api_threadpool_workers=1)
+    release, begun = server.hold_network(monkeypatch)
+    image = {"type": "base64", "value": base64.b64encode(png).decode()}
+    body = {"model_id": "colours/1", "image": [image] * 3}
+    url = f"{server.url}/infer/semantic_segmentation?api_key={key}"
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(url, json=body, timeout=1)
+    assert begun.acquire(timeout=20)
+    wait_for(lambda: is_cancelled(server))
+    release.set()
+    wait_for(lambda: server.services.lifecycle.in_flight == 0)
+    assert stages(server) == {"decode": 1, "preprocess": 1, "network": 1}
+    check_that_all_is_free(server, key, png)
+
+
+def test_no_stage_begins_when_the_time_is_over(running, key, png, monkeypatch) -> None:
+    server = running(http_api_threadpool_workers=1, request_timeout_s=1.0)
+    release, begun = server.hold_network(monkeypatch)
+    answers = []
+
+    def post() -> None:
+        url = f"{server.url}/colours/1?api_key={key}"
+        answers.append(httpx.post(url, content=png, timeout=30).status_code)
+
+    client = threading.Thread(target=post)
+    client.start()
+    assert begun.acquire(timeout=20)
+    wait_for(lambda: is_cancelled(server))
+    release.set()
+    client.join(20)
+    assert answers == [504]
+    assert stages(server) == {"decode": 1, "preprocess": 1, "network": 1}
+    check_that_all_is_free(server, key, png)

@@ -23,3 +23,12 @@ def test_request_ids_come_back(client) -> None:
     assert answer.headers["X-Request-ID"] == "abc-1"
     answer = client.get("/info", headers={"X-Request-ID": "bad id <>"})
     assert len(answer.headers["X-Request-ID"]) == 32
+
+
+def test_the_header_of_ids_has_the_name_that_is_set(start) -> None:
+    client = start(correlation_id_header="X-Correlation-Id", allow_origins="*")
+    headers = {"x-correlation-id": "abc-1", "X-Request-ID": "other", "origin": "https://a.example"}
+    answer = client.get("/info", headers=headers)
+    assert answer.headers["X-Correlation-Id"] == "abc-1"
+    assert "X-Request-ID" not in answer.headers
+    assert "X-Correlation-Id" in answer.headers["access-control-expose-headers"]

@@ -13,19 +13,30 @@ from starlette.middleware.cors import CORSMiddleware
 
 import atrous
 from atrous.domain.errors import AtrousError
+from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.pool import SegmenterPool
 from atrous.runtime.segmenter import Segmenter
 from atrous.server.authentication import authenticate
 from atrous.server.body_limit import BodyLimit
 from atrous.server.errors import add_error_answers
 from atrous.server.failed_keys import FailedKeys
-from atrous.server.inference import hosted_route, json_routes, model_routes, operations
+from atrous.server.inference import (
+    hosted_route,
+    json_routes,
+    model_routes,
+    operations,
+    sam2_routes,
+)
 from atrous.server.loaded_models import LoadedModels, load_from
 from atrous.server.metrics import Metrics
+from atrous.server.platform.routes import add_platform
 from atrous.server.request_lifetime import RequestLifetime
-from atrous.server.request_log import REQUEST_ID_HEADER, RequestLog
+from atrous.server.request_log import RequestLog
+from atrous.server.sam2_services import open_sam2
 from atrous.server.services import Services
 from atrous.server.settings import ServerSettings, words
+from atrous.server.tracing import RequestSpans, open_traces
+from atrous.server.waiting_bytes import WaitingBytes
 from atrous.server.work_queue import WorkQueue
 from atrous.store import Store
 
@@ -38,10 +49,9 @@ DESCRIPTION = (
 )
 # Keys travel in queries, headers and bodies, never in cookies, so pages need no credentials.
 CORS: dict[str, Any] = {
-    "allow_methods": ["GET", "POST"],
+    "allow_methods": ["GET", "HEAD", "POST"],
     "allow_headers": ["*"],
     "allow_credentials": False,
-    "expose_headers": [REQUEST_ID_HEADER, "Retry-After"],
 }
 
 
@@ -55,6 +65,9 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
         yield
         preloading.cancel()
         services.models.clear()
+        services.sam2.models.clear()
+        if services.traces:
+            services.traces.close()
 
     app = FastAPI(
         title="atrous",
@@ -62,30 +75,54 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
         description=DESCRIPTION,
         lifespan=run_while_serving,
         dependencies=[Depends(authenticate)],  # deny by default
+        docs_url=None,  # FastAPI's pages load their scripts from the internet
         redoc_url=None,
         redirect_slashes=False,
     )
     app.state.services = services
     add_error_answers(app)
-    for module in (operations, model_routes, json_routes):
-        app.include_router(module.router)
-    app.include_router(hosted_route.router)  # last: it matches every path of two segments
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    add_routes(app, settings)
+    add_middleware(app, services)
+    return app
+
+
+def add_routes(app: FastAPI, settings: ServerSettings) -> None:
+    """Add the routes that the settings leave on."""
+    app.include_router(operations.router)
+    if settings.get_model_registry_enabled:
+        app.include_router(model_routes.registry_router)
+    app.include_router(model_routes.router)
+    app.include_router(json_routes.router)
+    app.include_router(sam2_routes.router)
+    add_platform(app)
+    if settings.legacy_route_enabled:
+        app.include_router(hosted_route.router)  # last: it matches every path of two segments
+
+
+def add_middleware(app: FastAPI, services: Services) -> None:
+    """Add what every request passes, the innermost first."""
+    settings = services.settings
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, waiting=services.waiting_bytes)
     app.add_middleware(
         RequestLifetime, lifecycle=services.lifecycle, timeout_s=settings.request_timeout_s
     )
     origins = list(words(settings.allow_origins))
     if origins:
-        app.add_middleware(CORSMiddleware, allow_origins=origins, **CORS)
-    app.add_middleware(RequestLog, metrics=services.metrics)
-    return app
+        exposed = [settings.correlation_id_header, "Retry-After"]
+        app.add_middleware(CORSMiddleware, allow_origins=origins, expose_headers=exposed, **CORS)
+    if services.traces:
+        app.add_middleware(RequestSpans, traces=services.traces)
+    app.add_middleware(
+        RequestLog, metrics=services.metrics, id_header=settings.correlation_id_header
+    )
 
 
 async def preload(services: Services) -> None:
     """Load the models that are wanted from the start; one that fails does not stop the others."""
-    for model_id in words(services.settings.preload_models):
+    wanted = (*words(services.settings.preload_models), *words(services.settings.pinned_models))
+    for model_id in dict.fromkeys(wanted):
         try:
-            await services.load_model(model_id)
+            await services.load_any(model_id)
         except AtrousError as error:
             logger.error("%s could not be loaded: %s", model_id, error)
     services.lifecycle.ready()
@@ -93,12 +130,15 @@ async def preload(services: Services) -> None:
 
 def build_services(settings: ServerSettings, store: Store) -> Services:
     """Bring together what requests share."""
-    metrics = Metrics()
+    traces = open_traces(settings)
+    metrics = Metrics(traces.stage) if traces else Metrics()
     open_segmenter = partial(
         Segmenter,
         engine=settings.engine,
         precision=settings.precision,
         cache_folder=Path(settings.model_cache_dir or store.home.cache),
+        cores=CoreBudget(),
+        gather_ms=settings.gather_ms,
     )
     pool = SegmenterPool(
         partial(load_from, store.home.packages),
@@ -109,10 +149,13 @@ def build_services(settings: ServerSettings, store: Store) -> Services:
     return Services(
         settings=settings,
         store=store,
-        models=LoadedModels(store, pool, metrics),
+        models=LoadedModels(store, pool, metrics, pinned=words(settings.pinned_models)),
+        sam2=open_sam2(settings, store.home, metrics),
         metrics=metrics,
         work=WorkQueue(
             settings.http_api_threadpool_workers, settings.max_waiting_requests, metrics
         ),
+        waiting_bytes=WaitingBytes(settings.max_waiting_bytes, metrics),
         failed_keys=FailedKeys(settings.max_wrong_keys_per_minute),
+        traces=traces,
     )

@@ -1,21 +1,28 @@
-"""A limit on request bodies, counted as they arrive."""
+"""Limits on request bodies, of each and of all together, counted as they arrive."""
 
 import anyio
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from atrous.domain.errors import Busy
+from atrous.server.waiting_bytes import WaitingBytes
+
 DRAIN_TIMEOUT_S = 5.0
 DRAIN_FACTOR = 4  # of the limit: so much of a body that nobody needs is still read
 
 
 class BodyLimit:
-    """ASGI middleware: a body over the limit becomes 413, whatever Content-Length said."""
+    """ASGI middleware: a body over the limit becomes 413, whatever Content-Length said.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    One that is too much beside those of other requests becomes 429.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, waiting: WaitingBytes) -> None:
         """Wrap an app."""
         self._app = app
         self._max_bytes = max_bytes
+        self._waiting = waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with a body that is counted."""
@@ -33,6 +40,10 @@ class BodyLimit:
             received += len(message.get("body", b""))
             if received > self._max_bytes:
                 raise HTTPException(413, f"Request body is larger than {self._max_bytes} bytes.")
+            try:
+                hold(len(message.get("body", b"")))
+            except Busy as error:  # who reads JSON bodies lets no other kind pass
+                raise HTTPException(429, str(error)) from None
             return message
 
         async def drain_and_send(message: Message) -> None:
@@ -46,4 +57,5 @@ class BodyLimit:
                         received += len(rest.get("body", b""))
             await send(message)
 
-        await self._app(scope, counted_receive, drain_and_send)
+        with self._waiting.account() as hold:
+            await self._app(scope, counted_receive, drain_and_send)

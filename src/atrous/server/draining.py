@@ -7,7 +7,10 @@ import anyio
 import uvicorn
 from fastapi import FastAPI
 
+from atrous.domain.errors import BadInput
+from atrous.server.header_timeout import PatientProtocol
 from atrous.server.services import Services
+from atrous.server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.02
@@ -39,11 +42,27 @@ class DrainingServer(uvicorn.Server):
 
 def serve_and_drain(app: FastAPI, listener: socket.socket) -> None:
     """Serve an app on a listening socket until SIGINT or SIGTERM."""
+    services: Services = app.state.services
+    DrainingServer(server_config(app, services.settings), services).run(sockets=[listener])
+
+
+def server_config(app: FastAPI, settings: ServerSettings) -> uvicorn.Config:
+    """Give uvicorn's settings; BadInput where the certificate or its key can't be used."""
     config = uvicorn.Config(
         app,
+        http=PatientProtocol,
         access_log=False,  # it would show query strings, and with them keys
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=LAST_WORDS_S,
+        ssl_certfile=settings.ssl_certfile if settings.enable_https else None,
+        ssl_keyfile=(settings.ssl_keyfile or None) if settings.enable_https else None,
     )
-    DrainingServer(config, app.state.services).run(sockets=[listener])
+    try:
+        config.load()
+    except OSError as error:  # what ssl raises as well
+        raise BadInput(
+            f"SSL_CERTFILE={settings.ssl_certfile} with SSL_KEYFILE={settings.ssl_keyfile} can't "
+            f"be used ({error.strerror or error}); give PEM files that belong together"
+        ) from error
+    return config

@@ -21,6 +21,7 @@ from atrous.domain.errors import (
     MissingDependency,
     NotAllowed,
     NotFound,
+    NotInstalled,
 )
 from atrous.server.log_lines import redact
 
@@ -40,6 +41,7 @@ STATUSES: tuple[tuple[type[AtrousError], int, str | None], ...] = (
     (BadPackage, 500, "Model package is broken."),  # the message has paths: for the log alone
     (BadRequest, 400, None),
     (BadInput, 400, None),
+    (NotInstalled, 404, None),
     (NotFound, 404, UNKNOWN_MODEL),
     (NotAllowed, 403, None),
     (Conflict, 409, None),

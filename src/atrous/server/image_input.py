@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -11,8 +12,6 @@ from fastapi import Request
 
 from atrous.domain.errors import BadImage
 from atrous.server.form_file import find_part
-from atrous.server.settings import ServerSettings
-from atrous.server.url_fetch import fetch_image
 
 DATA_URI = re.compile(rb"^data:[^,]{0,200};base64,", re.IGNORECASE)
 NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
@@ -41,17 +40,20 @@ class SentImage:
 
     data: bytes
     is_text: bool = False  # base64
+    is_fetched: bool = False  # by URL
 
     def file_bytes(self) -> bytes:
         """Give the bytes of the picture's file, or raise BadImage."""
         return decode_text(self.data) if self.is_text else self.data
 
 
-async def read_declared(image: DeclaredImage, settings: ServerSettings) -> SentImage:
+async def read_declared(
+    image: DeclaredImage, fetch: Callable[[str], Awaitable[SentImage]]
+) -> SentImage:
     """Give the picture, or raise BadImage.
 
-    `base64` and `url` are understood. What would read this machine's files or unpickle
-    (`file`, `numpy`) is refused, as is all else.
+    `base64` and `url` are understood; `fetch` is asked for the latter. What would read this
+    machine's files or unpickle (`file`, `numpy`) is refused, as is all else.
     """
     kind = image.type.lower()
     if kind in NUMPY_TYPES:
@@ -61,7 +63,7 @@ async def read_declared(image: DeclaredImage, settings: ServerSettings) -> SentI
     if not isinstance(image.value, str):
         raise BadImage(EMPTY if image.value is None else MALFORMED)
     if kind == "url":
-        return SentImage(await fetch_image(image.value, settings))
+        return await fetch(image.value)
     return SentImage(image.value.encode("utf-8", "replace"), is_text=True)
 
 
@@ -101,6 +103,18 @@ def decode_text(text: bytes) -> bytes:
     if b"%" in text[:4096]:  # percent-encoded by a form library
         text = unquote_to_bytes(text)
     text = DATA_URI.sub(b"", text, count=1)
+    return _decode_plain(text) or _decode_cleaned(text)
+
+
+def _decode_plain(text: bytes) -> bytes:
+    """Decode base64 as most clients send it; nothing where the text needs cleaning first."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return b""
+
+
+def _decode_cleaned(text: bytes) -> bytes:
     letters = NOT_BASE64.sub(b"", text.translate(bytes.maketrans(b"-_", b"+/")))
     if not letters:
         raise BadImage(MALFORMED if text else EMPTY)

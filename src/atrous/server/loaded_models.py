@@ -1,7 +1,10 @@
 """From a model id that a client sent to a network in memory."""
 
+import logging
 import re
 from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from atrous.domain.errors import BadModelId, NotFound
@@ -13,7 +16,19 @@ from atrous.server.metrics import Metrics
 from atrous.store import Store
 from atrous.store.models import Model
 
+logger = logging.getLogger(__name__)
+
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,80}")  # of a workspace, a project, or `project-version`
+
+
+@dataclass(frozen=True)
+class ListedModel:
+    """A network in memory, under one of the ids that clients used."""
+
+    model_id: str
+    engine: str  # "openvino" or "onnxruntime"
+    device: str  # "cpu", "cuda" or "tensorrt"
+    precision: str  # what it computes in, as "bf16"
 
 
 class LoadedModels:
@@ -23,9 +38,15 @@ class LoadedModels:
     its folder is another one, so that the old network never answers for the new model.
     """
 
-    def __init__(self, store: Store, pool: SegmenterPool, metrics: Metrics) -> None:
-        """Serve the models of a store from a pool whose keys are names of package folders."""
+    def __init__(
+        self, store: Store, pool: SegmenterPool, metrics: Metrics, pinned: tuple[str, ...] = ()
+    ) -> None:
+        """Serve the models of a store from a pool whose keys are names of package folders.
+
+        Those whose ids are `pinned` leave memory only when they are removed.
+        """
         self._store = store
+        self._pinned = frozenset(pinned)
         self._pool = pool
         self._metrics = metrics
         self._spellings: dict[str, str] = {}  # `workspace/slug` ids in use, and their folders
@@ -39,17 +60,20 @@ class LoadedModels:
 
     def request(self, model_id: str) -> "Future[Segmenter]":
         """`get` without waiting for a load; what `get` raises about the id is raised here."""
-        folder = self._folder(model_id)
-        future = self._pool.request(folder)
+        model = self._note(model_id)
+        pinned = not self._pinned.isdisjoint((model_id, str(model.model_id)))
+        future = self._pool.request(model.folder, pinned=pinned)
         self._metrics.model_requests.labels("hit" if future.done() else "miss").inc()
+        if not future.done():
+            future.add_done_callback(partial(self._log_load, model))
         future.add_done_callback(self._measure)
         return future
 
-    def _folder(self, model_id: str) -> str:
+    def _note(self, model_id: str) -> Model:
         model = self._find(model_id)
         if model_id != str(model.model_id):
             self._spellings[model_id] = model.folder
-        return model.folder
+        return model
 
     def _find(self, model_id: str) -> Model:
         """Look an id up: `project/version`, else `workspace/slug`.
@@ -72,12 +96,29 @@ class LoadedModels:
             raise NotFound(f"there is no model {slug[:100]!r} in workspace {workspace.slug!r}")
         return named[0] if named else max(versions, key=lambda m: m.model_id.version)
 
+    def _log_load(self, model: Model, future: "Future[Segmenter]") -> None:
+        if future.exception() is None:
+            loaded = future.result()
+            logger.info(
+                "model %s runs in %s on %s, %s, %d threads; all models take about %d MiB",
+                model.model_id,
+                loaded.engine,
+                loaded.device,
+                loaded.precision,
+                loaded.threads,
+                self._pool.bytes_in_use >> 20,
+            )
+
     def _measure(self, _: object = None) -> None:
         self._metrics.loaded_models.set(len(self._pool.loaded()))
         self._metrics.model_bytes.set(self._pool.bytes_in_use)
 
     def listed(self) -> list[str]:
-        """Give the ids of the networks in memory, under each spelling that clients used.
+        """Give the ids of the networks in memory, under each spelling that clients used."""
+        return [model.model_id for model in self.described()]
+
+    def described(self) -> list[ListedModel]:
+        """Give the networks in memory, once for each spelling that clients used.
 
         Networks whose model is gone are dropped.
         """
@@ -92,13 +133,17 @@ class LoadedModels:
             if folder in loaded
         }
         self._measure()
-        ids = [names[folder] for folder in loaded if folder in names]
-        return sorted(ids) + sorted(s for s, folder in self._spellings.items() if folder in names)
+        ids = sorted((names[folder], folder) for folder in loaded if folder in names)
+        spellings = sorted((s, folder) for s, folder in self._spellings.items() if folder in names)
+        return [
+            ListedModel(name, network.engine, network.device, network.precision)
+            for name, network in ((name, loaded[folder]) for name, folder in ids + spellings)
+        ]
 
     def remove(self, model_id: str) -> None:
         """Drop a network from memory; the model stays published. Nothing there is no error."""
         try:
-            self._pool.remove(self._folder(model_id))
+            self._pool.remove(self._find(model_id).folder)
         except NotFound:
             return
         finally:

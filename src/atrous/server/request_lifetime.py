@@ -31,7 +31,7 @@ class RequestLifetime:
             await self._app(scope, receive, send)
             return
         work = anyio.CancelScope(deadline=anyio.current_time() + self._timeout_s)
-        request = _Request(receive, send, work)
+        request = _Request(receive, send, work, self._timeout_s)
         self._lifecycle.accept(work)
         try:
             await request.run(self._app, scope)
@@ -56,8 +56,11 @@ class RequestLifetime:
 class _Request:
     """One request, and whether somebody still waits for its answer."""
 
-    def __init__(self, receive: Receive, send: Send, work: anyio.CancelScope) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, work: anyio.CancelScope, timeout_s: float
+    ) -> None:
         self._receive, self._send, self._work = receive, send, work
+        self._timeout_s = timeout_s
         self.body_read, self.client_left = anyio.Event(), anyio.Event()
         self._answering = self._answered = False
 
@@ -96,4 +99,6 @@ class _Request:
     async def _send_and_note(self, message: Message) -> None:
         self._answering = True
         self._answered = message["type"] == "http.response.body" and not message.get("more_body")
+        if message.get("more_body"):  # a long download has the time for each of its pieces
+            self._work.deadline = anyio.current_time() + self._timeout_s
         await self._send(message)

@@ -12,7 +12,6 @@ from atrous.server import log_lines
 from atrous.server.metrics import Metrics
 
 logger = logging.getLogger(__name__)
-REQUEST_ID_HEADER = "X-Request-ID"
 ID_PATTERN = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 QUIET_PATHS = ("/healthz", "/readiness", "/metrics")
 
@@ -20,17 +19,18 @@ QUIET_PATHS = ("/healthz", "/readiness", "/metrics")
 class RequestLog:
     """ASGI middleware around everything else."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        """Wrap an app."""
+    def __init__(self, app: ASGIApp, metrics: Metrics, id_header: str) -> None:
+        """Wrap an app; `id_header` carries the id, both ways."""
         self._app = app
         self._metrics = metrics
+        self._id_header = id_header
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; log and count the answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent_id = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        sent_id = Headers(scope=scope).get(self._id_header, "")
         request_id = sent_id if ID_PATTERN.fullmatch(sent_id) else uuid.uuid4().hex
         log_lines.request_id.set(request_id)
         start = time.perf_counter()
@@ -40,7 +40,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                MutableHeaders(scope=message)[self._id_header] = request_id
             await send(message)
 
         try:

@@ -13,9 +13,13 @@ from fastapi import Request
 from atrous.runtime.segmenter import Segmenter
 from atrous.server.failed_keys import FailedKeys
 from atrous.server.lifecycle import Lifecycle
-from atrous.server.loaded_models import LoadedModels
+from atrous.server.loaded_models import ListedModel, LoadedModels
+from atrous.server.loaded_sam2 import is_sam2
 from atrous.server.metrics import Metrics
+from atrous.server.sam2_services import Sam2Services
 from atrous.server.settings import ServerSettings
+from atrous.server.tracing import Traces
+from atrous.server.waiting_bytes import WaitingBytes
 from atrous.server.work_queue import WorkQueue
 from atrous.store import Store
 from atrous.store.api_keys import ApiKey
@@ -31,9 +35,12 @@ class Services:
     settings: ServerSettings
     store: Store
     models: LoadedModels
+    sam2: Sam2Services
     metrics: Metrics
     work: WorkQueue
+    waiting_bytes: WaitingBytes
     failed_keys: FailedKeys
+    traces: Traces | None = None  # None: nobody collects them
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     server_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -59,6 +66,29 @@ class Services:
         """
         future = await self.look_up(partial(self.models.request, model_id))
         return await asyncio.wrap_future(future)
+
+    async def load_any(self, model_id: str) -> None:
+        """Load the network of an id, a trained model's or `sam2/hiera_tiny`'s."""
+        if is_sam2(model_id):
+            await self.sam2.load(model_id)
+        else:
+            await self.load_model(model_id)
+
+    def described(self) -> list[ListedModel]:
+        """Give the networks in memory, of every kind."""
+        return [*self.models.described(), *self.sam2.models.described()]
+
+    def drop(self, model_id: str) -> None:
+        """Drop a network from memory; one that is not there is no error."""
+        if is_sam2(model_id):
+            self.sam2.models.remove(model_id)
+        else:
+            self.models.remove(model_id)
+
+    def drop_all(self) -> None:
+        """Drop all networks from memory, and what clients called their photos."""
+        self.models.clear()
+        self.sam2.clear()
 
 
 def services_of(request: Request) -> Services:

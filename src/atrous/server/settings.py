@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_args
@@ -15,15 +16,33 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "precision": get_args(Precision),
     "log_level": LOG_LEVELS,
     "log_format": LOG_FORMATS,
+    "otel_traces_exporter": ("otlp", "none"),
+    "otel_exporter_otlp_protocol": ("http/protobuf",),
 }
 POSITIVE = (
     "max_active_models",
     "max_batch_size",
+    "max_body_bytes",
+    "max_url_bytes",
+    "max_image_pixels",
     "http_api_threadpool_workers",
     "model_memory_bytes",
+    "sam2_max_active_models",
+    "sam2_encoder_threads",
+    "sam2_decoder_threads",
+    "sam2_embedding_memory_bytes",
     "request_timeout_s",
+    "link_lifetime_s",
 )
-NOT_NEGATIVE = ("max_waiting_requests", "max_wrong_keys_per_minute", "drain_timeout_s")
+NOT_NEGATIVE = (
+    "gather_ms",
+    "max_waiting_requests",
+    "max_wrong_keys_per_minute",
+    "drain_timeout_s",
+    "sam2_embedding_disk_bytes",
+    "sam2_max_logits_cache_size",
+)
+HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off", "")
 
@@ -37,11 +56,28 @@ class ServerSettings:
     require_key: bool = True  # False (`--no-auth`) only together with a loopback host
     engine: Engine = "auto"  # what runs networks; auto takes OpenVINO where it is installed
     precision: Precision = "auto"
+    gather_ms: float = 0.0  # a request waits so long for others to run with as a batch; for GPUs
     max_active_models: int = 8  # networks kept in memory; the least recently used one leaves
     model_memory_bytes: int = 4 * 1024**3  # of all networks in memory, roughly; one always stays
     preload_models: str = ""  # ids with commas between; readiness says 503 until they are loaded
+    pinned_models: str = ""  # the same, and they never leave memory to make room for others
     model_cache_dir: str = ""  # for compiled networks; empty: `cache` in the data folder
+    legacy_route_enabled: bool = True  # `/{project}/{version}`
+    get_model_registry_enabled: bool = True  # `GET /model/registry`
+    disable_preproc_auto_orient: bool = False  # for every request, as are the three below
+    disable_preproc_contrast: bool = False
+    disable_preproc_grayscale: bool = False
+    disable_preproc_static_crop: bool = False
+    sam2_version_id: str = "hiera_large"  # for requests that name no SAM 2 model
+    sam2_max_active_models: int = 2  # SAM 2 models kept in memory
+    sam2_encoder_threads: int = 1  # photos encoded at once
+    sam2_decoder_threads: int = 2  # prompts answered at once, beside these
+    sam2_embedding_memory_bytes: int = 1024**3  # of photos encoded last, 8.4 MB each
+    sam2_embedding_disk_bytes: int = 4 * 1024**3  # of those found again after a restart; 0: none
+    sam2_max_logits_cache_size: int = 1000  # masks kept for refinement, 262 KB each; 0: none
+    sam2_refuse_reused_image_id: bool = False  # an image_id sent with another photo: 409
     max_body_bytes: int = 64 * 1024 * 1024  # of a request, counted as it arrives
+    max_waiting_bytes: int = 512 * 1024 * 1024  # of all requests that are not answered yet
     max_batch_size: int = 32  # pictures in one request
     max_image_pixels: int = 100_000_000  # read from the header, before anything is decoded
     http_api_threadpool_workers: int = 2  # requests that decode and predict at once
@@ -57,10 +93,21 @@ class ServerSettings:
     max_image_url_redirects: int = 3
     max_url_bytes: int = 50 * 1024 * 1024  # of a picture fetched by URL
     url_timeout_s: float = 15.0  # for a fetch as a whole, redirects included
+    public_url: str = ""  # how clients reach this server, for links; empty: as the request did
+    link_lifetime_s: float = 3600.0  # of signed links to photos and exports
     drain_timeout_s: float = 30.0  # how long accepted requests may take after SIGTERM
     allow_origins: str = ""  # web pages of these origins may call (CORS), commas between; * for all
+    enable_https: bool = False
+    ssl_certfile: str = ""  # PEM: the certificate, then those that lead to its root
+    ssl_keyfile: str = ""  # PEM, without a password; empty: the key is in ssl_certfile
     log_level: str = "INFO"
     log_format: LogFormat = "text"  # or json: one object per line
+    correlation_id_header: str = "X-Request-ID"  # carries the id of a request, both ways
+    # OpenTelemetry's own names; its library reads the others (OTEL_SERVICE_NAME, ...) itself.
+    otel_traces_exporter: str = "otlp"  # or none
+    otel_exporter_otlp_endpoint: str = ""  # of a collector; empty: no traces
+    otel_exporter_otlp_traces_endpoint: str = ""  # the whole URL for traces, where it differs
+    otel_exporter_otlp_protocol: str = "http/protobuf"
 
 
 def settings_from_environment(
@@ -121,7 +168,31 @@ def _checked(settings: ServerSettings) -> ServerSettings:
             f"--no-auth with host {settings.host} would open the server to its whole network; "
             "use it with --host 127.0.0.1, or keep the keys"
         )
+    _check_together(settings)
     return settings
+
+
+def _check_together(settings: ServerSettings) -> None:
+    """Refuse settings that are fine alone and make no sense beside another."""
+    largest = max(settings.max_body_bytes, settings.max_url_bytes)
+    if settings.max_waiting_bytes < largest:
+        raise BadInput(
+            f"MAX_WAITING_BYTES={settings.max_waiting_bytes} is less than the {largest} bytes that "
+            "MAX_BODY_BYTES and MAX_URL_BYTES allow to one request; raise it, or lower these"
+        )
+    pinned = len(words(settings.pinned_models))
+    if pinned > settings.max_active_models:
+        raise BadInput(
+            f"PINNED_MODELS has {pinned} models, MAX_ACTIVE_MODELS={settings.max_active_models} "
+            "holds fewer; raise it"
+        )
+    if settings.enable_https and not settings.ssl_certfile:
+        raise BadInput("ENABLE_HTTPS needs SSL_CERTFILE, and SSL_KEYFILE unless the key is in it")
+    if not HEADER_NAME.fullmatch(settings.correlation_id_header):
+        raise BadInput(
+            f"CORRELATION_ID_HEADER={settings.correlation_id_header[:100]!r} can't name a header; "
+            "take letters, digits and '-'"
+        )
 
 
 def is_loopback(host: str) -> bool:

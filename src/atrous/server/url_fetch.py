@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -57,10 +58,13 @@ class Target:
         )
 
 
-async def fetch_image(text: str, settings: ServerSettings) -> bytes:
+async def fetch_image(
+    text: str, settings: ServerSettings, hold: Callable[[int], None] = lambda _: None
+) -> bytes:
     """Fetch what a URL points to; every refusal and failure raises BadImage.
 
     Each redirect is checked like the first URL. Proxies of the environment are not used.
+    `hold` is told the number of bytes before they are kept, and may raise.
     """
     if not settings.allow_url_input:
         raise BadImage(NO_URLS)
@@ -68,14 +72,16 @@ async def fetch_image(text: str, settings: ServerSettings) -> bytes:
     try:
         with anyio.fail_after(settings.url_timeout_s):
             async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
-                return await _follow(client, text, settings)
+                return await _follow(client, text, settings, hold)
     except (TimeoutError, httpx.TimeoutException):
         raise BadImage(TOO_SLOW) from None
     except (httpx.HTTPError, OSError):
         raise BadImage(UNREACHABLE) from None
 
 
-async def _follow(client: httpx.AsyncClient, text: str, settings: ServerSettings) -> bytes:
+async def _follow(
+    client: httpx.AsyncClient, text: str, settings: ServerSettings, hold: Callable[[int], None]
+) -> bytes:
     url = parse_url(text)
     for _ in range(settings.max_image_url_redirects + 1):
         target = await check_target(url, settings)
@@ -87,18 +93,19 @@ async def _follow(client: httpx.AsyncClient, text: str, settings: ServerSettings
                 continue
             if response.status_code != 200:
                 raise BadImage(UNREACHABLE)
-            return await _read(response, settings.max_url_bytes)
+            return await _read(response, settings.max_url_bytes, hold)
         finally:
             await response.aclose()
     raise BadImage(TOO_MANY_REDIRECTS)
 
 
-async def _read(response: httpx.Response, max_bytes: int) -> bytes:
+async def _read(response: httpx.Response, max_bytes: int, hold: Callable[[int], None]) -> bytes:
     data = bytearray()
     async for chunk in response.aiter_raw():
-        data += chunk
-        if len(data) > max_bytes:
+        if len(data) + len(chunk) > max_bytes:
             raise BadImage(TOO_LARGE)
+        hold(len(chunk))
+        data += chunk
     if not data:
         raise BadImage(EMPTY)
     return bytes(data)

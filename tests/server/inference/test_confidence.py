@@ -1,7 +1,11 @@
+import json
+import shutil
+
 import pytest
 
 from atrous.domain.errors import BadRequest
-from atrous.server.inference.confidence import LOWEST, OMITTED, of_hosted_route
+from atrous.packages.directory import read_package
+from atrous.server.inference.confidence import LOWEST, OMITTED, of_hosted_route, threshold_of
 
 
 @pytest.mark.parametrize(
@@ -29,3 +33,19 @@ def test_scales(text, value) -> None:
 def test_nonsense(text) -> None:
     with pytest.raises(BadRequest):
         of_hosted_route(text)
+
+
+def test_best_is_what_the_package_recommends(package, tmp_path) -> None:
+    without = read_package(package)
+    assert [threshold_of(without, wish) for wish in ("best", "default", 0.3)] == [0.5, 0.5, 0.3]
+    folder = tmp_path / "package"
+    shutil.copytree(package, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["recommended_parameters"] = {"confidence": 0.72}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    recommending = read_package(folder)
+    assert [threshold_of(recommending, wish) for wish in ("best", "default", 0.3)] == [
+        0.72,
+        0.5,
+        0.3,
+    ]

@@ -208,3 +208,33 @@ def test_urls_are_refused_by_default_where_they_lead_inside(client, key, method)
         answer = client.request(method, PATH, params={"api_key": key, "image": url})
         assert answer.status_code == 400
         assert cause in answer.json()["message"]
+
+
+def test_a_body_that_is_a_url(client, key) -> None:
+    params = {"api_key": key, "image_type": "url"}
+    for body, cause in [(b"http://example.com/a.png\n", "non https://"), (b" ", "Empty image")]:
+        answer = client.post(PATH, params=params, content=body)
+        assert answer.status_code == 400
+        assert cause in answer.json()["message"]
+
+
+def test_the_route_can_be_switched_off(start, key, png) -> None:
+    client = start(legacy_route_enabled=False)
+    for method in ("GET", "POST"):
+        answer = client.request(method, PATH, params={"api_key": key}, content=png)
+        assert answer.status_code == 404
+        assert "message" in answer.json()
+    assert PATH not in client.get("/openapi.json").json()["paths"]
+    assert client.get("/start/colours/1", params={"api_key": key}).status_code == 200
+
+
+def test_steps_are_switched_off_for_the_whole_server(start, key, picture) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", exif=exif)
+    for off, size in ((False, {"width": 60, "height": 80}), (True, {"width": 80, "height": 60})):
+        client = start(disable_preproc_auto_orient=off)
+        params = {"api_key": key, "disable_preproc_auto_orient": "false"}
+        answer = client.post(PATH, params=params, content=buffer.getvalue())
+        assert answer.json()["image"] == size

@@ -51,3 +51,11 @@ def test_unknown_models_are_404(call) -> None:
     assert call("POST", "/model/add", json={"model_id": "colours/2"}).status_code == 404
     assert call("POST", "/model/add", json={"model_id": "x"}).status_code == 400
     assert call("POST", "/model/add", json={}).status_code == 422
+
+
+def test_the_registry_can_be_switched_off_alone(start, key) -> None:
+    client, params = start(get_model_registry_enabled=False), {"api_key": key}
+    assert client.get("/model/registry", params=params).status_code == 404
+    assert "/model/registry" not in client.get("/openapi.json").json()["paths"]
+    answer = client.post("/model/add", params=params, json={"model_id": "colours/1"})
+    assert ids(answer) == ["colours/1"]

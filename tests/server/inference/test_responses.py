@@ -6,6 +6,7 @@ from atrous.server.inference.responses import (
     segmentation_body,
     with_flat_copies,
 )
+from atrous.server.loaded_models import ListedModel
 
 
 def test_body_field_by_field(read_mask) -> None:
@@ -27,5 +28,6 @@ def test_body_field_by_field(read_mask) -> None:
 
 
 def test_registry_echoes_ids() -> None:
-    [entry] = registry_body(["a/1"])["models"]
+    [entry] = registry_body([ListedModel("a/1", "openvino", "cpu", "bf16")])["models"]
     assert entry["model_id"] == "a/1"
+    assert (entry["engine"], entry["device"], entry["precision"]) == ("openvino", "cpu", "bf16")

@@ -6,6 +6,7 @@ import pytest
 from atrous.domain.errors import BadImage
 from atrous.server.image_input import SentImage
 from atrous.server.inference.segmentation import Skipped, Wishes, segment
+from atrous.server.settings import ServerSettings
 
 
 def in_thread(*arguments):
@@ -28,6 +29,15 @@ def test_skipped_steps_reach_the_network(start, png, monkeypatch) -> None:
         0
     ].items()
     assert answer.overlay is None
+
+
+@pytest.mark.parametrize("step", ["auto_orient", "contrast", "grayscale", "static_crop"])
+def test_what_the_server_leaves_out_is_left_out_of_every_request(step) -> None:
+    settings = ServerSettings(**{f"disable_preproc_{step}": True})
+    assert Skipped().or_by(settings) == Skipped(**{step: True})
+    everything = Skipped(auto_orient=True, contrast=True, grayscale=True, static_crop=True)
+    assert everything.or_by(settings) == everything
+    assert Skipped().or_by(ServerSettings()) == Skipped()
 
 
 def test_pictures_over_the_pixel_limit_are_refused(start, png) -> None:
@@ -59,3 +69,14 @@ def test_nothing_more_is_done_for_one_who_left(start, png, monkeypatch) -> None:
 
     anyio.run(scenario)
     assert ended == ["with an answer"]
+
+
+def test_what_lies_at_a_url_and_is_no_picture_has_the_words_that_clients_know(start) -> None:
+    services = start().app.state.services
+    segmenter = services.models.get("colours/1")
+    for is_fetched in (True, False):
+        sent = SentImage(b"<html>", is_fetched=is_fetched)
+        with pytest.raises(BadImage, match="is not a JPEG") as caught:
+            in_thread(services, segmenter, sent, Wishes(0.4, "id"))
+        words = "Data pointed by URL could not be decoded into image. "
+        assert str(caught.value).startswith(words) == is_fetched

@@ -4,6 +4,7 @@ import math
 from typing import Literal
 
 from atrous.domain.errors import BadRequest
+from atrous.packages.directory import ModelPackage
 
 Named = Literal["best", "default"]
 # Both for a request that says nothing. The documents of the hosted route say 50; the servers that
@@ -32,3 +33,10 @@ def of_hosted_route(text: str | None) -> float | Named:
             f"confidence={text[:40]!r} is not understood; take 0 to 100, 'best' or 'default'"
         )
     return max(LOWEST, value / 100 if value >= 1 else value)
+
+
+def threshold_of(package: ModelPackage, wanted: float | Named) -> float:
+    """Give the threshold (0..1) that a request for this model means."""
+    if wanted == "best":
+        return package.best_confidence
+    return package.default_confidence if isinstance(wanted, str) else wanted

@@ -1,6 +1,7 @@
 """`POST` and `GET /{project}/{version}`: the hosted API's route, which most clients use."""
 
 import uuid
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
@@ -10,17 +11,18 @@ from atrous.domain.errors import BadImage, BadRequest, NotFound
 from atrous.server.authentication import needs
 from atrous.server.errors import json_response
 from atrous.server.image_input import (
+    EMPTY,
     NUMPY_REFUSED,
     NUMPY_TYPES,
     TYPE_REFUSED,
     SentImage,
     read_posted,
 )
+from atrous.server.inference.answer_schemas import HostedSegmentation, answers_with
 from atrous.server.inference.confidence import of_hosted_route
 from atrous.server.inference.responses import with_flat_copies
-from atrous.server.inference.segmentation import Skipped, Wishes, segment
+from atrous.server.inference.segmentation import Skipped, Wishes, fetch_picture, segment
 from atrous.server.services import services_of
-from atrous.server.url_fetch import fetch_image
 
 router = APIRouter(tags=["inference"], dependencies=[Depends(needs("infer"))])
 
@@ -51,6 +53,11 @@ BODY = {
         },
     },
 }
+ANSWERS = answers_with(
+    HostedSegmentation,
+    "The masks; with `format=image` a JPEG of the picture with its classes drawn over it.",
+    content={"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+)
 
 
 def read_skipped(
@@ -103,9 +110,12 @@ def read_wishes(
     )
 
 
-@router.get("/{project}/{version}", summary="Segment one picture, given by URL")
+@router.get("/{project}/{version}", summary="Segment one picture, given by URL", responses=ANSWERS)
 @router.post(
-    "/{project}/{version}", summary="Segment one picture", openapi_extra={"requestBody": BODY}
+    "/{project}/{version}",
+    summary="Segment one picture",
+    openapi_extra={"requestBody": BODY},
+    responses=ANSWERS,
 )
 async def segment_picture(
     request: Request,
@@ -116,7 +126,9 @@ async def segment_picture(
         str | None,
         Query(description="URL of the picture, instead of a body; https only by default."),
     ] = None,
-    image_type: Annotated[str, Query(description="Of the body; only `base64` is read.")] = "base64",
+    image_type: Annotated[
+        str, Query(description="Of the body: `base64`, or `url` where it is the picture's URL.")
+    ] = "base64",
 ) -> Response:
     """Answer with the mask in both shapes that clients know: at the top level, as the hosted API
     documents it, and under `predictions`, as inference servers send it.
@@ -125,9 +137,10 @@ async def segment_picture(
         raise NotFound(f"{project} is not a project")
     services = services_of(request)
     model_id = f"{project}/{version}"
-    with services.work.place(model_id):
+    request.state.model_id = model_id
+    with services.work.place(model_id), services.waiting_bytes.account() as hold:
         segmenter = await services.load_model(model_id)
-        sent = await _read_picture(request, image, image_type)
+        sent = await _read_picture(request, image, image_type, hold)
         work = partial(segment, services, segmenter, sent, wishes)
         answer = await services.work.run(model_id, work)
     if request.query_params.get("format") == "image":
@@ -135,14 +148,20 @@ async def segment_picture(
     return json_response(with_flat_copies(answer.body))
 
 
-async def _read_picture(request: Request, url: str | None, image_type: str) -> SentImage:
-    services = services_of(request)
+async def _read_picture(
+    request: Request, url: str | None, image_type: str, hold: Callable[[int], None]
+) -> SentImage:
+    services, kind = services_of(request), image_type.lower()
     if url:
         await request.body()  # some clients post the URL once more; nothing is read from it
-        with services.metrics.timed("fetch"):
-            return SentImage(await fetch_image(url, services.settings))
-    if image_type.lower() in NUMPY_TYPES:
+        return await fetch_picture(services, url, hold)
+    if kind == "url":
+        text = (await request.body()).decode("utf-8", "replace").strip()
+        if not text:
+            raise BadImage(EMPTY)
+        return await fetch_picture(services, text, hold)
+    if kind in NUMPY_TYPES:
         raise BadImage(NUMPY_REFUSED)
-    if image_type.lower() not in ("base64", "multipart"):
+    if kind not in ("base64", "multipart"):
         raise BadImage(TYPE_REFUSED)
     return await read_posted(request)

@@ -11,12 +11,17 @@ from pydantic import BaseModel, Field, field_validator
 from atrous.domain.errors import BadRequest
 from atrous.server.authentication import needs
 from atrous.server.errors import json_response
-from atrous.server.image_input import DeclaredImage, SentImage, read_declared
+from atrous.server.image_input import DeclaredImage, read_declared
+from atrous.server.inference.answer_schemas import Segmentation, answers_with
 from atrous.server.inference.confidence import OMITTED, Named
-from atrous.server.inference.segmentation import Skipped, Wishes, segment
-from atrous.server.services import Services, services_of
+from atrous.server.inference.segmentation import Skipped, Wishes, fetch_picture, segment
+from atrous.server.services import services_of
 
 router = APIRouter(prefix="/infer", tags=["inference"], dependencies=[Depends(needs("infer"))])
+
+ANSWERS = answers_with(
+    Segmentation | list[Segmentation], "The masks of one picture, or of each of an array."
+)
 
 
 class ImageField(BaseModel):
@@ -29,9 +34,10 @@ class ImageField(BaseModel):
 class SegmentationRequest(BaseModel):
     """What to segment, and with which model. Fields that are not listed are ignored."""
 
-    model_id: str = Field(description="As `shapes/1`.", max_length=200)
+    model_id: str = Field(description="As `shapes/1`.", max_length=200, examples=["shapes/1"])
     image: ImageField | list[ImageField] = Field(
-        description="One picture, answered by an object, or an array, answered by an array."
+        description="One picture, answered by an object, or an array, answered by an array.",
+        examples=[{"type": "base64", "value": "/9j/4AAQSkZJRg..."}],
     )
     api_key: str | None = Field(None, description="Unless it is in the header or the query.")
     confidence: float | Named = Field(
@@ -56,10 +62,11 @@ class SegmentationRequest(BaseModel):
         return value
 
 
-@router.post("/semantic_segmentation", summary="Segment pictures")
+@router.post("/semantic_segmentation", summary="Segment pictures", responses=ANSWERS)
 @router.post(
     "/instance_segmentation",
     summary="Segment pictures (the same; here the official client comes in its default mode)",
+    responses=ANSWERS,
 )
 async def segment_pictures(
     request: Request, wanted: Annotated[SegmentationRequest, Body()]
@@ -80,15 +87,14 @@ async def segment_pictures(
             static_crop=wanted.disable_preproc_static_crop,
         ),
     )
+    request.state.model_id = wanted.model_id
     answers = []
     with services.work.place(wanted.model_id):
         segmenter = await services.load_model(wanted.model_id)
         for image in images:
-            sent = await _read(image, services)
-            work = partial(segment, services, segmenter, sent, wishes)
-            answers.append((await services.work.run(wanted.model_id, work)).body)
+            with services.waiting_bytes.account() as hold:
+                fetch = partial(fetch_picture, services, hold=hold)
+                sent = await read_declared(DeclaredImage(image.type, image.value), fetch)
+                work = partial(segment, services, segmenter, sent, wishes)
+                answers.append((await services.work.run(wanted.model_id, work)).body)
     return json_response(answers if isinstance(wanted.image, list) else answers[0])
-
-
-async def _read(image: ImageField, services: Services) -> SentImage:
-    return await read_declared(DeclaredImage(image.type, image.value), services.settings)

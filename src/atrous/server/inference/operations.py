@@ -1,14 +1,20 @@
 """Routes for those who run the server. None needs a key, none tells a secret."""
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 
 import atrous
+from atrous.server.api_page import CSP, api_page
 from atrous.server.authentication import open_to_all
 from atrous.server.errors import json_response
+from atrous.server.inference.answer_schemas import ServerInfo, Status
 from atrous.server.services import services_of
 
 router = APIRouter(tags=["operations"])
+Endpoint = Callable[..., Coroutine[Any, Any, Response]]
 
 LANDING = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>atrous</title>
@@ -18,15 +24,27 @@ LANDING = """<!doctype html>
 """
 
 
-@router.get("/", summary="A page for people", response_class=HTMLResponse)
-@open_to_all
+def answers(path: str, summary: str, **described: Any) -> Callable[[Endpoint], Endpoint]:
+    """Register an endpoint for GET and HEAD, which load balancers ask with, open to all.
+
+    Servers send no body with HEAD, whatever the app answers.
+    """
+
+    def register(endpoint: Endpoint) -> Endpoint:
+        open_to_all(endpoint)
+        router.head(path, include_in_schema=False)(endpoint)
+        return router.get(path, summary=summary, **described)(endpoint)
+
+    return register
+
+
+@answers("/", "A page for people", response_class=HTMLResponse)
 async def landing_page() -> HTMLResponse:
     """Answer as soon as the server runs: scripts wait for this."""
     return HTMLResponse(LANDING)
 
 
-@router.get("/info", summary="Which server this is")
-@open_to_all
+@answers("/info", "Which server this is", responses={200: {"model": ServerInfo}})
 async def info(request: Request) -> Response:
     """Name, version and an id that is new with every start."""
     return json_response(
@@ -38,15 +56,17 @@ async def info(request: Request) -> Response:
     )
 
 
-@router.get("/healthz", summary="Is it alive?")
-@open_to_all
+@answers("/healthz", "Is it alive?", responses={200: {"model": Status}})
 async def healthz() -> Response:
     """Answer while the process works, whatever the load."""
     return json_response({"status": "healthy"})
 
 
-@router.get("/readiness", summary="Does it take requests?")
-@open_to_all
+@answers(
+    "/readiness",
+    "Does it take requests?",
+    responses={200: {"model": Status}, 503: {"model": Status, "description": "Not now."}},
+)
 async def readiness(request: Request) -> Response:
     """Answer 200 while the server takes requests, 503 while it starts or shuts down."""
     if services_of(request).lifecycle.phase == "ready":
@@ -54,8 +74,16 @@ async def readiness(request: Request) -> Response:
     return json_response({"status": "not ready"}, 503, {"Retry-After": "1"})
 
 
-@router.get("/metrics", summary="Metrics for Prometheus")
-@open_to_all
+@answers("/metrics", "Metrics for Prometheus", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Counts and times, without names of models."""
     return Response(services_of(request).metrics.as_text(), media_type="text/plain; version=0.0.4")
+
+
+@answers("/docs", "The HTTP API as a page", response_class=HTMLResponse)
+async def docs(request: Request) -> HTMLResponse:
+    """The OpenAPI document for people; the page needs nothing from the internet."""
+    return HTMLResponse(api_page(request.app.openapi()), headers={"Content-Security-Policy": CSP})
+
+
+router.get("/redoc", include_in_schema=False)(docs)  # an old name of it

@@ -6,12 +6,15 @@ from typing import Any
 from atrous.domain.geometry import Size
 from atrous.domain.predictions import Prediction
 from atrous.masks.png import encode_confidence, encode_label_map
+from atrous.server.loaded_models import ListedModel
+from atrous.server.loaded_sam2 import is_sam2
 
 # What registry and add say about a semantic model. The official client asks for the task before
 # it infers, and refuses "semantic-segmentation" on its own side; told this, it posts to
 # /infer/instance_segmentation, which answers semantic models, and passes the answer through.
 REPORTED_TASK = "instance-segmentation"
 TRUE_TASK = "semantic-segmentation"
+SAM2_TASK = "unsupervised-segmentation"
 
 
 def segmentation_body(
@@ -43,19 +46,22 @@ def with_flat_copies(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def registry_body(model_ids: list[str]) -> dict[str, Any]:
+def registry_body(models: list[ListedModel]) -> dict[str, Any]:
     """Give the body of the model routes. Nulls are sent here, other than elsewhere."""
     return {
         "models": [
             {
-                "model_id": model_id,
-                "task_type": REPORTED_TASK,
-                "true_task_type": TRUE_TASK,
+                "model_id": model.model_id,
+                "task_type": SAM2_TASK if is_sam2(model.model_id) else REPORTED_TASK,
+                "true_task_type": SAM2_TASK if is_sam2(model.model_id) else TRUE_TASK,
                 "batch_size": None,
                 "input_height": None,  # null: a client must not shrink pictures to this
                 "input_width": None,
+                "engine": model.engine,
+                "device": model.device,
+                "precision": model.precision,
             }
-            for model_id in model_ids
+            for model in models
         ]
     }
 

@@ -2,20 +2,28 @@
 
 import base64
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from jaxtyping import UInt8
+
+from atrous.domain.errors import BadImage
 from atrous.images.decode import decode_image
 from atrous.images.draw import draw_overlay, encode_jpeg
 from atrous.runtime.segmenter import Segmenter, Step
 from atrous.server.image_input import SentImage
-from atrous.server.inference.confidence import Named
+from atrous.server.inference.confidence import Named, threshold_of
 from atrous.server.inference.responses import segmentation_body
 from atrous.server.metrics import Stage
 from atrous.server.services import Services
+from atrous.server.settings import ServerSettings
+from atrous.server.url_fetch import fetch_image
 from atrous.server.work_queue import stop_if_unwanted
+
+NO_IMAGE_AT_URL = "Data pointed by URL could not be decoded into image."  # clients look for it
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,15 @@ class Skipped:
     contrast: bool = False
     grayscale: bool = False
     static_crop: bool = False
+
+    def or_by(self, settings: ServerSettings) -> "Skipped":
+        """Leave out, besides, what is switched off for the whole server."""
+        return Skipped(
+            auto_orient=self.auto_orient or settings.disable_preproc_auto_orient,
+            contrast=self.contrast or settings.disable_preproc_contrast,
+            grayscale=self.grayscale or settings.disable_preproc_grayscale,
+            static_crop=self.static_crop or settings.disable_preproc_static_crop,
+        )
 
     @property
     def of_recipe(self) -> frozenset[Step]:
@@ -54,6 +71,12 @@ class Answer:
     overlay: bytes | None
 
 
+async def fetch_picture(services: Services, url: str, hold: Callable[[int], None]) -> SentImage:
+    """Fetch a picture by URL; its bytes count as waiting, in the account that `hold` belongs to."""
+    with services.metrics.timed("fetch"):
+        return SentImage(await fetch_image(url, services.settings, hold), is_fetched=True)
+
+
 def segment(services: Services, segmenter: Segmenter, sent: SentImage, wishes: Wishes) -> Answer:
     """Decode a picture file, predict, and encode. Heavy: it runs in a worker thread.
 
@@ -61,6 +84,7 @@ def segment(services: Services, segmenter: Segmenter, sent: SentImage, wishes: W
     """
     start = time.perf_counter()
     package = segmenter.package
+    skipped = wishes.skipped.or_by(services.settings)
 
     @contextmanager
     def stage(name: Stage) -> Iterator[None]:
@@ -69,16 +93,12 @@ def segment(services: Services, segmenter: Segmenter, sent: SentImage, wishes: W
             yield
 
     with stage("decode"):
-        image = decode_image(
-            sent.file_bytes(),
-            auto_orient=not wishes.skipped.auto_orient,
-            max_pixels=services.settings.max_image_pixels,
-        )
-    threshold = wishes.confidence
-    if isinstance(threshold, str):
-        threshold = package.default_confidence
+        image = _decode(sent, skipped, services.settings.max_image_pixels)
     prediction = segmenter.predict(
-        image, confidence=threshold, without=wishes.skipped.of_recipe, timed=stage
+        image,
+        confidence=threshold_of(package, wishes.confidence),
+        without=skipped.of_recipe,
+        timed=stage,
     )
     with stage("encode"):
         body = segmentation_body(
@@ -98,3 +118,14 @@ def segment(services: Services, segmenter: Segmenter, sent: SentImage, wishes: W
         )
         overlay = encode_jpeg(drawn)
     return Answer({**body, "visualization": base64.b64encode(overlay).decode()}, overlay)
+
+
+def _decode(
+    sent: SentImage, skipped: Skipped, max_pixels: int
+) -> UInt8[np.ndarray, "height width 3"]:
+    try:
+        return decode_image(
+            sent.file_bytes(), auto_orient=not skipped.auto_orient, max_pixels=max_pixels
+        )
+    except BadImage as error:
+        raise BadImage(f"{NO_IMAGE_AT_URL} {error}" if sent.is_fetched else str(error)) from error

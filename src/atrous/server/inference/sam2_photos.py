@@ -1,0 +1,202 @@
+"""From what a request says about its photo to the photo's embedding, computed once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from fastapi import HTTPException
+
+from atrous.domain.errors import BadRequest, Conflict
+from atrous.images.decode import decode_image
+from atrous.sam2.embedding import Embedding
+from atrous.sam2.embedding_cache import EmbeddingCache
+from atrous.sam2.photo_keys import content_id_of, owner_of, photo_key
+from atrous.sam2.segmenter import InteractiveSegmenter
+from atrous.server.image_input import DeclaredImage, SentImage, read_declared
+from atrous.server.inference.sam2_requests import PhotoRequest
+from atrous.server.inference.segmentation import fetch_picture
+from atrous.server.services import Services
+from atrous.server.work_queue import stop_if_unwanted
+
+OTHER_PHOTO = (
+    "image_id {!r} is that of another photo; send another id, or this one without `image` to mean "
+    "the photo that has it"
+)
+
+
+@dataclass(frozen=True)
+class EmbeddedPhoto:
+    """A photo that can be prompted, and the name by which it is found again."""
+
+    image_id: str
+    key: str  # in the caches
+    embedding: Embedding
+
+
+@dataclass(frozen=True)
+class PhotoFinder:
+    """Finds or computes the embeddings of one model, for one workspace.
+
+    What one workspace embedded is not found by another: an id may be guessed.
+    """
+
+    services: Services
+    segmenter: InteractiveSegmenter
+    workspace_id: str
+
+    @property
+    def owner(self) -> str:
+        """Whose photos these are, and by which weights they are encoded."""
+        return owner_of(self.workspace_id, self.segmenter.package)
+
+    async def find(self, wanted: PhotoRequest) -> EmbeddedPhoto:
+        """Give the photo of a request, embedded now where it is not yet.
+
+        A photo is known by the bytes of its file. An `image_id` means the photo that came with it
+        first; another one sent later with this id is not looked at, or raises Conflict.
+        """
+        named = await self._content_named(wanted.image_id)
+        sent = self._declared(wanted)
+        if named is not None and not (sent is not None and self._checks(wanted)):
+            found = await self._cached(named)
+            if found is not None:
+                return EmbeddedPhoto(wanted.image_id or named, self._key(named), found)
+        if sent is None:
+            return await self._wait_for(wanted.image_id or "")
+        with self.services.waiting_bytes.account() as hold:
+            picture = await read_declared(sent, partial(fetch_picture, self.services, hold=hold))
+            file_bytes, content_id = await self.services.sam2.read(partial(_identify, picture))
+            if named not in (None, content_id) and self._checks(wanted):
+                raise Conflict(OTHER_PHOTO.format((wanted.image_id or "")[:100]))
+            image_id = wanted.image_id or content_id
+            found = await self._cached(content_id)
+            if found is None:
+                found = await self._encode(image_id, content_id, file_bytes)
+        await self._note(image_id, content_id)
+        return EmbeddedPhoto(image_id, self._key(content_id), found)
+
+    async def read(self, wanted: PhotoRequest, photo: EmbeddedPhoto) -> bytes:
+        """Give the file of a photo that was found; BadRequest where only its id was sent."""
+        sent = self._declared(wanted)
+        if sent is None:
+            raise BadRequest("parts of the photo are encoded on their own; send it as `image`")
+        with self.services.waiting_bytes.account() as hold:
+            picture = await read_declared(sent, partial(fetch_picture, self.services, hold=hold))
+        file_bytes, content_id = await self.services.sam2.read(partial(_identify, picture))
+        if self._key(content_id) != photo.key:
+            raise Conflict(OTHER_PHOTO.format((wanted.image_id or "")[:100]))
+        return file_bytes
+
+    def _key(self, content_id: str) -> str:
+        return photo_key(self.owner, content_id)
+
+    def _checks(self, wanted: PhotoRequest) -> bool:
+        if wanted.refuse_reused_image_id is None:
+            return self.services.settings.sam2_refuse_reused_image_id
+        return wanted.refuse_reused_image_id
+
+    def _declared(self, wanted: PhotoRequest) -> DeclaredImage | None:
+        """Give the picture; clients that mean only the id send one without a value."""
+        image = wanted.image
+        if image is None or (image.value is None and wanted.image_id):
+            return None
+        return DeclaredImage(image.type, image.value)
+
+    async def _content_named(self, image_id: str | None) -> str | None:
+        if not image_id:
+            return None
+        ids = self.services.sam2.image_ids
+        known = ids.in_memory(self.owner, image_id)
+        if known is not None:
+            return known
+        return await self.services.sam2.read(partial(ids.get, self.owner, image_id))
+
+    async def _note(self, image_id: str, content_id: str) -> None:
+        ids = self.services.sam2.image_ids
+        if image_id != content_id and ids.in_memory(self.owner, image_id) != content_id:
+            await self.services.sam2.read(partial(ids.note, self.owner, image_id, content_id))
+
+    async def _cached(self, content_id: str) -> Embedding | None:
+        cache, key = self.services.sam2.embeddings, self._key(content_id)
+        found, where = cache.in_memory(key), "memory"
+        if found is None:
+            found, where = await self.services.sam2.read(partial(_look_twice, cache, key))
+        if found is not None:
+            self._count(where)
+        return found
+
+    async def _encode(self, image_id: str, content_id: str, file_bytes: bytes) -> Embedding:
+        """Embed a photo when it is its turn; who asks for it meanwhile gets the same one."""
+        sam2, key = self.services.sam2, self._key(content_id)
+        with sam2.encoders.place(self.owner), self._in_work(image_id, content_id):
+            work = partial(self._embed, key, file_bytes)
+            return await sam2.encoders.run(self.owner, work)
+
+    @contextmanager
+    def _in_work(self, image_id: str, content_id: str) -> Iterator[None]:
+        in_work = self.services.sam2.in_work
+        in_work[self.owner, image_id] = content_id
+        try:
+            yield
+        finally:
+            in_work.pop((self.owner, image_id), None)
+
+    def _embed(self, key: str, file_bytes: bytes) -> Embedding:
+        stop_if_unwanted()  # not later: others may wait for the same embedding
+        metrics, settings = self.services.metrics, self.services.settings
+        found = "memory"
+
+        def compute() -> Embedding:
+            nonlocal found
+            found = "miss"
+            with metrics.timed("decode"):
+                photo = decode_image(file_bytes, max_pixels=settings.max_image_pixels)
+            with metrics.timed("sam2_embed"):
+                return self.segmenter.embed(photo)
+
+        embedding = self.services.sam2.embeddings.get_or_compute(key, compute)
+        self._count(found)
+        return embedding
+
+    async def _wait_for(self, image_id: str) -> EmbeddedPhoto:
+        """Give a photo of which only the id came, where it is encoded just now; else 404."""
+        sam2 = self.services.sam2
+        content_id = sam2.in_work.get((self.owner, image_id))
+        if content_id is None:
+            raise self._absent(image_id)
+        key = self._key(content_id)
+
+        def absent() -> Embedding:
+            raise self._absent(image_id)
+
+        with sam2.encoders.place(self.owner):  # behind the one that encodes it
+            work = partial(sam2.embeddings.get_or_compute, key, absent)
+            embedding = await sam2.encoders.run(self.owner, work)
+        self._count("memory")
+        return EmbeddedPhoto(image_id, key, embedding)
+
+    def _absent(self, image_id: str) -> HTTPException:
+        self._count("absent")
+        return HTTPException(
+            404,
+            f"No photo is embedded under image_id {image_id[:100]!r} for SAM 2 "
+            f"{self.segmenter.package.name}; send it as `image` together with this id.",
+        )
+
+    def _count(self, cache: str) -> None:
+        metrics, embeddings = self.services.metrics, self.services.sam2.embeddings
+        metrics.sam2_embeddings.labels(cache).inc()
+        metrics.sam2_embedding_bytes.labels("memory").set(embeddings.bytes_in_memory)
+        metrics.sam2_embedding_bytes.labels("disk").set(embeddings.bytes_on_disk)
+
+
+def _look_twice(cache: EmbeddingCache, key: str) -> tuple[Embedding | None, str]:
+    """Look in memory once more, as time has passed, and then on the disk."""
+    found = cache.in_memory(key)
+    return (found, "memory") if found is not None else (cache.get(key), "disk")
+
+
+def _identify(picture: SentImage) -> tuple[bytes, str]:
+    file_bytes = picture.file_bytes()
+    return file_bytes, content_id_of(file_bytes)

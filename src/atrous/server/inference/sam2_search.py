@@ -1,0 +1,90 @@
+"""All objects of an embedded photo, found and written in a worker thread."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from atrous.domain.errors import BadRequest
+from atrous.images.decode import decode_image
+from atrous.sam2.automatic_masks import AutomaticMask, AutomaticSettings, find_masks
+from atrous.sam2.segmenter import InteractiveSegmenter
+from atrous.server.inference.sam2_answers import MaskStyle, MaskWriter, refuse_too_much
+from atrous.server.inference.sam2_photos import EmbeddedPhoto
+from atrous.server.inference.sam2_requests import AutoRequest
+from atrous.server.services import Services
+from atrous.server.work_queue import stop_if_unwanted
+
+MAX_GRID_POINTS = 10_000  # of all crops: some minutes
+
+
+def read_settings(wanted: AutoRequest) -> AutomaticSettings:
+    """Give what a request asks for; BadRequest where it would never end."""
+    points = sum(
+        4**layer * (wanted.points_per_side / wanted.crop_n_points_downscale_factor**layer) ** 2
+        for layer in range(wanted.crop_n_layers + 1)
+    )
+    if points > MAX_GRID_POINTS:
+        raise BadRequest(
+            f"{points:.0f} points would be asked, at most {MAX_GRID_POINTS} are; lower "
+            "points_per_side or crop_n_layers, or raise crop_n_points_downscale_factor"
+        )
+    return AutomaticSettings(
+        points_per_side=wanted.points_per_side,
+        least_predicted_iou=wanted.pred_iou_thresh,
+        least_stability=wanted.stability_score_thresh,
+        stability_offset=wanted.stability_score_offset,
+        box_nms_iou=wanted.box_nms_thresh,
+        crop_layers=wanted.crop_n_layers,
+        crop_nms_iou=wanted.crop_nms_thresh,
+        crop_overlap=wanted.crop_overlap_ratio,
+        crop_points_downscale=wanted.crop_n_points_downscale_factor,
+    )
+
+
+def search_photo(
+    services: Services,
+    segmenter: InteractiveSegmenter,
+    photo: EmbeddedPhoto,
+    file_bytes: bytes | None,
+    wanted: AutoRequest,
+) -> list[dict[str, Any]]:
+    """Give a prediction for each object. Without crops the photo's own bytes are not needed."""
+    size = photo.embedding.photo_size
+    pixels: UInt8[np.ndarray, "height width 3"]
+    if file_bytes is None:  # only the shape is looked at
+        pixels = np.broadcast_to(np.uint8(0), (size.height, size.width, 3))
+    else:
+        with services.metrics.timed("decode"):
+            pixels = decode_image(file_bytes, max_pixels=services.settings.max_image_pixels)
+    with services.metrics.timed("sam2_search"):
+        found = find_masks(
+            segmenter,
+            pixels,
+            read_settings(wanted),
+            embedding=photo.embedding,
+            on_batch=lambda *_: stop_if_unwanted(),
+        )
+    if wanted.format != "rle":
+        refuse_too_much(len(found), size, low_res=False)
+    style = MaskStyle(format=wanted.format, tolerance=wanted.tolerance, holes=wanted.holes)
+    writer = MaskWriter(style, size)
+    with services.metrics.timed("encode"):
+        return [_prediction(writer, one, wanted.format) for one in found]
+
+
+def _prediction(writer: MaskWriter, found: AutomaticMask, format: str) -> dict[str, Any]:
+    stop_if_unwanted()
+    if format == "rle":  # it is kept so
+        body = {"masks": found.rle, "confidence": found.predicted_iou, "format": "rle"}
+    else:
+        body = writer.write(found.mask, found.predicted_iou)
+    box, crop = found.box, found.crop
+    return {
+        **body,
+        "stability_score": float(found.stability),
+        "area": found.area,
+        "bbox": [box.left, box.top, box.size.width, box.size.height],
+        "point_coords": [list(found.point)],
+        "crop_box": [crop.left, crop.top, crop.size.width, crop.size.height],
+    }

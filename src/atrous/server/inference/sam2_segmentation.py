@@ -1,0 +1,87 @@
+"""Prompts about an embedded photo in, masks out: the steps of one answer, in a worker thread."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from atrous.domain.prompts import Prompt
+from atrous.sam2.segmenter import InteractiveSegmenter, Sam2Masks
+from atrous.server.inference.sam2_answers import (
+    MaskStyle,
+    MaskWriter,
+    masks_as_arrays,
+    refuse_too_much,
+)
+from atrous.server.inference.sam2_photos import EmbeddedPhoto
+from atrous.server.inference.sam2_prompts import read_prompts
+from atrous.server.inference.sam2_requests import SegmentRequest
+from atrous.server.services import Services
+from atrous.server.work_queue import stop_if_unwanted
+
+PROMPTS_AT_ONCE = 32  # through the network; the rest waits, and may become unwanted
+
+
+def segment_prompts(
+    services: Services,
+    segmenter: InteractiveSegmenter,
+    photo: EmbeddedPhoto,
+    wanted: SegmentRequest,
+) -> list[dict[str, Any]] | bytes:
+    """Answer the prompts of a request: a prediction for each, or NumPy's npz for `binary`."""
+    size = photo.embedding.photo_size
+    prompts = read_prompts(wanted, size)
+    count = len(prompts) * (3 if wanted.all_masks and wanted.multimask_output else 1)
+    binary = wanted.format == "binary"
+    refuse_too_much(count, size, low_res=wanted.low_res, binary=binary)
+    if wanted.load_logits_from_cache:
+        prompts = tuple(_refined(services, photo, prompt) for prompt in prompts)
+    style = MaskStyle(
+        format="json" if wanted.format == "binary" else wanted.format,
+        tolerance=wanted.tolerance,
+        holes=wanted.holes,
+        low_res=wanted.low_res,
+        all_masks=wanted.all_masks,
+    )
+    writer = MaskWriter(style, size)
+    predictions: list[dict[str, Any]] = []
+    arrays: list[Sam2Masks] = []
+    for part in _parts(prompts):
+        answers = _ask(services, segmenter, photo, part, wanted)
+        if binary:
+            arrays += answers
+            continue
+        with services.metrics.timed("encode"):
+            for masks in answers:
+                stop_if_unwanted()
+                predictions.append(writer.prediction(masks))
+    if not binary:
+        return predictions
+    with services.metrics.timed("encode"):
+        return masks_as_arrays(arrays, size, low_res=wanted.low_res, all_masks=wanted.all_masks)
+
+
+def _parts(prompts: Sequence[Prompt]) -> Iterator[Sequence[Prompt]]:
+    for start in range(0, len(prompts), PROMPTS_AT_ONCE):
+        stop_if_unwanted()
+        yield prompts[start : start + PROMPTS_AT_ONCE]
+
+
+def _ask(
+    services: Services,
+    segmenter: InteractiveSegmenter,
+    photo: EmbeddedPhoto,
+    prompts: Sequence[Prompt],
+    wanted: SegmentRequest,
+) -> Sequence[Sam2Masks]:
+    with services.metrics.timed("sam2_prompt"):
+        answers = segmenter.segment(photo.embedding, prompts, multimask=wanted.multimask_output)
+    if wanted.save_logits_to_cache:
+        for prompt, masks in zip(prompts, answers, strict=True):
+            services.sam2.logits.save(photo.key, prompt, masks.clamped_logits[masks.best])
+    return answers
+
+
+def _refined(services: Services, photo: EmbeddedPhoto, prompt: Prompt) -> Prompt:
+    if prompt.mask_input is not None:  # what a client sends goes before what is kept
+        return prompt
+    return replace(prompt, mask_input=services.sam2.logits.load(photo.key, prompt))

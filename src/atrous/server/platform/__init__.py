@@ -1,0 +1,1 @@
+"""The platform: projects, photos, labels, versions and trainings over HTTP."""

@@ -1,0 +1,109 @@
+"""Projects, versions and photos as the JSON that clients read; the names are theirs."""
+
+from typing import Any
+
+from atrous.images.draw import class_colors
+from atrous.server.platform.training_descriptions import describe_state
+from atrous.store import Store
+from atrous.store.images import Image
+from atrous.store.projects import Project
+from atrous.store.versions import Version
+from atrous.store.workspaces import Workspace
+
+KIND = "semantic-segmentation"
+
+
+def describe_workspace(workspace: Workspace) -> dict[str, Any]:
+    """A workspace, without its projects."""
+    return {"name": workspace.name, "url": workspace.slug, "members": 1}
+
+
+def describe_project(store: Store, workspace: Workspace, project: Project) -> dict[str, Any]:
+    """A project with its counts. Reads the store."""
+    counts = store.projects.counts(project)
+    return {
+        "id": f"{workspace.slug}/{project.slug}",
+        "type": project.kind,
+        "name": project.name,
+        "annotation": project.annotation,
+        "license": project.license,
+        "created": project.created_at,
+        "updated": project.updated_at,
+        "images": counts.images,
+        "unannotated": counts.unannotated,
+        "versions": counts.versions,
+        "public": False,
+        "splits": counts.splits,
+        "classes": counts.classes,
+        "colors": colors_of(list(counts.classes)),
+    }
+
+
+def colors_of(class_names: list[str]) -> dict[str, str]:
+    """The colour of each class, background left out: the same in overlays and here.
+
+    >>> list(colors_of(["road"]))
+    ['road']
+    """
+    palette = class_colors(len(class_names) + 1)[1:]
+    return {
+        name: "#{:02X}{:02X}{:02X}".format(*(int(channel) for channel in color))
+        for name, color in zip(class_names, palette, strict=True)
+    }
+
+
+def describe_version(
+    store: Store, workspace: Workspace, project: Project, version: Version, origin: str
+) -> dict[str, Any]:
+    """A version with its last training. Reads the store; `origin` is how clients reach it."""
+    trainings = store.trainings.list(version)
+    return {
+        "id": f"{workspace.slug}/{project.slug}/{version.number}",
+        "name": version.name,
+        "created": version.created_at,
+        "images": version.images,
+        "splits": version.splits,
+        "preprocessing": enabled(version.preprocessing),
+        "augmentation": enabled(version.augmentation),
+        "classes": list(version.class_names),
+        "seed": version.seed,
+        "exports": store.exports.ready_formats(version),
+        "generating": version.state == "generating",
+        "progress": version.progress,
+        **({"error": version.error} if version.state == "failed" else {}),
+        **(describe_state(trainings[-1], origin) if trainings else {}),
+    }
+
+
+def enabled(steps: dict[str, Any]) -> dict[str, Any]:
+    """Steps as they are shown: each with `enabled`, whatever way it was asked for.
+
+    >>> enabled({"auto-orient": True, "resize": {"width": 64}})
+    {'auto-orient': {'enabled': True}, 'resize': {'enabled': True, 'width': 64}}
+    """
+    return {
+        name: {"enabled": bool(options.get("enabled", True)), **options}
+        if isinstance(options, dict)
+        else {"enabled": bool(options)}
+        for name, options in steps.items()
+    }
+
+
+def describe_image(image: Image, class_names: tuple[str, ...]) -> dict[str, Any]:
+    """A photo as searches show it, with every field that they can ask for."""
+    return {
+        "id": image.id,
+        "name": image.name,
+        "created": round(image.created_at * 1000),
+        "labels": list(class_names),
+        "split": image.split,
+        "tags": list(image.tags),
+        "owner": image.workspace_id,
+        "annotations": {"count": len(class_names), "classes": dict.fromkeys(class_names, 1)},
+        "user_metadata": image.user_metadata,
+        "width": image.width,
+        "height": image.height,
+        "in_dataset": image.in_dataset,
+        "batch": image.batch_id,
+        "mediaType": "image",
+    }

@@ -1,0 +1,238 @@
+"""Photos of a project: search, details, batches, tags, removal."""
+
+import re
+from typing import Any
+
+import numpy as np
+from fastapi import Depends, Request, Response
+
+from atrous.domain.classes import IGNORE_ID
+from atrous.domain.errors import BadRequest
+from atrous.images.media_types import SUFFIXES
+from atrous.masks.png import decode_label_map
+from atrous.server.authentication import needs
+from atrous.server.errors import json_response
+from atrous.server.platform.access import (
+    IdPath,
+    NamedProject,
+    NamedWorkspace,
+    number_field,
+    read_json,
+    text_field,
+    texts_field,
+)
+from atrous.server.platform.descriptions import describe_image
+from atrous.server.platform.links import Links
+from atrous.server.platform.routing import platform_router
+from atrous.server.services import services_of
+from atrous.store import Store
+from atrous.store.image_search import MAX_PAGE, ImageQuery, Page
+from atrous.store.images import Batch, Image
+from atrous.store.projects import Project
+
+router = platform_router("images")
+# Photos are behind the scope that uploads them: a key for predictions alone does not read them.
+Write = Depends(needs("write"))
+DEFAULT_FIELDS = ["id", "name", "created", "labels"]
+MAX_OFFSET = 10**9
+# Of the query language: `word:value`, the value in quotes where it has spaces.
+WORD = re.compile(r"""\b(project|tag|class|split):(?:"([^"]*)"|(\S+))""")
+ANYTHING = "*"
+MAX_IDS = 10_000
+
+
+@router.post(
+    "/{workspace:slug}/{project:slug}/search", summary="Search photos", dependencies=[Write]
+)
+async def search(request: Request, owned: NamedProject) -> Response:
+    """Read `prompt` (part of the name), `tag`, `class_name`, `in_dataset`, `batch_id`, `offset`,
+    `limit` (at most 250) and `fields`. Pages are full unless there are no more photos.
+    """
+    services, body = services_of(request), await read_json(request)
+    in_dataset = body.get("in_dataset")
+    query = ImageQuery(
+        text=text_field(body, "prompt", ""),
+        tag=text_field(body, "tag", "") or None,
+        class_name=text_field(body, "class_name", "") or None,
+        in_dataset=in_dataset if isinstance(in_dataset, bool) else None,
+        batch_id=text_field(body, "batch_id", "") or None,
+        offset=number_field(body, "offset", 0, MAX_OFFSET),
+        limit=number_field(body, "limit", 100, MAX_PAGE),
+    )
+    fields = texts_field(body, "fields") or DEFAULT_FIELDS
+    page = await services.look_up(lambda: services.store.image_search.find(owned.project, query))
+    results = _results(page, fields)
+    return json_response({"results": results, "offset": query.offset, "total": page.total})
+
+
+@router.post(
+    "/{workspace:slug}/search/v1", summary="Search photos of a workspace", dependencies=[Write]
+)
+async def search_workspace(request: Request, workspace: NamedWorkspace) -> Response:
+    """Read `query` (`project:slug tag:rain` and a part of a name), `pageSize` and so on."""
+    services, body = services_of(request), await read_json(request)
+    text = text_field(body, "query", "")
+    words = {word: quoted or plain for word, quoted, plain in WORD.findall(text)}
+    if "project" not in words:
+        raise BadRequest("say which project to search, as project:roads in the query")
+    token = text_field(body, "continuationToken", "0")
+    if not token.isdecimal() or int(token) > MAX_OFFSET:
+        raise BadRequest(f"continuationToken {token[:100]!r} is none that this server gave")
+    rest = WORD.sub("", text).strip()
+    query = ImageQuery(
+        text="" if rest == ANYTHING else rest,
+        tag=words.get("tag"),
+        class_name=words.get("class"),
+        split=words.get("split"),
+        offset=int(token),
+        limit=number_field(body, "pageSize", 50, MAX_PAGE),
+    )
+
+    def find() -> Page:
+        project = services.store.projects.get(workspace.id, words["project"])
+        return services.store.image_search.find(project, query)
+
+    page = await services.look_up(find)
+    answer: dict[str, Any] = {
+        "results": _results(page, texts_field(body, "fields") or DEFAULT_FIELDS),
+        "total": page.total,
+    }
+    end = query.offset + len(page.images)
+    if page.images and end < page.total:
+        answer["continuationToken"] = str(end)
+    return json_response(answer)
+
+
+def _results(page: Page, fields: list[str]) -> list[dict[str, Any]]:
+    wanted = {"id", "name", "mediaType", *fields}
+    return [
+        {name: value for name, value in describe_image(image, names).items() if name in wanted}
+        for image, names in zip(page.images, page.class_names, strict=True)
+    ]
+
+
+@router.get(
+    "/{workspace:slug}/{project:slug}/images/{image}", summary="One photo", dependencies=[Write]
+)
+async def get_image(request: Request, owned: NamedProject, image: IdPath) -> Response:
+    """Answer with everything about a photo, with signed links to it, its thumbnail and its label.
+
+    A box of the annotation goes round all pixels of one class.
+    """
+    services, links = services_of(request), Links(request, services_of(request))
+
+    def read() -> dict[str, Any]:
+        found = services.store.images.get(owned.project, image)
+        return {"image": _details(services.store, owned.project, found, links)}
+
+    return json_response(await services.look_up(read))
+
+
+def _details(store: Store, project: Project, image: Image, links: Links) -> dict[str, Any]:
+    suffix = SUFFIXES[image.media_type]
+    urls = {
+        "original": links.to(image.digest, image.media_type, f"{image.id}{suffix}"),
+        "thumb": links.to(image.thumb_digest, "image/jpeg", f"{image.id}_thumb.jpg"),
+    }
+    details = describe_image(image, store.image_search.class_names(project, image))
+    label = store.labels.get(image)
+    if label is not None:
+        urls["annotation"] = links.to(label.digest, "image/png", f"{image.id}_mask.png")
+        names = store.projects.class_names(project)
+        details["annotation"] = {
+            "key": label.name,
+            "width": image.width,
+            "height": image.height,
+            "boxes": _boxes(store.blobs.read(label.digest), names),
+        }
+    return {**details, "urls": urls, "embedding": None}
+
+
+def _boxes(mask: bytes, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The box around each class: its centre and size in pixels."""
+    label_map = decode_label_map(mask)
+    boxes = []
+    for number in np.unique(label_map):
+        if number in (0, IGNORE_ID):
+            continue
+        rows, columns = np.nonzero(label_map == number)
+        top, bottom = int(rows.min()), int(rows.max()) + 1
+        left, right = int(columns.min()), int(columns.max()) + 1
+        boxes.append(
+            {
+                "label": names[number],
+                "x": (left + right) / 2,
+                "y": (top + bottom) / 2,
+                "width": right - left,
+                "height": bottom - top,
+            }
+        )
+    return boxes
+
+
+@router.delete(
+    "/{workspace:slug}/{project:slug}/images", summary="Remove photos", dependencies=[Write]
+)
+async def remove_images(request: Request, owned: NamedProject) -> Response:
+    """Read `images`, a list of ids; those that are not there are no error. Versions keep theirs."""
+    services, body = services_of(request), await read_json(request)
+    ids = texts_field(body, "images")
+    if len(ids) > MAX_IDS:
+        raise BadRequest(f"{len(ids)} ids were sent; send at most {MAX_IDS} at once")
+    await services.look_up(lambda: services.store.images.remove(owned.project, ids))
+    return Response(status_code=204)
+
+
+@router.get("/{workspace:slug}/{project:slug}/batches", summary="Batches", dependencies=[Write])
+async def list_batches(request: Request, owned: NamedProject) -> Response:
+    """Answer with the batches that photos were uploaded in."""
+    services = services_of(request)
+    batches = await services.look_up(lambda: services.store.images.batches(owned.project))
+    return json_response({"batches": [_describe_batch(batch) for batch in batches]})
+
+
+@router.get(
+    "/{workspace:slug}/{project:slug}/batches/{batch}", summary="One batch", dependencies=[Write]
+)
+async def get_batch(request: Request, owned: NamedProject, batch: IdPath) -> Response:
+    """Answer with a batch."""
+    services = services_of(request)
+    found = await services.look_up(lambda: services.store.images.batch(owned.project, batch))
+    return json_response({"batch": _describe_batch(found)})
+
+
+def _describe_batch(batch: Batch) -> dict[str, Any]:
+    return {
+        "id": batch.id,
+        "name": batch.name,
+        "images": batch.images,
+        "numImages": batch.images,
+        "created": batch.created_at,
+        "uploaded": batch.created_at,
+    }
+
+
+@router.post(
+    "/{workspace:slug}/images/{image}/metadata",
+    summary="Change metadata and tags of a photo",
+    dependencies=[Write],
+)
+async def change_metadata(request: Request, workspace: NamedWorkspace, image: IdPath) -> Response:
+    """Read `metadata` (an object), `removeMetadata`, `addTags` and `removeTags` (lists)."""
+    services, body = services_of(request), await read_json(request)
+    metadata = body.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise BadRequest("'metadata' is no JSON object; send one")
+
+    def change() -> None:
+        images = services.store.images
+        images.change(
+            images.in_workspace(workspace.id, image),
+            metadata=metadata,
+            remove_metadata=texts_field(body, "removeMetadata"),
+            add_tags=texts_field(body, "addTags"),
+            remove_tags=texts_field(body, "removeTags"),
+        )
+
+    await services.look_up(change)
+    return json_response({"success": True})

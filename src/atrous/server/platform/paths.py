@@ -1,0 +1,50 @@
+"""Shapes of paths: they keep the routes of the platform and those of inference apart.
+
+One origin has both `POST /{project}/{version}` (a prediction) and `GET /{workspace}/{project}`. A
+second segment of digits is always a version; a slug is never digits alone, and never one of the
+words that begin or continue another route.
+"""
+
+from starlette.convertors import Convertor, register_url_convertor
+
+# Words that follow a workspace: no project may be called so.
+AFTER_WORKSPACE = frozenset(
+    """
+    api-keys autolabel batch batches createWorkflow devices folders groups images jobs model-evals
+    models projects search trash upload usage vision-events workflows
+    """.split()  # noqa: SIM905
+)
+
+
+class SlugConvertor(Convertor[str]):
+    """A workspace or project by its slug: not digits alone."""
+
+    regex = r"(?![0-9]+(?:/|$))[a-z0-9][a-z0-9_-]{0,62}"
+
+    def convert(self, value: str) -> str:
+        """Give the slug as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Give the slug as it is."""
+        return value
+
+
+class NumberConvertor(Convertor[int]):
+    """The number of a version."""
+
+    regex = r"[1-9][0-9]{0,8}"
+
+    def convert(self, value: str) -> int:
+        """Read the number."""
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        """Write the number."""
+        return str(value)
+
+
+def register_path_shapes() -> None:
+    """Let routes say `{project:slug}` and `{version:number}`."""
+    register_url_convertor("slug", SlugConvertor())
+    register_url_convertor("number", NumberConvertor())

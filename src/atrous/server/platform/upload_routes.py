@@ -1,0 +1,139 @@
+"""`POST /dataset/{project}/upload`: one photo, as a form, base64, bytes or URL."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Query, Request, Response
+
+from atrous.domain.errors import BadRequest
+from atrous.server.authentication import needs
+from atrous.server.errors import json_response
+from atrous.server.form_file import find_part
+from atrous.server.image_input import SentImage, read_posted
+from atrous.server.platform.access import KeyProject, NamedProject, Owned
+from atrous.server.platform.photo_files import plain_name, split_of_content, store_photo
+from atrous.server.platform.routing import platform_router
+from atrous.server.services import Services, services_of
+from atrous.server.url_fetch import fetch_image
+from atrous.store.images import NewImage
+
+router = platform_router("images")
+Write = Depends(needs("write"))
+SPLIT_NAMES = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid"}
+SPLIT_NAMES["test"] = "test"
+DEFAULT_BATCH = "Uploads"
+MAX_METADATA_BYTES = 20_000
+
+
+@dataclass(frozen=True)
+class UploadFields:
+    """What is said about a photo beside its pixels."""
+
+    name: str
+    split: str | None  # None: by content
+    batch: str
+    tags: tuple[str, ...]
+    user_metadata: dict[str, Any]
+
+
+@router.post("/dataset/{project:slug}/upload", summary="Upload a photo", dependencies=[Write])
+async def upload_photo(
+    request: Request,
+    owned: KeyProject,
+    image: Annotated[str | None, Query(description="URL of the photo, instead of a body.")] = None,
+) -> Response:
+    """Store a photo as it is. Fields come in the query or in parts of the form.
+
+    `name`, `split` (train, valid or test; without it the content decides), `batch`, `tag` (may
+    be repeated), `metadata` (a JSON object). A photo that the project has is a `duplicate`.
+    """
+    return await _upload(request, owned, image)
+
+
+@router.post(
+    "/{workspace:slug}/{project:slug}/upload",
+    summary="Upload a photo (the same, with the workspace)",
+    dependencies=[Write],
+)
+async def upload_photo_to_workspace(
+    request: Request,
+    owned: NamedProject,
+    image: Annotated[str | None, Query(description="URL of the photo, instead of a body.")] = None,
+) -> Response:
+    """Store a photo as it is."""
+    return await _upload(request, owned, image)
+
+
+async def _upload(request: Request, owned: Owned, url: str | None) -> Response:
+    services = services_of(request)
+    fields = await _read_fields(request)
+    queue = f"upload:{owned.project.slug}"
+    with services.work.place(queue), services.waiting_bytes.account() as hold:
+        if url:
+            sent = SentImage(await fetch_image(url, services.settings, hold))
+        else:
+            sent = await read_posted(request)
+        work = partial(_store, services, owned, sent, fields)
+        return json_response(await services.work.run(queue, work))
+
+
+def _store(
+    services: Services, owned: Owned, sent: SentImage, fields: UploadFields
+) -> dict[str, Any]:
+    photo = store_photo(
+        sent.file_bytes(), services.store.blobs, max_pixels=services.settings.max_image_pixels
+    )
+    new = NewImage(
+        name=plain_name(fields.name, photo),
+        digest=photo.digest,
+        thumb_digest=photo.thumb_digest,
+        media_type=photo.media_type,
+        size_bytes=photo.size_bytes,
+        height=photo.size.height,
+        width=photo.size.width,
+        split=fields.split or split_of_content(photo.digest),
+        batch=fields.batch,
+        tags=fields.tags,
+        user_metadata=fields.user_metadata,
+    )
+    image, is_new = services.store.images.add(owned.project, new)
+    return {"id": image.id, "success": True} if is_new else {"id": image.id, "duplicate": True}
+
+
+async def _read_fields(request: Request) -> UploadFields:
+    """Read the fields: those of the form go before those of the query."""
+    query, body = request.query_params, b""
+    content_type = request.headers.get("content-type", "")
+    if "multipart/form-data" in content_type.lower():
+        body = await request.body()
+
+    def field(name: str) -> str:
+        part = find_part(body, content_type, name) if body else None
+        return query.get(name, "") if part is None else part.decode("utf-8", "replace")
+
+    split = field("split").strip().lower()
+    if split and split not in SPLIT_NAMES:
+        raise BadRequest(f"split {split[:100]!r} is not one of train, valid, test")
+    return UploadFields(
+        name=field("name"),
+        split=SPLIT_NAMES[split] if split else None,
+        batch=field("batch") or DEFAULT_BATCH,
+        tags=tuple(dict.fromkeys(tag for tag in query.getlist("tag") if tag)),
+        user_metadata=_read_metadata(field("metadata")),
+    )
+
+
+def _read_metadata(text: str) -> dict[str, Any]:
+    if not text:
+        return {}
+    try:
+        content = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        content = None
+    if not isinstance(content, dict) or len(text) > MAX_METADATA_BYTES:
+        raise BadRequest(
+            f"metadata is not a JSON object of at most {MAX_METADATA_BYTES} bytes; send one"
+        )
+    return content

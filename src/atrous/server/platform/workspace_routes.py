@@ -1,0 +1,40 @@
+"""`POST /` and `GET /{workspace}`: whose key this is, and what the workspace holds."""
+
+from fastapi import Request, Response
+
+from atrous.server.errors import json_response
+from atrous.server.platform.access import KeyWorkspace, NamedWorkspace
+from atrous.server.platform.descriptions import describe_project, describe_workspace
+from atrous.server.platform.routing import platform_router
+from atrous.server.services import services_of
+
+router = platform_router("platform")
+
+
+@router.post("/", summary="Whose key is this?")
+async def check_key(workspace: KeyWorkspace) -> Response:
+    """Answer with the slug of the key's workspace; 401 for a key that opens nothing."""
+    return json_response(
+        {
+            "welcome": "This is an atrous server.",
+            "instructions": "Use the slug in 'workspace' as the first part of paths.",
+            "docs": "/docs",
+            "workspace": workspace.slug,
+        }
+    )
+
+
+@router.get("/{workspace:slug}", summary="A workspace and its projects")
+async def get_workspace(request: Request, workspace: NamedWorkspace) -> Response:
+    """Answer with the workspace and all of its projects."""
+    services = services_of(request)
+
+    def read() -> dict[str, object]:
+        store = services.store
+        projects = [
+            describe_project(store, workspace, project)
+            for project in store.projects.list(workspace.id)
+        ]
+        return {"workspace": {**describe_workspace(workspace), "projects": projects}}
+
+    return json_response(await services.look_up(read))

@@ -1,0 +1,106 @@
+"""What the requests for SAM 2 share: models, embeddings, names of photos, and queues of their own.
+
+A click takes some ten milliseconds, a photo's encoding a second and more, a search for all objects
+many seconds. Each has threads of its own, so that none waits behind a slower kind.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from atrous.sam2.embedding_cache import EmbeddingCache
+from atrous.sam2.models import Sam2Package
+from atrous.sam2.segmenter import InteractiveSegmenter
+from atrous.server.loaded_sam2 import LoadedSam2
+from atrous.server.metrics import Metrics
+from atrous.server.sam2_image_ids import ImageIds
+from atrous.server.sam2_logits import LogitsCache
+from atrous.server.settings import ServerSettings
+from atrous.server.work_queue import WorkQueue
+from atrous.store.home import Home
+
+Result = TypeVar("Result")
+OpenSegmenter = Callable[[Sam2Package], InteractiveSegmenter]
+READ_THREADS = 2  # for the bytes of photos and embeddings on the disk
+SEARCH_THREADS = 1  # for all objects of a photo
+MAX_IMAGE_IDS = 100_000
+
+
+@dataclass
+class Sam2Services:
+    """One per app, part of its `Services`."""
+
+    models: LoadedSam2
+    embeddings: EmbeddingCache
+    image_ids: ImageIds
+    logits: LogitsCache
+    encoders: WorkQueue
+    decoders: WorkQueue
+    searchers: WorkQueue
+    # Photos that are encoded just now, by owner and image id: who names one waits for it.
+    in_work: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make the limiter of reads."""
+        self._reads = anyio.CapacityLimiter(READ_THREADS)
+
+    async def load(self, name: str) -> InteractiveSegmenter:
+        """Give a model, loaded if need be; who waits for a load holds no thread meanwhile."""
+        return await asyncio.wrap_future(self.models.request(name))
+
+    async def read(self, work: Callable[[], Result]) -> Result:
+        """Run what reads a photo's bytes or the disk, off the event loop."""
+        return await anyio.to_thread.run_sync(work, limiter=self._reads)
+
+    def clear(self) -> None:
+        """Give up all models, and what was kept in memory for them."""
+        self.models.clear()
+        self.embeddings.clear()
+        self.image_ids.clear()
+        self.logits.clear()
+
+
+def open_sam2(
+    settings: ServerSettings,
+    home: Home,
+    metrics: Metrics,
+    open_segmenter: OpenSegmenter | None = None,
+) -> Sam2Services:
+    """Bring together what requests for SAM 2 share; nothing is loaded yet."""
+    disk = home.sam2_embeddings if settings.sam2_embedding_disk_bytes else None
+    queue = partial(WorkQueue, max_waiting=settings.max_waiting_requests, metrics=metrics)
+    return Sam2Services(
+        models=open_sam2_models(settings, home, open_segmenter),
+        embeddings=EmbeddingCache(
+            max_bytes=settings.sam2_embedding_memory_bytes,
+            folder=disk,
+            max_disk_bytes=settings.sam2_embedding_disk_bytes,
+        ),
+        image_ids=ImageIds(MAX_IMAGE_IDS, disk / "names" if disk else None),
+        logits=LogitsCache(settings.sam2_max_logits_cache_size),
+        encoders=queue(settings.sam2_encoder_threads),
+        decoders=queue(settings.sam2_decoder_threads),
+        searchers=queue(SEARCH_THREADS),
+    )
+
+
+def open_sam2_models(
+    settings: ServerSettings, home: Home, open_segmenter: OpenSegmenter | None = None
+) -> LoadedSam2:
+    """Give the models of a data folder, as the settings run them."""
+    as_settings_say = partial(
+        InteractiveSegmenter,
+        engine=settings.engine,
+        precision=settings.precision,
+        cache_folder=Path(settings.model_cache_dir or home.cache),
+    )
+    return LoadedSam2(
+        home.sam2_models,
+        open_segmenter or as_settings_say,
+        max_models=settings.sam2_max_active_models,
+    )

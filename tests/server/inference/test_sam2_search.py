@@ -1,0 +1,104 @@
+"""`/sam2/auto`, over a segmenter that draws a disc round each point of the grid."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from atrous.server.inference import sam2_answer_schemas as schemas
+
+# pycocotools' decoder is older than NumPy 2
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+# The double's discs of radius 30 have the score 0.9; their edge moves by a pixel, 7 % of the area.
+FEW = {"points_per_side": 2, "stability_score_thresh": 0.8, "pred_iou_thresh": 0.85}
+
+
+def search(sam2: Any, **body: Any) -> Any:
+    return sam2.post("/sam2/auto", **{**FEW, **body})
+
+
+def test_an_object_for_each_point_that_says_one(sam2, photo) -> None:
+    body = search(sam2, image=photo(), format="rle").json()
+    schemas.FoundMasksAnswer.model_validate(body, strict=True)
+    assert body["image"] == {"width": 200, "height": 100}
+    points = sorted(one["point_coords"][0] for one in body["predictions"])
+    assert points == [[50.0, 25.0], [50.0, 75.0], [150.0, 25.0], [150.0, 75.0]]
+    for one in body["predictions"]:
+        mask = coco_mask.decode(one["masks"]).astype(bool)
+        [[x, y]] = one["point_coords"]
+        assert mask[int(y), int(x)]
+        assert one["area"] == mask.sum()
+        left, top, width, height = one["bbox"]
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        assert (left, top) == (columns[0], rows[0])
+        assert (left + width - 1, top + height - 1) == (columns[-1], rows[-1])
+        assert one["crop_box"] == [0, 0, 200, 100]
+        assert one["confidence"] == pytest.approx(0.9)
+        assert 0.8 <= one["stability_score"] < 1
+
+
+def test_other_formats_and_a_photo_by_its_id(sam2, photo) -> None:
+    sam2.embed(image=photo(), image_id="cat")
+    for form, written in (("json", "polygon"), ("png", "png")):
+        predictions = search(sam2, image_id="cat", format=form).json()["predictions"]
+        assert [one["format"] for one in predictions] == [written] * 4
+    assert len(sam2.segmenter.embedded) == 1
+    assert search(sam2, image_id="cat", pred_iou_thresh=0.95).json()["predictions"] == []
+
+
+def test_parts_of_the_photo_are_encoded_on_their_own(sam2, photo) -> None:
+    sam2.embed(image=photo(), image_id="cat")
+    answer = search(sam2, image_id="cat", crop_n_layers=1)
+    assert answer.status_code == 400
+    assert "send it as `image`" in answer.json()["message"]
+    assert search(sam2, image_id="cat", image=photo(seed=1), crop_n_layers=1).status_code == 409
+    answer = search(sam2, image_id="cat", image=photo(), crop_n_layers=1)
+    assert answer.status_code == 200
+    assert len(sam2.segmenter.embedded) == 1 + 4
+    crops = {tuple(one["crop_box"]) for one in answer.json()["predictions"]}
+    assert len(crops) > 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"points_per_side": 65}, 422),
+        ({"points_per_side": 0}, 422),
+        ({"points_per_side": 64, "crop_n_layers": 1}, 400),
+        ({"crop_n_layers": 3}, 422),
+        ({"format": "binary"}, 422),
+        ({"box_nms_thresh": 2}, 422),
+        ({"image": None}, 422),
+    ],
+)
+def test_what_would_be_too_much_is_refused_before_any_work(sam2, photo, fields, status) -> None:
+    answer = search(sam2, **{"image": photo(), **fields})
+    assert answer.status_code == status
+    assert sam2.opened == [] or sam2.segmenter.embedded == []
+
+
+def test_a_click_does_not_wait_for_a_search(sam2, photo, monkeypatch) -> None:
+    sam2.embed(image=photo(), image_id="cat")
+    started, may_go = threading.Event(), threading.Event()
+    segment = sam2.segmenter.segment
+
+    def held(embedding: Any, prompts: Any, *, multimask: bool) -> Any:
+        if len(prompts) == 4:  # the search
+            started.set()
+            assert may_go.wait(60)
+        return segment(embedding, prompts, multimask=multimask)
+
+    monkeypatch.setattr(sam2.segmenter, "segment", held)
+    with ThreadPoolExecutor(1) as clients:
+        searching = clients.submit(search, sam2, image_id="cat")
+        assert started.wait(60)
+        click = {"points": [{"x": 10, "y": 10, "positive": True}]}
+        assert sam2.segment(image_id="cat", prompts=click).status_code == 200
+        assert sam2.embed(image=photo(seed=1)).status_code == 200
+        assert not searching.done()
+        may_go.set()
+        assert searching.result().status_code == 200

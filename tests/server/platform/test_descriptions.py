@@ -1,0 +1,35 @@
+from atrous.server.platform.descriptions import (
+    colors_of,
+    describe_image,
+    describe_project,
+    describe_version,
+    describe_workspace,
+    enabled,
+)
+
+
+def test_steps_are_shown_with_enabled() -> None:
+    assert enabled({"a": {"enabled": False, "b": 1}, "c": False}) == {
+        "a": {"enabled": False, "b": 1},
+        "c": {"enabled": False},
+    }
+
+
+def test_colours_are_of_a_class_whatever_comes_later() -> None:
+    assert colors_of(["road"])["road"] == colors_of(["road", "tree"])["road"]
+    assert len(set(colors_of(["a", "b", "c"]).values())) == 3
+
+
+def test_what_is_described(api, labelled, store) -> None:
+    workspace = store.workspaces.default()
+    project = store.projects.get(workspace.id, "roads")
+    assert describe_workspace(workspace)["url"] == "default"
+    assert describe_project(store, workspace, project)["images"] == 3
+    image = store.images.get(project, labelled[0])
+    assert describe_image(image, ("road",))["labels"] == ["road"]
+    version = store.versions.create(project, preprocessing={}, augmentation={}, seed=1)
+    described = describe_version(store, workspace, project, version, "http://here")
+    assert described["id"] == "default/roads/1"
+    assert described["generating"] is True
+    assert described["images"] == 3  # 0 would make the client wait for ever
+    assert "error" not in described

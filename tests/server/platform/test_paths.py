@@ -1,0 +1,51 @@
+import pytest
+from starlette.routing import compile_path
+
+from atrous.server.inference.hosted_route import RESERVED
+from atrous.server.platform.paths import (
+    AFTER_WORKSPACE,
+    NumberConvertor,
+    SlugConvertor,
+    register_path_shapes,
+)
+from atrous.server.platform.routes import ROUTERS
+
+
+@pytest.mark.parametrize(
+    ("path", "fits"),
+    [
+        ("/acme/roads", True),
+        ("/acme/7-roads", True),
+        ("/acme/7", False),
+        ("/7/roads", False),
+        ("/acme/Roads", False),
+        ("/acme/..", False),
+        ("/acme/" + "x" * 64, False),
+        ("/acme/roads/1", False),
+    ],
+)
+def test_slugs(path: str, fits: bool) -> None:
+    register_path_shapes()
+    pattern, _, _ = compile_path("/{workspace:slug}/{project:slug}")
+    assert bool(pattern.match(path)) == fits
+
+
+def test_numbers() -> None:
+    pattern, _, convertors = compile_path("/{version:number}")
+    assert pattern.match("/12")
+    assert not pattern.match("/012")
+    assert not pattern.match("/1234567890")
+    assert NumberConvertor().convert("12") == 12
+    assert NumberConvertor().to_string(12) == "12"
+    assert SlugConvertor().to_string(SlugConvertor().convert("a")) == "a"
+    assert list(convertors) == ["version"]
+
+
+def test_no_project_can_be_called_like_a_route() -> None:
+    """Each fixed word that follows a workspace in some route is kept free."""
+    paths = [route.path for router in ROUTERS for route in router.routes]
+    second = {path.split("/")[2] for path in paths if path.startswith("/{workspace:slug}/")}
+    fixed = {word for word in second if not word.startswith("{")}
+    assert fixed <= AFTER_WORKSPACE
+    assert {"dataset", "files", "docs", "models"} <= RESERVED
+    assert fixed

@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import pytest
+
+from atrous.domain.errors import BadPackage, NotInstalled
+from atrous.sam2.models import Sam2Package, write_sam2_package
+from atrous.sam2.segmenter import InteractiveSegmenter
+from atrous.server.loaded_sam2 import LoadedSam2, is_sam2
+
+
+class NoSegmenter(InteractiveSegmenter):
+    """Knows its package."""
+
+    engine, precision = "openvino", "bf16"
+
+    def __init__(self, package: Sam2Package) -> None:
+        self.package = package
+
+
+def add(folder: Path, variant: str, version: str) -> None:
+    for part in ("encoder", "decoder"):
+        (folder.parent / f"{part}.onnx").write_bytes(f"{part} {variant} {version}".encode())
+    write_sam2_package(
+        folder / f"{variant}-{version}",
+        encoder=folder.parent / "encoder.onnx",
+        decoder=folder.parent / "decoder.onnx",
+        variant=variant,
+        version=version,
+        facts={},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for version in ("2.0", "2.1"):
+        add(tmp_path / "sam2", "hiera_tiny", version)
+    add(tmp_path / "sam2", "hiera_small", "2.0")
+    return tmp_path / "sam2"
+
+
+def test_ids() -> None:
+    assert is_sam2("sam2/hiera_tiny")
+    assert not is_sam2("sam2")
+    assert not is_sam2("shapes/1")
+
+
+def test_a_model_is_loaded_once_under_each_name(folder: Path) -> None:
+    opened: list[str] = []
+
+    def open_one(package: Sam2Package) -> NoSegmenter:
+        opened.append(package.name)
+        return NoSegmenter(package)
+
+    models = LoadedSam2(folder, open_one, max_models=3)
+    first = models.request("hiera_tiny").result()
+    assert models.request("sam2/hiera_tiny").result() is first
+    assert models.request("hiera_tiny-2.0").result().package.version == "2.0"
+    assert opened == ["hiera_tiny-2.1", "hiera_tiny-2.0"]
+    names = [listed.model_id for listed in models.described()]
+    assert names == ["sam2/hiera_tiny", "sam2/hiera_tiny-2.0"]
+    assert (models.described()[0].engine, models.described()[0].precision) == ("openvino", "bf16")
+
+
+def test_the_least_recently_used_leaves(folder: Path) -> None:
+    models = LoadedSam2(folder, NoSegmenter, max_models=2)
+    for name in ("hiera_tiny", "hiera_small", "hiera_tiny", "hiera_tiny-2.0"):
+        models.request(name).result()
+    assert [one.model_id for one in models.described()] == [
+        "sam2/hiera_tiny",
+        "sam2/hiera_tiny-2.0",
+    ]
+    models.remove("sam2/hiera_tiny")
+    models.remove("never there")
+    assert len(models.described()) == 1
+    models.clear()
+    assert models.described() == []
+
+
+@pytest.mark.parametrize("name", ["hiera_large", "hiera_small-2.1", "", "../x", "hiera_tiny-9.9"])
+def test_one_that_is_not_there_names_the_command_or_the_sizes(folder: Path, name: str) -> None:
+    models = LoadedSam2(folder, NoSegmenter, max_models=2)
+    with pytest.raises(NotInstalled, match="atrous sam2 add|there are hiera_tiny"):
+        models.request(name).result()
+    assert models.described() == []
+
+
+def test_a_failed_load_is_tried_again(folder: Path) -> None:
+    encoder = folder / "hiera_small-2.0" / "encoder.onnx"
+    good = encoder.read_bytes()
+    encoder.write_bytes(b"damaged")
+    models = LoadedSam2(folder, NoSegmenter, max_models=2)
+    with pytest.raises(BadPackage, match="damaged"):
+        models.request("hiera_small").result()
+    encoder.write_bytes(good)
+    assert models.request("hiera_small").result().package.variant == "hiera_small"
