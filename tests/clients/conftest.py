@@ -1,29 +1,106 @@
-"""A live server, and a Python that has the official clients."""
+"""A live server, the Pythons that have the official clients, and what answers are right."""
 
+import importlib.util
+import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 collect_ignore_glob = ["programs/*"]  # they need the other Python
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
+SEEDS = ROOT.parent / "shared" / "seeds"
 WRITE_PACKAGE = ROOT / "tests" / "server" / "colour_package.py"
 MODEL = "colours/1"
 MAX_BODY_BYTES = 2_000_000
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 300  # on a machine with other work
+OPEN_URLS = {  # pictures by URL from this machine
+    "ALLOW_NON_HTTPS_URL_INPUT": "true",
+    "ALLOW_URL_INPUT_WITHOUT_FQDN": "true",
+    "ALLOW_URL_TO_NON_GLOBAL_ADDRESSES": "true",
+    "URL_TIMEOUT_S": "60",
+}
+# Where the two sets of clients are, by the variables that name other places.
+PYTHONS = {
+    "ATROUS_CLIENTS_PYTHON": ROOT / ".venv-clients" / "bin" / "python",
+    "ATROUS_OLD_CLIENTS_PYTHON": ROOT / ".venv-clients-old" / "bin" / "python",
+}
+
+
+def load_beside(name: str) -> ModuleType:
+    """Import a file of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+right_answers = load_beside("right_answers")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of docs/compatibility.md. `but` is what a client can't do, and the test proves."""
+
+    client: str
+    version: str
+    call: str
+    but: str = ""
+
+
+ROW = pytest.StashKey[Row]()
+ROWS = pytest.StashKey[list[dict[str, Any]]]()
+
+
+@pytest.fixture
+def tells(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Say which line of the compatibility table the test decides."""
+
+    def tell(client: str, version: str, call: str, but: str = "") -> None:
+        request.node.stash[ROW] = Row(client, version, call, but)
+
+    return tell
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call" and not report.skipped and ROW in item.stash:
+        row = {**asdict(item.stash[ROW]), "works": report.passed}
+        item.config.stash.setdefault(ROWS, []).append(row)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the lines where `make clients` wants them."""
+    target = os.environ.get("ATROUS_COMPATIBILITY")
+    rows = session.config.stash.get(ROWS, [])
+    if target and rows:
+        measured = {"date": time.strftime("%Y-%m-%d"), "rows": rows}
+        Path(target).write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
 
 
 @dataclass(frozen=True)
@@ -36,15 +113,48 @@ class Server:
     log: Path
 
 
-@pytest.fixture(scope="session")
-def clients_python() -> str:
-    chosen = os.environ.get("ATROUS_CLIENTS_PYTHON", str(ROOT / ".venv-clients/bin/python"))
+def python_with_clients(variable: str) -> str:
+    chosen = os.environ.get(variable, str(PYTHONS[variable]))
     if not Path(chosen).exists():
         pytest.skip(
-            f"no Python with the official clients at {chosen}: make a virtual environment with "
-            "tests/clients/requirements.txt there, or name one in ATROUS_CLIENTS_PYTHON"
+            f"no Python with the clients at {chosen}: `make test` installs them, or name it"
         )
     return chosen
+
+
+@pytest.fixture(scope="session")
+def clients_python() -> str:
+    return python_with_clients("ATROUS_CLIENTS_PYTHON")
+
+
+@dataclass(frozen=True)
+class Sdk:
+    """An installed inference-sdk."""
+
+    python: str
+    version: str
+
+    @property
+    def is_old(self) -> bool:
+        """Tell whether it is of the 0.x line: keys travel in queries and JSON bodies only."""
+        return self.version.startswith("0.")
+
+
+@pytest.fixture(scope="session", params=list(PYTHONS), ids=["sdk", "old sdk"])
+def sdk(request: pytest.FixtureRequest) -> Sdk:
+    python = python_with_clients(request.param)
+    return Sdk(python, installed_version(python, "inference-sdk"))
+
+
+def installed_version(python: str, package: str) -> str:
+    code = f"import importlib.metadata as m; print(m.version('{package}'))"
+    return run([python, "-c", code], {}).strip()
+
+
+@pytest.fixture(scope="session")
+def version_of() -> Callable[[str, str], str]:
+    """Give the version of a package in a Python."""
+    return installed_version
 
 
 @pytest.fixture(scope="session")
@@ -66,12 +176,15 @@ def atrous_environment(home: Path, **settings: str) -> dict[str, str]:
         "ATROUS_HOME": str(home),
         "PYTHONPATH": str(ROOT / "src"),
         "OMP_NUM_THREADS": "1",
+        "PRECISION": "fp32",  # the same answers on every machine
         **settings,
     }
 
 
-def run(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+def run(command: list[str], environment: dict[str, str], folder: Path | None = None) -> str:
+    done = subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -82,12 +195,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_server(home: Path, log: Path, **settings: str) -> Server:
+def start_server(
+    home: Path, log: Path, *options: str, port: int | None = None, **settings: str
+) -> Server:
     environment = atrous_environment(home, **settings)
     name = f"test{time.time_ns()}"
     key = run([sys.executable, "-m", "atrous", "keys", "create", name], environment).strip()
-    port = free_port()
-    command = [sys.executable, "-m", "atrous", "serve", "--port", str(port)]
+    port = port or free_port()
+    command = [sys.executable, "-m", "atrous", "serve", "--port", str(port), *options]
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
     server = Server(f"http://127.0.0.1:{port}", key, process, log)
@@ -100,6 +215,8 @@ def start_server(home: Path, log: Path, **settings: str) -> Server:
                     return server
         except OSError:
             time.sleep(0.1)
+    process.kill()
+    process.wait()
     raise AssertionError(f"not ready: {log.read_text()}")
 
 
@@ -108,21 +225,42 @@ def stop_server(server: Server) -> int:
     return server.process.wait(timeout=60)
 
 
-@pytest.fixture(scope="session")
-def server(home_of_model: Path) -> Iterator[Server]:
-    started = start_server(
-        home_of_model,
-        home_of_model.parent / "server.log",
-        MAX_BODY_BYTES=str(MAX_BODY_BYTES),
-        ALLOW_NON_HTTPS_URL_INPUT="true",
-        ALLOW_URL_INPUT_WITHOUT_FQDN="true",
-        ALLOW_URL_TO_NON_GLOBAL_ADDRESSES="true",
-    )
-    yield started
-    assert stop_server(started) == 0
+@contextmanager
+def running_server(
+    home: Path, log: Path, *options: str, port: int | None = None, **settings: str
+) -> Iterator[Server]:
+    """A server that must end well, and whose log must hold neither a key nor a traceback."""
+    started = start_server(home, log, *options, port=port, **settings)
+    try:
+        yield started
+    finally:
+        status = stop_server(started)
+    assert status == 0
     text = started.log.read_text()
     assert "Traceback" not in text
     assert not re.search(r"atr_[A-Za-z0-9_-]{20}", text), "a key was logged"
+
+
+@pytest.fixture(scope="session")
+def start(home_of_model: Path) -> Callable[..., Any]:
+    """`running_server` on the folder with the model."""
+
+    def start_one(log: Path, *options: str, port: int | None = None, **settings: str) -> Any:
+        return running_server(home_of_model, log, *options, port=port, **settings)
+
+    return start_one
+
+
+@pytest.fixture(scope="session")
+def open_urls() -> dict[str, str]:
+    return OPEN_URLS
+
+
+@pytest.fixture(scope="session")
+def server(start: Callable[..., Any], home_of_model: Path) -> Iterator[Server]:
+    log = home_of_model.parent / "server.log"
+    with start(log, MAX_BODY_BYTES=str(MAX_BODY_BYTES), **OPEN_URLS) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
@@ -146,25 +284,82 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="session")
-def run_program(clients_python: str, server: Server) -> Callable[..., str]:
-    """Run a client's program with the server's address and key; give what it printed."""
+def picture(pictures: tuple[Path, str]) -> Path:
+    pixels = right_answers.draw_picture()
+    Image.fromarray(pixels).save(pictures[0] / "picture.png")
+    return pictures[0] / "picture.png"
 
-    def run_one(program: str | Path, *arguments: str, **environment: str) -> str:
-        done = subprocess.run(
-            [clients_python, "-W", "ignore", str(PROGRAMS / program), *arguments],
-            env={
+
+@pytest.fixture(scope="session")
+def turned(picture: Path) -> Path:
+    """The picture as a camera on its side stores it: its EXIF says how to turn it back."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = Image.open(picture).transpose(Image.Transpose.ROTATE_90)
+    stored.save(picture.with_name("turned.jpg"), exif=exif, quality=95, subsampling=0)
+    return picture.with_name("turned.jpg")
+
+
+@pytest.fixture(scope="session")
+def check() -> Callable[..., None]:
+    """Compare an answer with the file that was sent: `check(answer, png)`."""
+    return right_answers.check_answer
+
+
+@pytest.fixture(scope="session")
+def run_program(server: Server) -> Callable[..., str]:
+    """Run a client's program with a server's address and key; give what it printed."""
+
+    def run_one(
+        python: str, program: str | Path, *arguments: str, at: Server = server, **environment: str
+    ) -> str:
+        return run(
+            [python, "-W", "ignore", str(PROGRAMS / program), *arguments],
+            {
                 "PATH": os.environ["PATH"],
-                "HOME": str(server.log.parent),
-                "SERVER": server.url,
-                "API_KEY": server.key,
+                "HOME": str(at.log.parent),
+                "SERVER": at.url,
+                "API_KEY": at.key,
                 "MODEL": MODEL,
                 **environment,
             },
-            capture_output=True,
-            text=True,
-            timeout=300,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     return run_one
+
+
+@pytest.fixture(scope="session")
+def read_mask() -> Callable[[str], np.ndarray]:
+    """Decode a mask, which must be 8-bit greyscale."""
+    return right_answers.decode_mask
+
+
+@pytest.fixture(scope="session")
+def decode() -> Callable[[bytes], np.ndarray]:
+    """Decode a picture's file to RGB, turned as its EXIF says."""
+    return right_answers.decode_picture
+
+
+@pytest.fixture(scope="session")
+def seed() -> Callable[[str], str]:
+    """Read a page of the hosted API's documentation, or skip where it is not at hand."""
+
+    def read(name: str) -> str:
+        if not (SEEDS / name).exists():
+            pytest.skip("the seed documents are not beside the project")
+        return (SEEDS / name).read_text("utf-8")
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], str]:
+    """Give the path of a program, or skip the test where it is not installed."""
+
+    def find(name: str) -> str:
+        found = shutil.which(name)
+        if found is None:
+            pytest.skip(f"{name} is not installed")
+        return found
+
+    return find
