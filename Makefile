@@ -1,10 +1,11 @@
 # The targets of daily work; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test lint types imports check clean
+.PHONY: help up test lint types imports check clients clean
 
 PYTHON ?= python3
 VENV := .venv
 CLIENTS := .venv-clients
+OLD_CLIENTS := .venv-clients-old
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --constraint constraints.txt
@@ -18,7 +19,7 @@ up: $(VENV)/.train  ## install what is missing, then run server and training wor
 
 # The training room in a process of its own: after OpenVINO's tests in the same process, starting
 # a child process from its tests ends in a segmentation fault whose cause is not known yet.
-test: $(VENV)/.test $(CLIENTS)/.installed  ## install what the tests need and run all of them
+test: $(VENV)/.test $(CLIENTS)/.installed $(OLD_CLIENTS)/.installed  ## install what the tests need and run all of them
 	$(BIN)/python -m pytest -q --ignore tests/training
 	$(BIN)/python -m pytest -q tests/training
 
@@ -34,8 +35,12 @@ imports: $(VENV)/.test  ## import contracts between the rooms
 
 check: lint types imports test  ## all that CI checks
 
+clients: $(VENV)/.test $(CLIENTS)/.installed $(OLD_CLIENTS)/.installed  ## run the official clients and write docs/compatibility.md
+	ATROUS_COMPATIBILITY=benchmarks/results/compatibility.json $(BIN)/python -m pytest -q tests/clients
+	$(BIN)/python docs/generate_compatibility.py
+
 clean:  ## remove virtual environments and caches, not your data
-	rm -rf $(VENV) $(CLIENTS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(CLIENTS) $(OLD_CLIENTS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -61,4 +66,10 @@ $(CLIENTS)/.installed: tests/clients/requirements.txt | $(BIN)/python
 	@$(CLIENTS)/bin/python -m pip --disable-pip-version-check install --quiet -r $<
 	@if command -v npm > /dev/null; then npm install --silent --prefix $(CLIENTS) axios@1; \
 	  else echo "no npm here: the tests of the axios samples are skipped"; fi
+	@touch $@
+
+$(OLD_CLIENTS)/.installed: tests/clients/requirements-old.txt | $(BIN)/python
+	@echo "installing an older release of the official client into $(OLD_CLIENTS)"
+	@$(PYTHON) -m venv $(OLD_CLIENTS)
+	@$(OLD_CLIENTS)/bin/python -m pip --disable-pip-version-check install --quiet -r $<
 	@touch $@

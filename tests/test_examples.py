@@ -114,9 +114,10 @@ def test_curl_lines_of_the_http_documentation(server, photo) -> None:
         pytest.skip("curl is not installed")
     text = (ROOT / "docs" / "http_api.md").read_text()
     _, *blocks = re.findall(r"^```bash\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    served = [block for block in blocks if "/sam2/" not in block]  # this server has no SAM 2
     lines = [
         line
-        for line in "".join(blocks).replace("|\n", "| ").splitlines()
+        for line in "".join(served).replace("|\n", "| ").splitlines()
         if "example.com" not in line
     ]
     assert len(lines) >= 15

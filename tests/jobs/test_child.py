@@ -6,7 +6,7 @@ import pytest
 
 from atrous.domain.errors import TrainingFailed
 from atrous.domain.model_ids import ModelId
-from atrous.jobs import child
+from atrous.jobs import child, settling
 from atrous.jobs.training_request import TrainingRequest
 from atrous.store.jobs import Job
 from atrous.store.opening import Store
@@ -18,7 +18,7 @@ from atrous.training.run_folder import RunFolder
 def same_niceness(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The child's `main` runs in this process, on the test's store, and must not slow it."""
     asked: list[int] = []
-    monkeypatch.setattr(child.os, "nice", asked.append)
+    monkeypatch.setattr(settling.os, "nice", asked.append)
     monkeypatch.setenv("ATROUS_HOME", str(store.home.folder))
     return asked
 
@@ -51,7 +51,7 @@ def test_a_job_is_trained_and_published(
     assert done.progress["stage"] == "training"
     assert done.progress["fraction"] == 1
     assert [str(model.model_id) for model in store.models.list()] == ["cats/1"]
-    assert same_niceness == [child.NICENESS]
+    assert same_niceness == [settling.NICENESS]
 
 
 def test_a_job_begun_before_goes_on_with_its_run(

@@ -24,7 +24,9 @@ COMMANDS = {
     "train": "atrous.cli.train:train_command",
     "evaluate": "atrous.cli.evaluate:evaluate_command",
     "predict": "atrous.cli.predict:predict_command",
+    "bench": "atrous.cli.bench:bench_command",
     "convert": "atrous.cli.convert:convert_command",
+    "sam2": "atrous.cli.sam2:sam2_app",
     "models": "atrous.cli.models:models_app",
     "keys": "atrous.cli.keys:keys_app",
 }

@@ -62,8 +62,10 @@ def serve(settings: ServerSettings, store: Store) -> None:
     from atrous.server.app import create_app
     from atrous.server.draining import serve_and_drain
     from atrous.server.log_lines import set_up_logging
+    from atrous.server.peer_settings import warn_of_peer_settings
 
     set_up_logging(settings.log_format, settings.log_level)
+    warn_of_peer_settings()
     with listen(settings.host, settings.port) as listener:
         _announce(settings, store, listener.getsockname()[1])
         app = create_app(settings, store)
@@ -97,7 +99,8 @@ def _announce(settings: ServerSettings, store: Store, port: int) -> None:
         logger.warning("no key is asked for (--no-auth)")
     elif not any(key.revoked_at is None for key in store.api_keys.list()):
         logger.warning("there is no API key yet; make one with: atrous keys create NAME")
-    logger.info("listening on http://%s:%d", settings.host, port)
+    scheme = "https" if settings.enable_https else "http"
+    logger.info("listening on %s://%s:%d", scheme, settings.host, port)
 
 
 def _end_with_0_on_signals() -> None:

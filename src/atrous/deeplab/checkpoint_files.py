@@ -11,19 +11,22 @@ from torch import Tensor
 
 from atrous.domain.errors import BadInput
 
+LIGHTNING_WRAPPER = "state_dict"  # the key under which Lightning keeps the tensors
 LIGHTNING_PREFIX = "model."
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
+def read_state_dict(path: Path, *, wrapper: str = LIGHTNING_WRAPPER) -> dict[str, Tensor]:
     """Read the tensors of a `.safetensors`, `.pt`, `.pth` or Lightning `.ckpt` file onto the CPU.
 
+    wrapper: the key under which a file that holds more than tensors keeps them.
     Pickled files are read with `weights_only=True`, so no code in them runs. BadInput for a file
     that can't be read so, or that holds no tensors.
     """
     try:
         if path.suffix == ".safetensors":
-            return bare_state_dict(safetensors.torch.load_file(path))
-        return bare_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+            return bare_state_dict(safetensors.torch.load_file(path), wrapper=wrapper)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        return bare_state_dict(checkpoint, wrapper=wrapper)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise BadInput(
             f"{path} can't be read as weights ({type(error).__name__}: "
@@ -32,7 +35,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def bare_state_dict(checkpoint: object) -> dict[str, Tensor]:
+def bare_state_dict(checkpoint: object, *, wrapper: str = LIGHTNING_WRAPPER) -> dict[str, Tensor]:
     """The network's tensors of a state dict or of a Lightning checkpoint that wraps one.
 
     Lightning keeps them under `state_dict`, with the prefix `model.` of the attribute that held
@@ -40,7 +43,7 @@ def bare_state_dict(checkpoint: object) -> dict[str, Tensor]:
     """
     if not isinstance(checkpoint, Mapping):
         raise BadInput(f"expected a dictionary of tensors, got {type(checkpoint).__name__}")
-    entries = checkpoint.get("state_dict", checkpoint)
+    entries = checkpoint.get(wrapper, checkpoint)
     if not isinstance(entries, Mapping) or not entries:
         raise BadInput("expected a dictionary of tensors, got an empty one or none")
     others = [key for key, value in entries.items() if not isinstance(value, Tensor)]

@@ -23,7 +23,7 @@ def export_onnx(network: nn.Module, size: Size, path: Path) -> None:
     network = network.cpu().float().eval()
     example = torch.zeros(1, 3, size.height, size.width)
     # The exporter tells its progress on standard output and warns about its own internals.
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _quiet_exporter():
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), quiet_exporter():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             network,
@@ -39,7 +39,8 @@ def export_onnx(network: nn.Module, size: Size, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_exporter():  # type: ignore[no-untyped-def]
+def quiet_exporter():  # type: ignore[no-untyped-def]
+    """Keep the exporter's logger to errors."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,58 +1,30 @@
-"""The process that runs one job: `python -m atrous.jobs.child JOB_ID WORKER`.
+"""The process that runs one training: `python -m atrous.jobs.child JOB_ID WORKER`.
 
 A process of its own, so that a crash, or memory that is not given back, ends with the job.
 """
 
-import logging
-import os
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from atrous.domain.errors import AtrousError
 from atrous.jobs.demo import demo_request
+from atrous.jobs.settling import run_and_settle
 from atrous.jobs.train import finish_run, start_run
 from atrous.jobs.training_request import TrainingRequest
-from atrous.store.home import home_folder
+from atrous.jobs.version_training import version_request
 from atrous.store.jobs import Job
-from atrous.store.opening import Store, open_store
+from atrous.store.opening import Store
+from atrous.store.trainings import TRAIN_VERSION
 from atrous.training.loop import Progress
 from atrous.training.run_folder import RunFolder
 
-logger = logging.getLogger(__name__)
 REPORT_S = 1.0  # between two writes of progress: every one is flushed to the disk
-PARENT_POLL_S = 1.0
-NICENESS = 5  # serving goes before training where both want the processor
 
 
 def main(job_id: str, worker: str) -> int:
-    """Run the job and settle it; gives the exit code, 0 also for a job that failed and says so."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    os.nice(NICENESS)
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
-    with open_store(home_folder()) as store:
-        job = store.jobs.get(job_id)
-        try:
-            result = run_training(job, worker, store)
-        except AtrousError as error:
-            logger.warning("job %s failed: %s", job.id, error)
-            store.jobs.fail(job.id, worker, str(error))
-        except (OSError, RuntimeError, ValueError, LookupError, TypeError) as error:
-            # Trying again would end the same way; the cause is kept instead.
-            logger.exception("job %s failed", job.id)
-            store.jobs.fail(job.id, worker, f"{type(error).__name__}: {error}")
-        else:
-            store.jobs.finish(job.id, worker, result)
-    return 0
-
-
-def end_with(parent: int) -> None:
-    """End this process when the worker that began it has died: another one takes the job over."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_POLL_S)
-    os._exit(1)
+    """Run a training and settle its job; gives the exit code."""
+    return run_and_settle(job_id, worker, lambda job, name, store: run_training(job, name, store))
 
 
 def run_training(job: Job, worker: str, store: Store) -> dict[str, Any]:
@@ -60,6 +32,7 @@ def run_training(job: Job, worker: str, store: Store) -> dict[str, Any]:
     known = dict(job.progress)
     if "run" in known:
         run = RunFolder(Path(known["run"]))
+        request_of(job, store)  # the pictures are there again, if they went meanwhile
     else:
         store.jobs.progress(job.id, worker, {"stage": "reading the pictures"})
         run = start_run(request_of(job, store), store)
@@ -91,9 +64,11 @@ def run_training(job: Job, worker: str, store: Store) -> dict[str, Any]:
 
 
 def request_of(job: Job, store: Store) -> TrainingRequest:
-    """What the job wants trained; the demo's pictures are drawn here."""
+    """What the job wants trained; the demo's pictures are drawn here, a version's are fetched."""
     if job.kind == "demo":
         return demo_request(store.home.folder)
+    if job.kind == TRAIN_VERSION:
+        return version_request(job, store)
     return TrainingRequest.from_json(job.payload)
 
 

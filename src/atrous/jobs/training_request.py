@@ -18,6 +18,8 @@ class TrainingRequest:
     skip_bad: bool = False
     max_side: int = MAX_SIDE
     choices: dict[str, Any] = field(default_factory=dict)  # fields of TrainingRecipe
+    workspace_id: str | None = None  # who owns the model; None: the default workspace
+    version: int | None = None  # of the model; None: the next one that was never used
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON values."""

@@ -11,7 +11,9 @@ from atrous.store.jobs import Job
 from atrous.store.opening import Store
 
 logger = logging.getLogger(__name__)
-KINDS = ("demo", "train")  # what `atrous.jobs.child` knows
+TRAINING_KINDS = ("demo", "train", "train-version")  # what `atrous.jobs.child` knows
+DATASET_KINDS = ("generate", "export")  # what `atrous.jobs.dataset_child` knows
+KINDS = (*TRAINING_KINDS, *DATASET_KINDS)
 POLL_S = 1.0  # between looks into the queue, and at a running child
 TERMINATE_S = 10.0  # a child that was asked to end gets so long before it is killed
 
@@ -39,7 +41,8 @@ def run_in_child(store: Store, job: Job, name: str, stopping: threading.Event) -
     the store fails a job that has killed too many children.
     """
     logger.info("job %s (%s) begins, attempt %d", job.id, job.kind, job.attempts)
-    child = subprocess.Popen(child_command(job.id, name))
+    command = child_command if job.kind in TRAINING_KINDS else dataset_child_command
+    child = subprocess.Popen(command(job.id, name))
     try:
         while child.poll() is None:
             if stopping.is_set():
@@ -64,8 +67,13 @@ def run_in_child(store: Store, job: Job, name: str, stopping: threading.Event) -
 
 
 def child_command(job_id: str, worker: str) -> list[str]:
-    """What runs one job in a process of its own."""
+    """What runs one training in a process of its own."""
     return [sys.executable, "-m", "atrous.jobs.child", job_id, worker]
+
+
+def dataset_child_command(job_id: str, worker: str) -> list[str]:
+    """What makes a version or an export in a process of its own; it needs no torch."""
+    return [sys.executable, "-m", "atrous.jobs.dataset_child", job_id, worker]
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:

@@ -25,15 +25,16 @@ UNLIMITED_EPOCHS = 100_000  # with a time budget alone
 def recipe_for(
     dataset: Dataset,
     *,
-    class_pixels: Sequence[int],
+    class_pixels: Sequence[int] = (),
     max_side: int = MAX_SIDE,
     balancing: str = "auto",
     **choices: Any,
 ) -> TrainingRecipe:
     """A recipe for this data set; `choices` are fields of TrainingRecipe that the user fixed.
 
-    class_pixels: labelled pixels of every class id in the training split. balancing: how the loss
-    weighs classes by them, see `class_weights`.
+    class_pixels: labelled pixels of every class id in the training split; none where they were not
+        counted, and all classes weigh the same.
+    balancing: how the loss weighs classes by them, see `class_weights`.
     """
     given = {key: value for key, value in choices.items() if value is not None}
     if "start" in given:

@@ -1,0 +1,66 @@
+"""What every process does that runs one job: run it, settle it, end with its worker."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from atrous.domain.errors import AtrousError
+from atrous.store.home import home_folder
+from atrous.store.jobs import Job
+from atrous.store.opening import Store, open_store
+
+logger = logging.getLogger(__name__)
+PARENT_POLL_S = 1.0
+NICENESS = 5  # serving goes before slow work where both want the processor
+
+Run = Callable[[Job, str, Store], dict[str, Any]]  # job, worker, store -> the job's result
+
+
+def run_and_settle(job_id: str, worker: str, run: Run) -> int:
+    """Run a job and settle it; gives the exit code, 0 also for a job that failed and says so."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    os.nice(NICENESS)
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    with open_store(home_folder()) as store:
+        job = store.jobs.get(job_id)
+        try:
+            result = run(job, worker, store)
+        except AtrousError as error:
+            logger.warning("job %s failed: %s", job.id, error)
+            store.jobs.fail(job.id, worker, str(error))
+        except (OSError, RuntimeError, ValueError, LookupError, TypeError) as error:
+            # Trying again would end the same way; the cause is kept instead.
+            logger.exception("job %s failed", job.id)
+            store.jobs.fail(job.id, worker, f"{type(error).__name__}: {error}")
+        else:
+            store.jobs.finish(job.id, worker, result)
+    return 0
+
+
+def end_with(parent: int) -> None:
+    """End this process when the worker that began it has died: another one takes the job over."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_POLL_S)
+    os._exit(1)
+
+
+class FractionReport:
+    """Writes how far a job is, at most once a second: every write is flushed to the disk."""
+
+    def __init__(self, job: Job, worker: str, store: Store, total: int) -> None:
+        """Report on so many steps."""
+        self._job, self._worker, self._store = job, worker, store
+        self._total, self._done = max(total, 1), 0
+        self._written_s = 0.0
+
+    def step(self) -> None:
+        """Count one more step."""
+        self._done += 1
+        now = time.monotonic()
+        if now - self._written_s >= PARENT_POLL_S:
+            self._written_s = now
+            fraction = min(self._done / self._total, 1.0)
+            self._store.jobs.progress(self._job.id, self._worker, {"fraction": fraction})

@@ -1,0 +1,64 @@
+"""From a training of the platform to a request: the version's pictures as a folder, and choices."""
+
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from atrous.datasets.detect import DatasetOptions
+from atrous.datasets.preparation import read_preparation
+from atrous.datasets.zip_exports import write_zip
+from atrous.disk.whole import flush
+from atrous.domain.classes import IGNORE_ID
+from atrous.domain.errors import Conflict
+from atrous.domain.recipes import MAX_SIDE
+from atrous.jobs.export_version import exported_photos, facts_of
+from atrous.jobs.training_request import TrainingRequest
+from atrous.store.jobs import Job
+from atrous.store.opening import Store
+from atrous.store.projects import Project
+from atrous.store.versions import Version
+
+FORMAT = "png-mask-semantic"
+
+
+def version_request(job: Job, store: Store) -> TrainingRequest:
+    """What is to be trained; the model gets the version's number."""
+    version = store.versions.by_id(job.workspace_id, job.payload["version_id"])
+    if version.state != "ready":
+        raise Conflict(f"version {version.number} is {version.state}; train it when it is ready")
+    project = store.projects.by_id(job.workspace_id, version.project_id)
+    resize = read_preparation(version.preprocessing, version.augmentation).resize
+    settings: dict[str, Any] = job.payload["settings"]
+    return TrainingRequest(
+        directory=version_folder(store, project, version),
+        project=project.slug,
+        options=DatasetOptions(format=FORMAT, ignore_id=IGNORE_ID, seed=version.seed),
+        skip_bad=True,
+        max_side=max(resize.size.height, resize.size.width) if resize else MAX_SIDE,
+        choices=settings,
+        workspace_id=job.workspace_id,
+        version=version.number,
+    )
+
+
+def version_folder(store: Store, project: Project, version: Version) -> Path:
+    """The pictures of a version as a folder, made where it is missing: whole or not at all."""
+    folder = store.home.cache / "versions" / version.id
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{version.id}-", dir=folder.parent))
+    try:
+        photos = exported_photos(store.blobs, store.versions.images(version), lambda: None)
+        packed = unfinished / "version.zip"
+        write_zip(packed, FORMAT, version.class_names, photos, facts_of(project, version))
+        with zipfile.ZipFile(packed) as archive:
+            archive.extractall(unfinished / "version")
+        os.replace(unfinished / "version", folder)
+        flush(folder.parent)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder

@@ -1,0 +1,183 @@
+"""The two networks of SAM 2 in an engine: OpenVINO, or ONNX Runtime."""
+
+from collections import deque
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from atrous.domain.errors import BadInput, BadPackage, MissingDependency
+from atrous.runtime.engine_names import EngineName, Precision, PrecisionName
+from atrous.runtime.onnx_scan import refuse_external_data
+from atrous.runtime.processor import available_cores
+
+DEVICE = "CPU"
+HINTS = {"fp32": "f32", "bf16": "bf16"}  # precisions in OpenVINO's words
+Arrays = Sequence[np.ndarray]
+
+
+@runtime_checkable  # the tests check annotations while they run
+class Network(Protocol):
+    """A loaded network. `run` may be called from many threads, and releases the GIL meanwhile."""
+
+    engine: EngineName
+    precision: PrecisionName  # in which it computes
+
+    def run(self, inputs: Arrays) -> tuple[np.ndarray, ...]:
+        """Outputs in the graph's order, as float32, for inputs in the graph's order."""
+        ...
+
+    def close(self) -> None:
+        """Free the network; `run` must not be called any more."""
+        ...
+
+
+def open_network(
+    graph: Path,
+    *,
+    engine: EngineName = "openvino",
+    precision: Precision = "fp32",
+    threads: int | None = None,
+    half_inputs: int = 0,
+) -> Network:
+    """Load an ONNX file; BadPackage where the engine can't.
+
+    threads: of one run; None: all cores.
+    half_inputs: so many of the first inputs come as float16.
+    """
+    if precision == "auto":
+        raise BadInput("the precision must be chosen: fp32 or bf16")
+    try:
+        model = graph.read_bytes()
+    except OSError as error:
+        raise BadPackage(f"{graph.name} can't be read ({error.strerror})") from error
+    refuse_external_data(model)
+    if engine == "onnxruntime":
+        if precision == "bf16":
+            raise BadInput("ONNX Runtime has no bf16 here; take precision 'fp32' or OpenVINO")
+        return OnnxRuntimeNetwork(model, threads, half_inputs)
+    return OpenVinoNetwork(model, precision, threads, half_inputs)
+
+
+class OpenVinoNetwork:
+    """A network compiled by OpenVINO, one run after the other on all its cores."""
+
+    engine: EngineName = "openvino"
+
+    def __init__(
+        self, model: bytes, precision: PrecisionName, threads: int | None, half_inputs: int
+    ) -> None:
+        """Compile the ONNX `model`; see `open_network`."""
+        settings = {
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
+            "INFERENCE_NUM_THREADS": threads or available_cores(),
+            # Clicks are answered in the order in which they came, each as fast as possible.
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # the cores also decode and encode
+        }
+        core = shared_core()
+        try:
+            network = core.read_model(model)
+            if half_inputs:
+                network = _with_half_inputs(network, half_inputs)
+            self._compiled: Any = core.compile_model(network, DEVICE, settings)
+        except RuntimeError as error:
+            raise BadPackage(f"OpenVINO can't load the network: {last_line(error)}") from error
+        self.precision = precision
+        self._types = [source.element_type.to_dtype() for source in self._compiled.inputs]
+        self._idle: deque[Any] = deque()
+
+    def run(self, inputs: Arrays) -> tuple[np.ndarray, ...]:
+        """Outputs as float32."""
+        try:
+            request = self._idle.popleft()
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        try:
+            given = [
+                np.ascontiguousarray(array, dtype)
+                for array, dtype in zip(inputs, self._types, strict=True)
+            ]
+            results = request.infer(given, share_inputs=True, share_outputs=True)
+            # The request's own memory is overwritten by its next run.
+            return tuple(np.array(results[i], np.float32) for i in range(len(results)))
+        finally:
+            self._idle.append(request)
+
+    def close(self) -> None:
+        """Free the compiled network and its requests."""
+        self._idle.clear()
+        self._compiled = None
+
+
+class OnnxRuntimeNetwork:
+    """A network in ONNX Runtime on the CPU."""
+
+    engine: EngineName = "onnxruntime"
+    precision: PrecisionName = "fp32"
+
+    def __init__(self, model: bytes, threads: int | None, half_inputs: int) -> None:
+        """Load the ONNX `model`; see `open_network`. `half_inputs` are converted."""
+        import onnxruntime  # type: ignore[import-untyped]
+        from onnxruntime.capi import (  # type: ignore[import-untyped]
+            onnxruntime_pybind11_state as states,
+        )
+
+        del half_inputs  # NumPy converts whatever comes
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors alone
+        options.intra_op_num_threads = threads or available_cores()
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
+        except (
+            *(states.Fail, states.InvalidArgument, states.InvalidGraph, states.InvalidProtobuf),
+            *(states.NotImplemented, states.RuntimeException, RuntimeError, ValueError),
+        ) as error:
+            raise BadPackage(f"ONNX Runtime can't load the network: {last_line(error)}") from error
+        sources = self._session.get_inputs()
+        self._names = [source.name for source in sources]
+        self._types = [np.int64 if "int64" in source.type else np.float32 for source in sources]
+
+    def run(self, inputs: Arrays) -> tuple[np.ndarray, ...]:
+        """Outputs as float32."""
+        feeds = {
+            name: np.ascontiguousarray(array, dtype)
+            for name, array, dtype in zip(self._names, inputs, self._types, strict=True)
+        }
+        return tuple(np.asarray(array, np.float32) for array in self._session.run(None, feeds))
+
+    def close(self) -> None:
+        """Free the network."""
+        self._session = None
+
+
+@cache
+def shared_core() -> Any:
+    """The one `openvino.Core` of this room: its networks share threads."""
+    try:
+        from openvino import Core  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise MissingDependency(
+            "OpenVINO is not installed; pip install openvino, or take engine 'onnxruntime'"
+        ) from error
+    return Core()
+
+
+def _with_half_inputs(network: Any, count: int) -> Any:
+    from openvino import Type
+    from openvino.preprocess import PrePostProcessor  # type: ignore[import-untyped]
+
+    steps = PrePostProcessor(network)
+    for index in range(count):
+        steps.input(index).tensor().set_element_type(Type.f16)
+    return steps.build()
+
+
+def last_line(error: Exception) -> str:
+    """The engine's own reason, without the lines about where in its source it was raised."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__

@@ -1,0 +1,169 @@
+"""The fastest engine and precision that agree with the exact one, tried once per machine."""
+
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from atrous.disk.whole import write_whole
+from atrous.domain.errors import MissingDependency
+from atrous.domain.geometry import Size
+from atrous.runtime.agreement import label_agreement
+from atrous.runtime.compiled_networks import Environment
+from atrous.runtime.engine_names import Engine, EngineName, Precision, PrecisionName
+from atrous.runtime.trial_pictures import trial_pictures
+from atrous.sam2.engine import Network, open_network, shared_core
+from atrous.sam2.models import Sam2Package
+from atrous.sam2.photo_input import SIDE
+
+logger = logging.getLogger(__name__)
+
+LEAST_AGREEMENT = 0.99  # of the signs of logits, weighed by their size
+LEAST_GAIN = 1.05  # times as fast: less is not worth a bit of exactness
+REPEATS = 3
+EMBEDDING_PARTS = 3  # outputs of the encoder, and first inputs of the decoder
+
+
+@dataclass(frozen=True)
+class EngineReport:
+    """What was chosen, and why. Times are medians on this machine; None where not measured."""
+
+    engine: EngineName
+    precision: PrecisionName
+    agreement: float | None = None  # of bf16 with fp32, 0..1
+    encode_s: dict[str, float] | None = None  # by precision
+    decode_s: dict[str, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Both networks of a model in one precision."""
+
+    encoder: Network
+    decoder: Network
+
+    def close(self) -> None:
+        self.encoder.close()
+        self.decoder.close()
+
+
+def open_networks(
+    package: Sam2Package,
+    *,
+    engine: Engine = "auto",
+    precision: Precision = "auto",
+    threads: int | None = None,
+    cache_folder: Path | None = None,
+    half_embeddings: bool = True,
+) -> tuple[Network, Network, EngineReport]:
+    """Load encoder and decoder; what "auto" leaves open is tried, and remembered in the folder.
+
+    OpenVINO is taken where it is installed: it is faster than ONNX Runtime on both networks. bf16
+    is taken where it is faster here, and where masks of trial prompts agree with those of fp32.
+    """
+    chosen = _engine_here() if engine == "auto" else engine
+    half = EMBEDDING_PARTS if half_embeddings else 0
+
+    def open_pair(kind: PrecisionName) -> _Pair:
+        encoder = open_network(package.encoder, engine=chosen, precision=kind, threads=threads)
+        decoder = open_network(
+            package.decoder, engine=chosen, precision=kind, threads=threads, half_inputs=half
+        )
+        return _Pair(encoder, decoder)
+
+    if precision != "auto" or not _may_gain_by_bf16(chosen):
+        kind: PrecisionName = "fp32" if precision == "auto" else precision
+        pair, report = open_pair(kind), EngineReport(chosen, kind)
+    else:
+        record = _record_path(package, cache_folder, threads)
+        known = _read_record(record)
+        if known is not None:
+            pair, report = open_pair(known.precision), known
+        else:
+            pair, report = _try_both(open_pair("fp32"), open_pair("bf16"))
+            logger.info("SAM 2 %s: %s", package.name, report)
+            if record is not None:
+                record.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(record, json.dumps(asdict(report), indent=2).encode())
+    return pair.encoder, pair.decoder, report
+
+
+def _engine_here() -> EngineName:
+    try:
+        shared_core()
+    except MissingDependency:
+        return "onnxruntime"
+    return "openvino"
+
+
+def _may_gain_by_bf16(engine: EngineName) -> bool:
+    if engine == "onnxruntime":
+        return False
+    return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _try_both(exact: _Pair, fast: _Pair) -> tuple[_Pair, EngineReport]:
+    """Run both on a trial picture in turn; close the one that is not taken."""
+    photo = trial_pictures(Size(SIDE, SIDE))[-1]
+    encode_s: dict[str, list[float]] = {"fp32": [], "bf16": []}
+    decode_s: dict[str, list[float]] = {"fp32": [], "bf16": []}
+    masks: dict[str, np.ndarray] = {}
+    for _ in range(REPEATS):
+        for kind, pair in (("fp32", exact), ("bf16", fast)):
+            start = time.perf_counter()
+            embedding = pair.encoder.run([photo])
+            encode_s[kind].append(time.perf_counter() - start)
+            inputs = [*embedding, *_trial_prompts()]
+            pair.decoder.run(inputs)  # the first run of a shape allocates
+            start = time.perf_counter()
+            masks[kind] = pair.decoder.run(inputs)[0]
+            decode_s[kind].append(time.perf_counter() - start)
+    agreement = _agreement(masks["fp32"], masks["bf16"])
+    encode = {kind: median(times) for kind, times in encode_s.items()}
+    decode = {kind: median(times) for kind, times in decode_s.items()}
+    gain = min(encode["fp32"] / encode["bf16"], decode["fp32"] / decode["bf16"])
+    takes_fast = agreement >= LEAST_AGREEMENT and gain >= LEAST_GAIN
+    taken, left = (fast, exact) if takes_fast else (exact, fast)
+    left.close()
+    precision: PrecisionName = "bf16" if takes_fast else "fp32"
+    return taken, EngineReport("openvino", precision, agreement, encode, decode)
+
+
+def _trial_prompts() -> list[np.ndarray]:
+    """Four clicks over the picture, as the decoder takes them."""
+    places = [[256, 256], [768, 256], [256, 768], [768, 768]]
+    coords = np.array([[place, [0, 0]] for place in places], np.float32)
+    labels = np.tile(np.array([1, -1], np.int64), (len(places), 1))
+    return [coords, labels, np.zeros((1, 1, 256, 256), np.float32), np.zeros(1, np.float32)]
+
+
+def _agreement(exact: np.ndarray, other: np.ndarray) -> float:
+    pairs = zip(exact.reshape(-1, 1, 256, 256), other.reshape(-1, 1, 256, 256), strict=True)
+    return float(np.mean([label_agreement(one, another) for one, another in pairs]))
+
+
+def _record_path(
+    package: Sam2Package, cache_folder: Path | None, threads: int | None
+) -> Path | None:
+    """Where the choice for these weights, this machine and this number of threads lies."""
+    if cache_folder is None:
+        return None
+    name = f"{package.name}-{package.identity[:12]}-{Environment.here().digest}-{threads or 'all'}"
+    return cache_folder / "sam2" / f"{name}.json"
+
+
+def _read_record(path: Path | None) -> EngineReport | None:
+    if path is None or not path.is_file():
+        return None
+    try:
+        values: dict[str, Any] = json.loads(path.read_bytes())
+        report = EngineReport(**values)
+    except (ValueError, TypeError) as error:
+        logger.warning("%s is damaged (%s); the engines are tried again", path, error)
+        return None
+    return report if report.precision in ("fp32", "bf16") else None

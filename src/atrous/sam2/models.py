@@ -1,0 +1,156 @@
+"""Converted SAM 2 models: one folder each, read, found and written as a whole."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from atrous.disk.whole import flush
+from atrous.domain.errors import BadPackage, Conflict, NotFound
+from atrous.packages.manifest import build_manifest, sha256_of
+
+VARIANTS = ("hiera_tiny", "hiera_small", "hiera_b_plus", "hiera_large")
+VERSIONS = ("2.0", "2.1")
+ENCODER, DECODER, MANIFEST = "encoder.onnx", "decoder.onnx", "manifest.json"
+KIND = "sam2"
+
+
+@dataclass(frozen=True)
+class Sam2Package:
+    """A folder with encoder.onnx, decoder.onnx and manifest.json."""
+
+    folder: Path
+    variant: str  # one of VARIANTS
+    version: str  # one of VERSIONS
+    manifest: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """As its folder is called: `hiera_tiny-2.1`."""
+        return f"{self.variant}-{self.version}"
+
+    @property
+    def encoder(self) -> Path:
+        """Photo -> embedding."""
+        return self.folder / ENCODER
+
+    @property
+    def decoder(self) -> Path:
+        """Embedding and prompts -> masks."""
+        return self.folder / DECODER
+
+    @property
+    def identity(self) -> str:
+        """Tells the weights apart: embeddings of one encoder are no use to another."""
+        return str(self.manifest["checksums"][ENCODER])
+
+
+def read_sam2_package(folder: Path, *, verify: bool = True) -> Sam2Package:
+    """Read a converted model; BadPackage says what is missing, damaged or unknown.
+
+    verify: compare the networks with their checksums, 0.1 s for the smallest model.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadPackage(
+            f"{folder} has no readable {MANIFEST} ({error}); convert the model again: "
+            "atrous sam2 add"
+        ) from error
+    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
+        raise BadPackage(f"{folder} holds no SAM 2 model; add one with: atrous sam2 add hiera_tiny")
+    variant, version = manifest.get("variant"), manifest.get("version")
+    if variant not in VARIANTS or version not in VERSIONS:
+        raise BadPackage(
+            f"{folder} holds variant {variant!r} of SAM {version!r}; expected one of "
+            f"{', '.join(VARIANTS)} of {' or '.join(VERSIONS)}"
+        )
+    checksums = manifest.get("checksums")
+    for name in (ENCODER, DECODER):
+        if not isinstance(checksums, dict) or name not in checksums:
+            raise BadPackage(f"{MANIFEST} of {folder} has no checksum of {name}; convert it again")
+        if not (folder / name).is_file():
+            raise BadPackage(f"{folder} has no {name}; convert it again: atrous sam2 add {variant}")
+        if verify and sha256_of(folder / name) != checksums[name]:
+            raise BadPackage(
+                f"{name} of {folder} is damaged: its SHA-256 is not the one in {MANIFEST}; "
+                f"remove the folder and convert it again: atrous sam2 add {variant}"
+            )
+    return Sam2Package(folder, variant, version, manifest)
+
+
+def installed(store_folder: Path) -> tuple[Sam2Package, ...]:
+    """The models in a folder of models, by size and version, their networks not yet verified."""
+    packages = [
+        read_sam2_package(store_folder / f"{variant}-{version}", verify=False)
+        for variant in VARIANTS
+        for version in VERSIONS
+        if (store_folder / f"{variant}-{version}" / MANIFEST).is_file()
+    ]
+    return tuple(packages)
+
+
+def find_package(store_folder: Path, variant: str, version: str | None = None) -> Sam2Package:
+    """A model by its size, and its version or the newest one there; verified.
+
+    Raises NotFound with the command that adds it.
+    """
+    if variant not in VARIANTS or version not in (None, *VERSIONS):
+        raise NotFound(
+            f"SAM {version or 2} has no size {variant[:100]!r}; there are {', '.join(VARIANTS)}"
+        )
+    for candidate in (version,) if version else reversed(VERSIONS):
+        folder = store_folder / f"{variant}-{candidate}"
+        if (folder / MANIFEST).is_file():
+            return read_sam2_package(folder)
+    exactly = f" --version {version}" if version else ""
+    raise NotFound(
+        f"the SAM 2 model {variant}{'-' + version if version else ''} is not installed; "
+        f"run on the server: atrous sam2 add {variant}{exactly}"
+    )
+
+
+def remove_package(store_folder: Path, name: str) -> None:
+    """Remove a model by its name, as `hiera_tiny-2.1`; NotFound where it is not there."""
+    known = [f"{variant}-{version}" for variant in VARIANTS for version in VERSIONS]
+    if name not in known or not (store_folder / name).is_dir():
+        raise NotFound(
+            f"there is no SAM 2 model {name[:100]!r}; see which there are: atrous sam2 list"
+        )
+    # The manifest goes first: without it, what a crash leaves behind is no model.
+    (store_folder / name / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(store_folder / name)
+
+
+def write_sam2_package(
+    folder: Path, *, encoder: Path, decoder: Path, variant: str, version: str, facts: dict[str, Any]
+) -> Sam2Package:
+    """Write a model to `folder`, which is complete or absent also after a crash.
+
+    facts: JSON values for the manifest: where the weights came from, parity.
+    Raises Conflict where it exists.
+    """
+    if (folder / MANIFEST).exists():
+        raise Conflict(f"{folder} exists already; remove it first to convert the model again")
+    shutil.rmtree(folder, ignore_errors=True)  # what an interrupted removal left
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        shutil.copyfile(encoder, unfinished / ENCODER)
+        shutil.copyfile(decoder, unfinished / DECODER)
+        manifest = {**facts, "kind": KIND, "variant": variant, "version": version}
+        (unfinished / MANIFEST).write_bytes(
+            build_manifest(unfinished, (ENCODER, DECODER), manifest)
+        )
+        read_sam2_package(unfinished)  # nothing that can't be read gets the final name
+        unfinished.chmod(0o755)  # mkdtemp lets the owner alone in
+        for path in (*unfinished.iterdir(), unfinished):
+            flush(path)
+        unfinished.rename(folder)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    flush(folder.parent)
+    return read_sam2_package(folder, verify=False)

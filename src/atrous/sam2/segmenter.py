@@ -1,0 +1,160 @@
+"""One loaded SAM 2 model: photo -> embedding, embedding and prompts -> masks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from atrous.domain.geometry import Size
+from atrous.domain.prompts import Prompt
+from atrous.runtime.engine_names import Engine, EngineName, Precision, PrecisionName
+from atrous.sam2.embedding import Embedding
+from atrous.sam2.engine import Network
+from atrous.sam2.engine_choice import EngineReport, open_networks
+from atrous.sam2.models import Sam2Package
+from atrous.sam2.photo_input import prepare_photo
+from atrous.sam2.prompt_arrays import PromptBatch, batch_prompts
+
+PROMPTS_PER_RUN = 8  # more are no faster, and take more memory
+LOGIT_LIMIT = 32.0  # of the logits that the official predictor gives out
+STABILITY_DELTA, STABILITY_THRESHOLD = 0.05, 0.98  # of SAM 2's choice of a single mask
+NO_MASK = np.zeros((256, 256), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Sam2Masks:
+    """The answer to one prompt: three masks, or one.
+
+    low_res_logits: positive on the object; to the photo's own size: `photo_masks.restore_mask`.
+    predicted_iou: what the network thinks of each mask, around 0..1; not ordered.
+    """
+
+    low_res_logits: Float32[np.ndarray, "masks 256 256"]
+    predicted_iou: Float32[np.ndarray, " masks"]
+
+    @property
+    def best(self) -> int:
+        """The index of the mask with the highest predicted IoU."""
+        return int(self.predicted_iou.argmax())
+
+    @property
+    def clamped_logits(self) -> Float32[np.ndarray, "masks 256 256"]:
+        """Within -32..32, as the official predictor gives them out, and wants them back to refine.
+
+        Masks at the photo's size are made from the logits before that.
+        """
+        return self.low_res_logits.clip(-LOGIT_LIMIT, LOGIT_LIMIT)
+
+
+class InteractiveSegmenter:
+    """A SAM 2 model with its networks loaded; safe to be called from many threads."""
+
+    def __init__(
+        self,
+        package: Sam2Package,
+        *,
+        engine: Engine = "auto",
+        precision: Precision = "auto",
+        threads: int | None = None,
+        cache_folder: Path | None = None,
+        embeddings: Literal["float16", "float32"] = "float16",
+    ) -> None:
+        """Load the networks of a package; BadPackage where they can't be.
+
+        engine, precision: "auto" takes the fastest that agrees with the exact one: tried on this
+            machine when it loads the model for the first time, see `engine_choice`.
+        threads: of one run; None: all cores.
+        cache_folder: where the choice is remembered.
+        embeddings: in what `embed` keeps features; half precision changes fewer than one pixel in
+            a thousand.
+        """
+        self.package = package
+        self._dtype = np.dtype(embeddings)
+        encoder, decoder, report = open_networks(
+            package,
+            engine=engine,
+            precision=precision,
+            threads=threads,
+            cache_folder=cache_folder,
+            half_embeddings=embeddings == "float16",
+        )
+        self._encoder: Network = encoder
+        self._decoder: Network = decoder
+        self.report: EngineReport = report  # what was tried, and how it was chosen
+
+    @property
+    def engine(self) -> EngineName:
+        """The engine in use."""
+        return self._encoder.engine
+
+    @property
+    def precision(self) -> PrecisionName:
+        """What the engine computes in."""
+        return self._encoder.precision
+
+    def embed(self, image: UInt8[np.ndarray, "height width 3"]) -> Embedding:
+        """Encode an RGB photo (0..255); a second or more."""
+        features = self._encoder.run([prepare_photo(image)])
+        embeddings, high_256, high_128 = (part.astype(self._dtype) for part in features)
+        return Embedding(Size(*image.shape[:2]), embeddings, (high_256, high_128))
+
+    def segment(
+        self, embedding: Embedding, prompts: Sequence[Prompt], *, multimask: bool
+    ) -> list[Sam2Masks]:
+        """Answer prompts, one `Sam2Masks` each, in order; no prompt changes another's answer.
+
+        multimask: three masks per prompt; else one, the more stable of two candidates.
+        """
+        answers: dict[int, Sam2Masks] = {}
+        choose = three_masks if multimask else stable_mask
+        for batch in batch_prompts(prompts, embedding.photo_size, most=PROMPTS_PER_RUN):
+            logits, scores = self._decode(embedding, batch)
+            for index, four, iou in zip(batch.indices, logits, scores, strict=True):
+                answers[index] = choose(four, iou)
+        return [answers[index] for index in range(len(prompts))]
+
+    def _decode(self, embedding: Embedding, batch: PromptBatch) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (prompts, 4, 256, 256) and predicted IoU (prompts, 4)."""
+        mask = NO_MASK if batch.mask_input is None else batch.mask_input
+        has_mask = np.array([batch.mask_input is not None], np.float32)
+        logits, scores = self._decoder.run(
+            [
+                embedding.image_embeddings,
+                *embedding.high_res_features,
+                batch.coords,
+                batch.labels,
+                mask[None, None],
+                has_mask,
+            ]
+        )
+        return logits, scores
+
+    def close(self) -> None:
+        """Free the networks; nothing else must be called any more."""
+        self._encoder.close()
+        self._decoder.close()
+
+
+def three_masks(
+    logits: Float32[np.ndarray, "4 256 256"], scores: Float32[np.ndarray, "4"]
+) -> Sam2Masks:
+    """The masks for an ambiguous prompt: all but the first, as SAM 2 has it."""
+    return Sam2Masks(logits[1:], scores[1:])
+
+
+def stable_mask(
+    logits: Float32[np.ndarray, "4 256 256"], scores: Float32[np.ndarray, "4"]
+) -> Sam2Masks:
+    """The first mask, unless it is unstable: then the best of the other three.
+
+    Stable is a mask that stays the same when the threshold moves a little (SAM 2's
+    `dynamic_multimask_via_stability`).
+    """
+    inner = np.count_nonzero(logits[0] > STABILITY_DELTA)
+    outer = np.count_nonzero(logits[0] > -STABILITY_DELTA)
+    stability = inner / outer if outer else 1.0
+    chosen = 0 if stability >= STABILITY_THRESHOLD else 1 + int(scores[1:].argmax())
+    return Sam2Masks(logits[chosen : chosen + 1], scores[chosen : chosen + 1])

@@ -1,0 +1,82 @@
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from atrous.datasets.check import check_dataset
+from atrous.datasets.detect import DatasetOptions, open_dataset
+from atrous.domain.errors import Conflict
+from atrous.jobs.export_version import export_version, facts_of
+from atrous.jobs.generate_version import generate_version
+from atrous.store.opening import Store
+from atrous.store.projects import Project
+from atrous.store.versions import Version
+
+
+@pytest.fixture
+def project(store: Store, dataset_project: ModuleType) -> Project:
+    made: Project = dataset_project.fill_project(store)
+    return made
+
+
+@pytest.fixture
+def version(store: Store, project: Project) -> Version:
+    made = store.versions.create(project, preprocessing={}, augmentation={}, seed=0)
+    job = store.jobs.claim("w", ["generate"])
+    assert job is not None
+    generate_version(job, "w", store)
+    return store.versions.get(project, made.number)
+
+
+def exported(store: Store, version: Version, wanted: str, folder: Path) -> Path:
+    store.exports.request(version, wanted)
+    job = store.jobs.claim("w", ["export"])
+    assert job is not None
+    result = export_version(job, "w", store)
+    blob = store.exports.request(version, wanted).blob
+    assert blob is not None
+    assert result == {"digest": blob.digest, "size_bytes": blob.size_bytes}
+    (folder / "a.zip").write_bytes(store.blobs.read(blob.digest))
+    with zipfile.ZipFile(folder / "a.zip") as archive:
+        archive.extractall(folder / wanted)
+    return folder / wanted
+
+
+@pytest.mark.parametrize("wanted", ["png-mask-semantic", "coco"])
+def test_an_export_reads_back_to_the_masks(
+    store: Store, version: Version, dataset_project: ModuleType, tmp_path: Path, wanted: str
+) -> None:
+    root = exported(store, version, wanted, tmp_path)
+    options = DatasetOptions(ignore_id=255) if wanted.startswith("png") else DatasetOptions()
+    dataset = open_dataset(root, options)
+    assert dataset.classes.names == dataset_project.CLASSES
+    assert check_dataset(dataset).faults == ()
+    samples = {
+        int(sample.name.partition("_")[0]): sample
+        for split in dataset.splits.values()
+        for sample in split
+    }
+    assert sorted(samples) == list(range(6))
+    for number, sample in samples.items():
+        expected = dataset_project.label_map(number)
+        if wanted == "coco":  # which can't say that a pixel is ignored
+            expected = np.where(expected == 255, 0, expected)
+        assert np.array_equal(sample.read_label_map(), expected)
+        assert sample.image.read_bytes() == dataset_project.picture(number)
+
+
+def test_nothing_is_left_beside(store: Store, version: Version, tmp_path: Path) -> None:
+    exported(store, version, "coco", tmp_path)
+    assert list(store.home.cache.glob("export-*")) == []
+
+
+def test_a_version_that_is_not_made_is_refused(store: Store, project: Project) -> None:
+    version = store.versions.create(project, preprocessing={}, augmentation={}, seed=0)
+    store.exports.request(version, "coco")
+    job = store.jobs.claim("w", ["export"])
+    assert job is not None
+    with pytest.raises(Conflict, match="generating"):
+        export_version(job, "w", store)
+    assert facts_of(project, version).title == "Roads v1"

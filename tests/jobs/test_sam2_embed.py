@@ -1,0 +1,106 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from atrous.domain.errors import BadInput
+from atrous.domain.geometry import Size
+from atrous.jobs.sam2_embed import EMBEDDING_BYTES, EmbedProgress, embed_photos, find_photos
+from atrous.sam2.embedding import Embedding
+from atrous.sam2.embedding_cache import EmbeddingCache
+from atrous.sam2.models import Sam2Package
+from atrous.sam2.photo_keys import content_id_of, owner_of, photo_key
+from atrous.sam2.segmenter import InteractiveSegmenter
+
+LIMIT = 100 * EMBEDDING_BYTES
+
+
+class CountingSegmenter(InteractiveSegmenter):
+    """Embeds nothing, and counts."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        manifest = {"checksums": {"encoder.onnx": "e", "decoder.onnx": "d"}}
+        self.package = Sam2Package(Path("anywhere"), "hiera_tiny", "2.1", manifest)
+        self.stop_at = stop_at
+        self.count = 0
+
+    def embed(self, image: np.ndarray) -> Embedding:
+        if self.count == self.stop_at:
+            raise KeyboardInterrupt
+        self.count += 1
+        part = np.zeros((1, 1, 2, 2), np.float16)
+        return Embedding(Size(*image.shape[:2]), part, (part, part))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Four pictures, of which two are the same, a broken one, and a text."""
+    folder = tmp_path / "photos"
+    (folder / "below").mkdir(parents=True)
+    for index, name in enumerate(("a.jpg", "b.PNG", "below/c.webp")):
+        Image.new("RGB", (30 + index, 20)).save(folder / name)
+    (folder / "copy.jpg").write_bytes((folder / "a.jpg").read_bytes())
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> EmbeddingCache:
+    return EmbeddingCache(max_bytes=1, folder=tmp_path / "cache", max_disk_bytes=LIMIT)
+
+
+@pytest.fixture
+def embed(photos: Path, cache: EmbeddingCache) -> Callable[..., EmbedProgress]:
+    def run(segmenter: CountingSegmenter, limit: int = LIMIT, **options: object) -> EmbedProgress:
+        found = find_photos(photos)
+        return embed_photos(
+            found, segmenter, cache, workspace_id="mine", max_disk_bytes=limit, **options
+        )
+
+    return run
+
+
+def test_photos_are_found_below_by_name(photos: Path, tmp_path: Path) -> None:
+    names = [path.relative_to(photos).as_posix() for path in find_photos(photos)]
+    assert names == ["a.jpg", "b.PNG", "below/c.webp", "broken.jpg", "copy.jpg"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="has no pictures"):
+        find_photos(tmp_path / "empty")
+
+
+def test_each_photo_is_embedded_once_where_the_server_looks(embed, photos, cache, caplog) -> None:
+    seen: list[int] = []
+    segmenter = CountingSegmenter()
+    done = embed(segmenter, report=lambda progress: seen.append(progress.done))
+    assert done == EmbedProgress(total=5, there=1, embedded=3, unreadable=1)
+    assert seen == [1, 2, 3, 4, 5]
+    assert "broken.jpg is left out" in caplog.text
+    owner = owner_of("mine", segmenter.package)
+    found = cache.get(photo_key(owner, content_id_of((photos / "a.jpg").read_bytes())))
+    assert found is not None
+    assert found.photo_size == Size(20, 30)
+    assert segmenter.count == 3
+
+
+def test_stopped_it_goes_on_where_it_was(embed) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        embed(CountingSegmenter(stop_at=2))
+    segmenter = CountingSegmenter()
+    assert embed(segmenter) == EmbedProgress(total=5, there=3, embedded=1, unreadable=1)
+    assert segmenter.count == 1
+
+
+def test_what_does_not_fit_is_refused_before_any_work(embed) -> None:
+    segmenter = CountingSegmenter()
+    with pytest.raises(BadInput, match="SAM2_EMBEDDING_DISK_BYTES=10 holds fewer"):
+        embed(segmenter, limit=10)
+    assert segmenter.count == 0
+
+
+def test_a_full_disk_ends_it(embed, tmp_path: Path) -> None:
+    (tmp_path / "cache").rmdir()
+    with pytest.raises(BadInput, match="make room and run this again"):
+        embed(CountingSegmenter())

@@ -1,0 +1,63 @@
+from typing import Any
+
+import pytest
+
+from atrous.domain.errors import BadInput
+from atrous.jobs import settling
+from atrous.jobs.settling import FractionReport, run_and_settle
+from atrous.store.jobs import Job
+from atrous.store.opening import Store
+
+
+@pytest.fixture
+def job(store: Store, monkeypatch: pytest.MonkeyPatch) -> Job:
+    monkeypatch.setattr(settling.os, "nice", lambda _: 0)
+    monkeypatch.setenv("ATROUS_HOME", str(store.home.folder))
+    store.jobs.enqueue("generate", {}, workspace_id=store.workspaces.default().id)
+    claimed = store.jobs.claim("w")
+    assert claimed is not None
+    return claimed
+
+
+def test_a_result_finishes_the_job(store: Store, job: Job) -> None:
+    assert run_and_settle(job.id, "w", lambda job, worker, _: {"said": worker}) == 0
+    done = store.jobs.get(job.id)
+    assert (done.state, done.result) == ("finished", {"said": "w"})
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(BadInput("too small"), "too small"), (OSError(28, "disk full"), "OSError: [Errno 28]")],
+)
+def test_an_error_fails_it(store: Store, job: Job, error: Exception, told: str) -> None:
+    def fail(*_: Any) -> dict[str, Any]:
+        raise error
+
+    assert run_and_settle(job.id, "w", fail) == 0
+    failed = store.jobs.get(job.id)
+    assert failed.state == "failed"
+    assert (failed.error or "").startswith(told)
+
+
+def test_what_nobody_foresaw_ends_the_process(store: Store, job: Job) -> None:
+    def fail(*_: Any) -> dict[str, Any]:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        run_and_settle(job.id, "w", fail)
+    assert store.jobs.get(job.id).state == "running"
+
+
+def test_progress_is_written_once_a_second(
+    store: Store, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(settling.time, "monotonic", lambda: now[0])
+    report, seen = FractionReport(job, "w", store, total=40), []
+    for _ in range(40):
+        report.step()
+        now[0] += 0.1
+        seen.append(store.jobs.get(job.id).progress.get("fraction"))
+    assert seen[0] == 1 / 40
+    assert 3 <= len(set(seen)) <= 5
+    assert max(seen) <= 1

@@ -1,0 +1,90 @@
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from atrous.datasets.check import check_dataset
+from atrous.datasets.detect import open_dataset
+from atrous.domain.errors import Conflict
+from atrous.jobs import child
+from atrous.jobs.generate_version import generate_version
+from atrous.jobs.version_training import version_request
+from atrous.store.jobs import Job
+from atrous.store.opening import Store
+from atrous.store.projects import Project
+from atrous.store.versions import Version
+
+
+@pytest.fixture
+def project(store: Store, dataset_project: ModuleType) -> Project:
+    store.projects.create(
+        store.workspaces.default().id, "Other", kind="semantic-segmentation", annotation="x"
+    )
+    made: Project = dataset_project.fill_project(store, count=8)
+    return made
+
+
+def ready(store: Store, project: Project, **steps: Any) -> Version:
+    version = store.versions.create(project, preprocessing=steps, augmentation={}, seed=4)
+    job = store.jobs.claim("w", ["generate"])
+    assert job is not None
+    generate_version(job, "w", store)
+    return store.versions.get(project, version.number)
+
+
+def training_job(store: Store, version: Version, settings: dict[str, Any]) -> Job:
+    store.trainings.create(version, "deeplabv3plus", settings)
+    job = store.jobs.claim("w", ["train-version"])
+    assert job is not None
+    return job
+
+
+def test_a_version_becomes_a_folder_that_can_be_trained_on(store: Store, project: Project) -> None:
+    version = ready(store, project, resize={"width": 640, "height": 96})
+    job = training_job(store, version, {"epochs": 3})
+    request = version_request(job, store)
+    assert (request.project, request.version) == ("roads", 1)
+    assert request.workspace_id == project.workspace_id
+    assert request.max_side == 640
+    assert request.choices == {"epochs": 3}
+    dataset = open_dataset(request.directory, request.options)
+    assert check_dataset(dataset).faults == ()
+    assert {split: len(samples) for split, samples in dataset.splits.items()} == {
+        "train": 7,
+        "valid": 1,
+    }
+    assert request.from_json(request.to_json()) == request
+
+
+def test_the_folder_is_made_once_and_again_where_it_went(store: Store, project: Project) -> None:
+    job = training_job(store, ready(store, project), {})
+    first = version_request(job, store).directory
+    before = open_dataset(first).fingerprint()
+    (first / "kept").touch()
+    assert (version_request(job, store).directory / "kept").exists()
+    import shutil
+
+    shutil.rmtree(first)
+    again = version_request(job, store).directory
+    assert again == first
+    assert open_dataset(again).fingerprint() == before
+    assert [path.name for path in first.parent.iterdir()] == [first.name]
+
+
+def test_a_version_that_is_not_made_is_refused(store: Store, project: Project) -> None:
+    version = store.versions.create(project, preprocessing={}, augmentation={}, seed=4)
+    with pytest.raises(Conflict, match="generating"):
+        version_request(training_job(store, version, {}), store)
+
+
+def test_the_model_gets_the_versions_number(
+    store: Store, project: Project, tiny: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second version alone is trained: its model is roads/2."""
+    ready(store, project)
+    job = training_job(store, ready(store, project), dict(tiny.CHOICES))
+    result = child.run_training(job, "w", store)
+    assert result["model_id"] == "roads/2"
+    (model,) = store.models.list()
+    assert str(model.model_id) == "roads/2"
+    assert model.workspace_id == project.workspace_id

@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from atrous.sam2 import engine_choice
+from atrous.sam2.engine import shared_core
+from atrous.sam2.engine_choice import EngineReport, open_networks
+from atrous.sam2.segmenter import InteractiveSegmenter
+
+HAS_BF16 = "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+bf16_only = pytest.mark.skipif(not HAS_BF16, reason="this processor has no bf16")
+
+
+def close(*networks: Any) -> None:
+    for network in networks:
+        network.close()
+
+
+@bf16_only
+def test_choice_is_tried_once_and_remembered(sam2_package: Any, tmp_path: Path) -> None:
+    *networks, report = open_networks(sam2_package, cache_folder=tmp_path)
+    close(*networks)
+    assert report.engine == "openvino"
+    assert report.agreement is not None
+    assert report.encode_s is not None
+    assert set(report.encode_s) == {"fp32", "bf16"}
+    (record,) = (tmp_path / "sam2").iterdir()
+    assert json.loads(record.read_bytes())["precision"] == report.precision
+
+    record.write_text(json.dumps({"engine": "openvino", "precision": "bf16", "agreement": 1.0}))
+    encoder, decoder, remembered = open_networks(sam2_package, cache_folder=tmp_path)
+    assert remembered == EngineReport("openvino", "bf16", 1.0)
+    assert (encoder.precision, decoder.precision) == ("bf16", "bf16")
+    close(encoder, decoder)
+
+
+class Timed:
+    """A network that takes its time, which is counted, and says what it is told to."""
+
+    engine = "openvino"
+
+    def __init__(self, precision: str, outputs: list[np.ndarray], seconds: float) -> None:
+        self.precision, self.outputs, self.seconds = precision, outputs, seconds
+        self.closed = False
+
+    def run(self, inputs: Any) -> tuple[np.ndarray, ...]:
+        Timed.clock += self.seconds
+        return tuple(self.outputs)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def choose(monkeypatch: pytest.MonkeyPatch, *, fast_s: float, off: float) -> tuple[str, Any, Any]:
+    """What is taken where bf16 takes `fast_s` for 1 s of fp32, and masks are `off` apart."""
+    Timed.clock = 0.0
+    monkeypatch.setattr(engine_choice.time, "perf_counter", lambda: Timed.clock)
+    masks = np.random.default_rng(0).normal(0, 1, (4, 4, 256, 256)).astype(np.float32)
+    exact = engine_choice._Pair(Timed("fp32", [np.zeros(1)] * 3, 1.0), Timed("fp32", [masks], 1.0))
+    fast = engine_choice._Pair(
+        Timed("bf16", [np.zeros(1)] * 3, fast_s), Timed("bf16", [masks + off], fast_s)
+    )
+    taken, report = engine_choice._try_both(exact, fast)
+    assert taken is (fast if report.precision == "bf16" else exact)
+    assert [pair.encoder.closed for pair in (exact, fast)].count(True) == 1
+    assert not taken.encoder.closed
+    return report.precision, report.agreement, report.decode_s
+
+
+def test_faster_one_is_taken_where_it_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    precision, agreement, decode_s = choose(monkeypatch, fast_s=0.5, off=0.001)
+    assert precision == "bf16"
+    assert agreement > 0.999
+    assert decode_s == {"fp32": 1.0, "bf16": 0.5}
+
+
+@pytest.mark.parametrize(("fast_s", "off"), [(0.5, 1.0), (0.99, 0.0), (2.0, 0.0), (0.5, np.nan)])
+def test_exact_one_is_kept_where_it_does_not_or_is_no_slower(
+    monkeypatch: pytest.MonkeyPatch, fast_s: float, off: float
+) -> None:
+    assert choose(monkeypatch, fast_s=fast_s, off=off)[0] == "fp32"
+
+
+@pytest.mark.parametrize("content", ["{", '{"colour": "red"}', '{"engine": "x", "precision": "y"}'])
+def test_damaged_record_counts_as_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "record.json").write_text(content)
+    assert engine_choice._read_record(tmp_path / "record.json") is None
+
+
+@bf16_only
+def test_bf16_masks_agree(
+    sam2_package: Any, exact: InteractiveSegmenter, embeddings: Any, photos: Any
+) -> None:
+    from atrous.domain.prompts import Point, Prompt
+
+    segmenter = InteractiveSegmenter(sam2_package, precision="bf16")
+    assert segmenter.precision == "bf16"
+    prompts = [Prompt(points=(Point(x, 150.0, positive=True),)) for x in (40.0, 110.0, 180.0)]
+    agreement = [
+        np.mean((one.low_res_logits > 0) == (other.low_res_logits > 0))
+        for one, other in zip(
+            exact.segment(embeddings["odd"], prompts, multimask=True),
+            segmenter.segment(segmenter.embed(photos["odd"]), prompts, multimask=True),
+            strict=True,
+        )
+    ]
+    segmenter.close()
+    assert np.mean(agreement) > 0.97

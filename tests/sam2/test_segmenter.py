@@ -1,0 +1,203 @@
+"""The whole way from photo to masks, against the official code with the same weights."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from atrous.domain.prompts import Point, Prompt, PromptBox
+from atrous.sam2.photo_masks import restore_mask
+from atrous.sam2.segmenter import (
+    InteractiveSegmenter,
+    Sam2Masks,
+    stable_mask,
+    three_masks,
+)
+
+MOST_LOGIT_DIFFERENCE = 1e-4
+MOST_IOU_DIFFERENCE = 1e-5
+LEAST_AGREEMENT = 0.9999  # of pixels at the photo's size
+SHAPES = ["landscape", "portrait", "odd"]
+
+
+def prompts_for(height: int, width: int) -> dict[str, Prompt]:
+    """One prompt of each kind, in a photo of this size."""
+
+    def point(across: float, down: float, positive: bool = True) -> Point:
+        return Point(across * width, down * height, positive)
+
+    box = PromptBox(0.2 * width, 0.3 * height, 0.61 * width, 0.77 * height)
+    return {
+        "point": Prompt(points=(point(0.4, 0.55),)),
+        "corner": Prompt(points=(Point(0.0, 0.0, positive=True),)),
+        "negative": Prompt(points=(point(0.4, 0.55), point(0.7, 0.2, False), point(0.1, 0.9))),
+        "box": Prompt(box=box),
+        "box and points": Prompt(points=(point(0.3, 0.4), point(0.5, 0.7, False)), box=box),
+    }
+
+
+def ask_official(
+    predictor: Any, prompt: Prompt, *, multimask: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Masks at the photo's size, predicted IoU, and low-resolution logits."""
+    points = np.array([[point.x, point.y] for point in prompt.points], np.float32)
+    box = prompt.box
+    return predictor.predict(
+        point_coords=points if len(points) else None,
+        point_labels=np.array([point.positive for point in prompt.points]) if len(points) else None,
+        box=None if box is None else np.array([box.left, box.top, box.right, box.bottom]),
+        mask_input=None if prompt.mask_input is None else prompt.mask_input[None],
+        multimask_output=multimask,
+    )
+
+
+def insist_on_same(predictor: Any, embedding: Any, prompt: Prompt, given: Sam2Masks) -> None:
+    multimask = len(given.predicted_iou) == 3
+    masks, scores, logits = ask_official(predictor, prompt, multimask=multimask)
+    assert np.abs(given.clamped_logits - logits).max() <= MOST_LOGIT_DIFFERENCE
+    assert np.abs(given.predicted_iou - scores).max() <= MOST_IOU_DIFFERENCE
+    for low_res, mask in zip(given.low_res_logits, masks, strict=True):
+        restored = restore_mask(low_res, embedding.photo_size)
+        assert np.mean(restored == mask.astype(bool)) >= LEAST_AGREEMENT
+
+
+@pytest.mark.parametrize("multimask", [True, False], ids=["three masks", "one mask"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_kind_of_prompt_is_answered_as_officially(
+    exact: InteractiveSegmenter, embeddings: Any, predictors: Any, shape: str, multimask: bool
+) -> None:
+    embedding = embeddings[shape]
+    prompts = prompts_for(embedding.photo_size.height, embedding.photo_size.width)
+    for prompt in prompts.values():
+        (given,) = exact.segment(embedding, [prompt], multimask=multimask)
+        insist_on_same(predictors[shape], embedding, prompt, given)
+
+
+@pytest.mark.parametrize("multimask", [True, False], ids=["three masks", "one mask"])
+def test_mask_input_is_refined_as_officially(
+    exact: InteractiveSegmenter, embeddings: Any, predictors: Any, multimask: bool
+) -> None:
+    embedding, predictor = embeddings["landscape"], predictors["landscape"]
+    prompts = prompts_for(embedding.photo_size.height, embedding.photo_size.width)
+    (first,) = exact.segment(embedding, [prompts["point"]], multimask=True)
+    earlier = first.clamped_logits[first.best]
+    for more in (
+        Prompt(prompts["negative"].points, mask_input=earlier),
+        Prompt(box=prompts["box"].box, mask_input=earlier),
+        Prompt(mask_input=earlier),
+    ):
+        (given,) = exact.segment(embedding, [more], multimask=multimask)
+        insist_on_same(predictor, embedding, more, given)
+        without = Prompt(more.points, more.box)
+        (other,) = exact.segment(embedding, [without], multimask=multimask)
+        assert np.abs(other.low_res_logits - given.low_res_logits).max() > 0.1
+
+
+def test_many_prompts_at_once_are_answered_as_each_alone(
+    exact: InteractiveSegmenter, embeddings: Any, predictors: Any
+) -> None:
+    """Of different kinds, and more than go through the network at once."""
+    embedding = embeddings["portrait"]
+    height, width = embedding.photo_size.height, embedding.photo_size.width
+    random = np.random.default_rng(0)
+    clicks = [
+        Prompt(points=(Point(x * width, y * height, positive=True),))
+        for x, y in random.random((9, 2))
+    ]
+    prompts = [*prompts_for(height, width).values(), *clicks]
+    answers = exact.segment(embedding, prompts, multimask=True)
+    assert len(answers) == len(prompts)
+    for prompt, given in zip(prompts, answers, strict=True):
+        insist_on_same(predictors["portrait"], embedding, prompt, given)
+
+
+def test_official_batches_are_answered_the_same(
+    exact: InteractiveSegmenter, embeddings: Any, predictors: Any
+) -> None:
+    """Several prompts in one call of the official predictor, too."""
+    embedding = embeddings["landscape"]
+    places = np.array([[[100.0, 100.0]], [[700.0, 400.0]], [[1200.0, 800.0]]], np.float32)
+    _, scores, logits = predictors["landscape"].predict(
+        point_coords=places, point_labels=np.ones((3, 1), np.int32), multimask_output=True
+    )
+    prompts = [Prompt(points=(Point(float(x), float(y), positive=True),)) for ((x, y),) in places]
+    for index, given in enumerate(exact.segment(embedding, prompts, multimask=True)):
+        assert np.abs(given.clamped_logits - logits[index]).max() <= MOST_LOGIT_DIFFERENCE
+        assert np.abs(given.predicted_iou - scores[index]).max() <= MOST_IOU_DIFFERENCE
+
+
+def test_nothing_said_gives_a_mask(exact: InteractiveSegmenter, embeddings: Any) -> None:
+    (answer,) = exact.segment(embeddings["odd"], [Prompt()], multimask=True)
+    assert answer.low_res_logits.shape == (3, 256, 256)
+    assert np.isfinite(answer.low_res_logits).all()
+    assert exact.segment(embeddings["odd"], [], multimask=True) == []
+
+
+def test_weights_are_worth_comparing(exact: InteractiveSegmenter, embeddings: Any) -> None:
+    """Masks are neither empty nor full, and follow the prompt."""
+    embedding = embeddings["landscape"]
+    prompts = prompts_for(821, 1232)
+    answers = exact.segment(embedding, list(prompts.values()), multimask=True)
+    shares = np.array([(answer.low_res_logits > 0).mean(axis=(1, 2)) for answer in answers])
+    assert ((shares > 0.02) & (shares < 0.98)).all()
+    masks = [answer.low_res_logits[0] > 0 for answer in answers]
+    assert min(np.mean(masks[0] != other) for other in masks[1:]) > 0.005
+
+
+def test_onnx_runtime_says_the_same(
+    sam2_package: Any, exact: InteractiveSegmenter, embeddings: Any, photos: Any
+) -> None:
+    segmenter = InteractiveSegmenter(
+        sam2_package, engine="onnxruntime", precision="auto", embeddings="float32"
+    )
+    embedding = segmenter.embed(photos["odd"])
+    assert (segmenter.engine, segmenter.precision) == ("onnxruntime", "fp32")
+    prompts = list(prompts_for(333, 217).values())
+    expected = exact.segment(embeddings["odd"], prompts, multimask=True)
+    for one, other in zip(
+        expected, segmenter.segment(embedding, prompts, multimask=True), strict=True
+    ):
+        assert np.abs(one.low_res_logits - other.low_res_logits).max() <= MOST_LOGIT_DIFFERENCE
+    segmenter.close()
+
+
+def test_half_precision_embeddings_cost_less_than_a_pixel_in_a_thousand(
+    sam2_package: Any, exact: InteractiveSegmenter, embeddings: Any, photos: Any
+) -> None:
+    segmenter = InteractiveSegmenter(sam2_package, engine="openvino", precision="fp32")
+    for shape in SHAPES:
+        whole, size = embeddings[shape], embeddings[shape].photo_size
+        half = segmenter.embed(photos[shape])
+        assert half.size_bytes * 2 == whole.size_bytes
+        prompts = list(prompts_for(size.height, size.width).values())
+        changed = [
+            np.mean(restore_mask(one, size) != restore_mask(other, size))
+            for before, after in zip(
+                exact.segment(whole, prompts, multimask=True),
+                segmenter.segment(half, prompts, multimask=True),
+                strict=True,
+            )
+            for one, other in zip(before.low_res_logits, after.low_res_logits, strict=True)
+        ]
+        assert np.mean(changed) <= 1e-3
+    segmenter.close()
+
+
+def logits_of(*rows: float) -> np.ndarray:
+    return np.stack([np.full((256, 256), value, np.float32) for value in rows])
+
+
+def test_an_unstable_mask_gives_way_to_the_best_of_three() -> None:
+    logits, scores = logits_of(0.01, 1.0, 2.0, 3.0), np.array([0.9, 0.1, 0.8, 0.2], np.float32)
+    assert stable_mask(logits, scores).low_res_logits[0, 0, 0] == 2.0
+    logits[0] = 5.0
+    assert stable_mask(logits, scores).predicted_iou.tolist() == scores[:1].tolist()
+    logits[0] = -5.0  # empty at either threshold is stable
+    assert stable_mask(logits, scores).low_res_logits[0, 0, 0] == -5.0
+    assert three_masks(logits, scores).best == 1
+
+
+def test_logits_for_refining_are_clamped() -> None:
+    masks = Sam2Masks(logits_of(40.0, -50.0), np.array([0.5, 0.6], np.float32))
+    assert masks.clamped_logits[:, 0, 0].tolist() == [32.0, -32.0]
+    assert masks.best == 1
