@@ -50,6 +50,7 @@ def judge(results: Sequence[ModelResult], quality: dict[str, Any]) -> list[Targe
         at_most(
             "overload: p99 over the wait for the last place", OVERLOAD_SPARE, overload(results), "x"
         ),
+        at_most("overload: neither answered nor refused", 0, failures(results), "requests"),
     ]
 
 
@@ -119,11 +120,20 @@ def limits(results: Sequence[ModelResult]) -> list[float | None]:
 
 
 def overload(results: Sequence[ModelResult]) -> list[float | None]:
-    """The 99th percentile under overload, over what the length of the queue allows."""
+    """The 99th percentile under overload, over what the length of the queue allows.
+
+    Only where the queue was full for a while: before that, times are short whatever its bound.
+    """
     return [
-        _quotient(result.overload.get("p99_ms"), result.overload.get("bound_ms"))
+        _quotient(result.overload["p99_ms"], result.overload["bound_ms"])
         for result in results
+        if result.overload.get("refused_share")
     ]
+
+
+def failures(results: Sequence[ModelResult]) -> list[float | None]:
+    """Requests under overload that got neither a mask nor a 429."""
+    return [result.overload.get("other") for result in results]
 
 
 def rate(result: ModelResult, clients: int, side: str) -> float | None:

@@ -1,11 +1,16 @@
 """The whole of it on a tiny network, with a real server and a peer that only looks like one."""
 
+import base64
 import importlib.util
+import socket
 import sys
+import threading
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from serving import server_process
 from serving.cases import Case, Model
 from serving.model_run import Plan, measure_model
 from serving.server_process import Server, ServerFailed, publish
@@ -129,3 +134,41 @@ def test_a_server_that_ends_at_once_is_an_error(
     monkeypatch.setenv("MAX_ACTIVE_MODELS", "none")
     with pytest.raises(ServerFailed, match="ended before it was ready"):
         Server(published, tmp_path / "log")
+
+
+@pytest.mark.parametrize(("idle_limit_s", "opened"), [(60.0, 1), (0.0, 3)])
+def test_a_connection_is_kept_unless_it_was_idle_for_long(
+    idle_limit_s: float, opened: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_process, "IDLE_LIMIT_S", idle_limit_s)
+    connections: list[socket.socket] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            connections.append(self.request)
+            super().setup()
+
+        def do_POST(self) -> None:
+            assert self.headers["Authorization"] == "Bearer secret"
+            assert self.path == "/project/1?confidence=0.01"
+            photo = base64.b64decode(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200 if photo == b"a photo" else 400)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"a photo")
+    with ThreadingHTTPServer((server_process.HOST, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        connection = server_process.Connection(server.server_port, "project/1", "secret", photo)
+        with closing(connection) as client:
+            assert [client.post() for _ in range(3)] == [200] * 3
+        server.shutdown()
+        thread.join()
+    assert len(connections) == opened

@@ -94,6 +94,24 @@ def test_goals_are_hit_missed_or_not_measured() -> None:
     assert found["fp32: pixels equal, trained weights"] == "not measured"
 
 
+def test_a_queue_that_was_never_full_proves_no_bound() -> None:
+    name = "overload: p99 over the wait for the last place"
+    brief = model("resnet50")
+    brief.overload["refused_share"] = 0.0
+    assert verdicts(judge([brief], {}))[name] == "not measured"
+    slow = model("resnet50")
+    slow.overload["p99_ms"] = 9000.0
+    assert verdicts(judge([slow], {}))[name] == "missed"
+
+
+def test_a_failed_request_under_overload_is_a_miss() -> None:
+    name = "overload: neither answered nor refused"
+    assert verdicts(judge([model("resnet50")], {}))[name] == "hit"
+    failing = model("resnet50")
+    failing.overload["other"] = 1
+    assert verdicts(judge([failing], {}))[name] == "missed"
+
+
 def test_nothing_measured_hits_nothing() -> None:
     assert set(verdicts(judge([], {})).values()) == {"not measured"}
 

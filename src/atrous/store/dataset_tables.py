@@ -92,8 +92,10 @@ images = Table(
     Column("user_metadata", JSON, nullable=False),
     Column("created_at", Double, nullable=False),
     UniqueConstraint("project_id", "digest"),
-    Index("ix_images_project_id_created_at", "project_id", "created_at"),
+    Index("ix_images_created", "project_id", "created_at", "id"),  # the order of pages
     Index("ix_images_batch_id", "batch_id"),
+    # Counts over 100,000 photos are read from these two indices alone.
+    Index("ix_images_state", "project_id", "in_dataset", "annotated", "split"),
 )
 
 image_tags = Table(
@@ -125,7 +127,7 @@ label_classes = Table(
     Column("number", Integer, primary_key=True),
     _project(),
     Column("pixels", BigInteger, nullable=False),
-    Index("ix_label_classes_project_id_number", "project_id", "number"),
+    Index("ix_label_classes_number", "project_id", "kind", "number"),
 )
 
 versions = Table(

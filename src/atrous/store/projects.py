@@ -164,7 +164,7 @@ class Projects:
         by_state = (
             select(images.c.split, images.c.annotated, images.c.in_dataset, func.count())
             .where(of_project)
-            .group_by(images.c.split, images.c.annotated, images.c.in_dataset)
+            .group_by(images.c.in_dataset, images.c.annotated, images.c.split)
         )
         by_class = (
             select(label_classes.c.number, func.count())

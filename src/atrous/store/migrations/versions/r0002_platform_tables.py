@@ -86,8 +86,9 @@ def _create_images() -> None:
         _foreign_key("images", "batch_id", "batches.id"),
         sa.UniqueConstraint("project_id", "digest", name="uq_images_project_id_digest"),
     )
-    op.create_index("ix_images_project_id_created_at", "images", ["project_id", "created_at"])
+    op.create_index("ix_images_created", "images", ["project_id", "created_at", "id"])
     op.create_index("ix_images_batch_id", "images", ["batch_id"])
+    op.create_index("ix_images_state", "images", ["project_id", "in_dataset", "annotated", "split"])
     op.create_table(
         "image_tags",
         sa.Column("image_id", sa.String(32), nullable=False),
@@ -126,7 +127,7 @@ def _create_labels() -> None:
         _foreign_key("label_classes", "image_id", "images.id"),
         _foreign_key("label_classes", "project_id", "projects.id"),
     )
-    op.create_index("ix_label_classes_project_id_number", "label_classes", ["project_id", "number"])
+    op.create_index("ix_label_classes_number", "label_classes", ["project_id", "kind", "number"])
 
 
 def _create_versions() -> None:
