@@ -76,3 +76,16 @@ def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
         picture[top:bottom, left:right] += random.uniform(-60, 60, 3)
     picture += random.normal(0, 8, picture.shape)
     return picture.clip(0, 255).astype(np.uint8)
+
+
+def save_hub(tensors: dict[str, torch.Tensor], folder: Path) -> None:
+    """As on the Hugging Face hub: transformers' names, those for videos among them."""
+    import safetensors.torch
+    from transformers import Sam2VideoConfig, Sam2VideoModel
+
+    video = Sam2VideoModel(Sam2VideoConfig())
+    state = {**video.state_dict(), **tensors}
+    folder.mkdir()
+    whole = {name: tensor.clone().contiguous() for name, tensor in state.items()}
+    safetensors.torch.save_file(whole, folder / "model.safetensors", metadata={"format": "pt"})
+    video.config.save_pretrained(folder)

@@ -7,7 +7,7 @@ from atrous.sam2.embedding import Embedding
 def test_size_is_that_of_all_arrays() -> None:
     embedding = Embedding(
         Size(10, 20),
-        np.zeros((1, 256, 64, 64), np.float16),
-        (np.zeros((1, 32, 256, 256), np.float16), np.zeros((1, 64, 128, 128), np.float16)),
+        np.zeros((1, 4096, 256), np.float16),
+        (np.zeros((1, 4096, 4, 64), np.float16), np.zeros((1, 4096, 16, 32), np.float16)),
     )
     assert embedding.size_bytes == 2 * (2**20 + 2**21 + 2**20)

@@ -53,6 +53,12 @@ class PromptDecoder(nn.Module):
     the order of positions and their cells into that of rows and columns.
     """
 
+    positions: Tensor  # buffers
+    output_tokens: Tensor
+    row_by_row: Tensor
+    prompts: Any  # parts of transformers' network, which says no types
+    decoder: Any
+
     def __init__(self, network: Any) -> None:
         """Take the parts that see prompts from transformers' Sam2Model."""
         super().__init__()
@@ -134,7 +140,9 @@ class PromptDecoder(nn.Module):
         decoder = self.decoder
         norm = decoder.upscale_layer_norm
         fine = _split(decoder.upscale_conv1, image) + cells_4
-        fine = nn.functional.layer_norm(fine, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+        fine = nn.functional.layer_norm(
+            fine, norm.normalized_shape, norm.weight, norm.bias, norm.eps
+        )
         fine = _split(decoder.upscale_conv2, decoder.activation(fine).flatten(1, 2))
         fine = fine.reshape(-1, GRID * GRID, 16, fine.shape[-1]) + cells_16
         fine = decoder.activation(fine).flatten(1, 2)
@@ -145,7 +153,7 @@ class PromptDecoder(nn.Module):
         return logits.reshape(-1, 4, MASK_SIDE, MASK_SIDE), scores
 
 
-def _split(upscale: nn.ConvTranspose2d, cells: Tensor) -> Tensor:
+def _split(upscale: Any, cells: Tensor) -> Tensor:
     """(n, cells, channels) -> (n, cells, 4, channels): a 2x2 transposed convolution of stride 2.
 
     No two of its windows overlap, so it is one matrix, which makes four cells of each.
@@ -167,7 +175,8 @@ def _self_attention(attention: Any, asked: Tensor, values: Tensor) -> Tensor:
     key = _heads(attention, attention.k_proj(asked))
     value = _heads(attention, attention.v_proj(values))
     weights = torch.softmax(query @ key.transpose(2, 3) * attention.scaling, dim=-1)
-    return attention.o_proj((weights @ value).transpose(1, 2).flatten(2))
+    joined: Tensor = attention.o_proj((weights @ value).transpose(1, 2).flatten(2))
+    return joined
 
 
 def _tokens_to_image(attention: Any, asked: Tensor, placed: Tensor, image: Tensor) -> Tensor:
@@ -187,7 +196,8 @@ def _tokens_to_image(attention: Any, asked: Tensor, placed: Tensor, image: Tenso
     seen = seen.reshape(prompts, heads, tokens, -1)
     value = seen @ _weight_of_heads(attention, attention.v_proj).transpose(1, 2)
     joined = value.transpose(1, 2).flatten(2) + attention.v_proj.bias  # weights add up to 1
-    return attention.o_proj(joined)
+    seen_by_tokens: Tensor = attention.o_proj(joined)
+    return seen_by_tokens
 
 
 def _image_to_tokens(attention: Any, placed: Tensor, asked: Tensor, values: Tensor) -> Tensor:
@@ -201,7 +211,8 @@ def _image_to_tokens(attention: Any, placed: Tensor, asked: Tensor, values: Tens
     by_head = scores.reshape(prompts, -1, heads, tokens)
     weights = torch.softmax(by_head, dim=-1).flatten(2)
     output = attention.o_proj.weight.transpose(0, 1).reshape(heads, width, -1)
-    return weights @ (value @ output).flatten(1, 2) + attention.o_proj.bias
+    told: Tensor = weights @ (value @ output).flatten(1, 2) + attention.o_proj.bias
+    return told
 
 
 def _weight_of_heads(attention: Any, projection: nn.Linear) -> Tensor:

@@ -72,7 +72,7 @@ def empty_sam2_network(variant: str) -> nn.Module:
             "serving needs neither"
         ) from error
     backbone = Sam2HieraDetConfig(**BACKBONES[variant])
-    channels = list(reversed(backbone.embed_dim_per_stage))
+    channels = list(reversed(backbone.embed_dim_per_stage or []))
     vision = Sam2VisionConfig(backbone_config=backbone, backbone_channel_list=channels)
     network: nn.Module = Sam2Model(Sam2Config(vision_config=vision))
     return network

@@ -10,7 +10,7 @@ import torch
 
 from atrous.domain.errors import ExportRefused
 from atrous.domain.geometry import Size
-from atrous.export.sam2_graphs import MASK_SIDE, SIDE
+from atrous.export.sam2_graphs import MASK_SIDE, SIDE, by_position
 from atrous.export.sam2_onnx import DECODER_INPUTS, ENCODER_INPUTS
 from atrous.runtime.trial_pictures import trial_pictures
 
@@ -45,7 +45,14 @@ def measure_sam2_parity(network: Any, encoder: Path, decoder: Path) -> Sam2Parit
     photo = torch.from_numpy(trial_pictures(Size(SIDE, SIDE))[-1])
     with torch.no_grad():
         high_256, high_128, embeddings = network.get_image_embeddings(photo)
-    expected = [embeddings.numpy(), high_256.numpy(), high_128.numpy()]
+    expected = [
+        by_position(_sequence(part), halvings).numpy().reshape(shape)
+        for part, halvings, shape in (
+            (embeddings, 0, (1, -1, 256)),
+            (high_128, 1, (1, -1, 4, 64)),
+            (high_256, 2, (1, -1, 16, 32)),
+        )
+    ]
     given = _run(encoder, ENCODER_INPUTS, [photo.numpy()])
     largest = max(float(np.abs(part).max()) for part in expected)
     embedding = _largest_difference(expected, given)
@@ -94,6 +101,11 @@ def _trials() -> list[_Trial]:
 
     click, box = [1, NO_POINT], [2, 3, 1, 0, NO_POINT]
     return [trial(1, click), trial(5, box), trial(2, click, with_mask=True)]
+
+
+def _sequence(features: torch.Tensor) -> torch.Tensor:
+    """(1, channels, side, side) -> (side * side, 1, channels)."""
+    return features.flatten(2).permute(2, 0, 1)
 
 
 def _decoder_inputs(trial: _Trial) -> list[np.ndarray]:

@@ -7,6 +7,7 @@ Grid, thresholds, suppression of duplicates and crops are those of the official
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -103,7 +104,7 @@ def find_masks(
             photo_size,
             _points_per_side(settings, layer),
             settings,
-            lambda done, before=before: on_batch(before + done, sum(counts)),
+            partial(_count_on, on_batch, before, sum(counts)),
         )
         found.masks += in_crop.masks
         found.boxes += in_crop.boxes
@@ -111,6 +112,10 @@ def find_masks(
         scores = [1.0 / one.crop.size.area for one in found.masks]
         found = found.suppress(scores, settings.crop_nms_iou)
     return found.masks
+
+
+def _count_on(on_batch: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    on_batch(before + done, total)
 
 
 def point_grid(per_side: int) -> Float64[np.ndarray, "points 2"]:
@@ -220,7 +225,7 @@ def _consider(
             area=int(np.count_nonzero(mask)),
             box=Box(box[0], box[1], box[2] + 1, box[3] + 1),
             predicted_iou=predicted_iou,
-            stability=stability,
+            stability=float(stability),
             point=point,
             crop=crop,
         )

@@ -12,15 +12,18 @@ from atrous.domain.geometry import Size
 class Embedding:
     """Features of one photo, in half precision (8.4 MB) unless exactness is asked for (16.8 MB).
 
-    image_embeddings: (1, 256, 64, 64), what prompts attend to.
-    high_res_features: (1, 32, 256, 256) and (1, 64, 128, 128), for the mask's edges.
+    They lie in the order in which the decoder reads them, position by position of a 64x64 grid.
+
+    image_embeddings: (1, 4096, 256), what prompts attend to.
+    high_res_features: (1, 4096, 4, 64) and (1, 4096, 16, 32), of the 4 and 16 cells of each
+        position, for the mask's edges.
     """
 
     photo_size: Size
-    image_embeddings: Float[np.ndarray, "1 channels rows columns"]
+    image_embeddings: Float[np.ndarray, "1 ..."]
     high_res_features: tuple[
-        Float[np.ndarray, "1 channels_4 rows_4 columns_4"],
-        Float[np.ndarray, "1 channels_2 rows_2 columns_2"],
+        Float[np.ndarray, "1 ..."],
+        Float[np.ndarray, "1 ..."],
     ]
 
     @property

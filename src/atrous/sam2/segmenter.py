@@ -98,8 +98,8 @@ class InteractiveSegmenter:
     def embed(self, image: UInt8[np.ndarray, "height width 3"]) -> Embedding:
         """Encode an RGB photo (0..255); a second or more."""
         features = self._encoder.run([prepare_photo(image)])
-        embeddings, high_256, high_128 = (part.astype(self._dtype) for part in features)
-        return Embedding(Size(*image.shape[:2]), embeddings, (high_256, high_128))
+        positions, cells_4, cells_16 = (part.astype(self._dtype) for part in features)
+        return Embedding(Size(*image.shape[:2]), positions, (cells_4, cells_16))
 
     def segment(
         self, embedding: Embedding, prompts: Sequence[Prompt], *, multimask: bool

@@ -1,0 +1,49 @@
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from atrous.export.sam2_onnx import DECODER_INPUTS, DECODER_OUTPUTS, EMBEDDING, export_encoder, fold
+
+
+def names(values: Any) -> tuple[str, ...]:
+    return tuple(value.name for value in values)
+
+
+def test_decoder_takes_any_number_of_prompts_and_points(sam2_package: Any) -> None:
+    graph = onnx.load(sam2_package.decoder).graph
+    assert names(graph.input) == DECODER_INPUTS
+    assert names(graph.output) == DECODER_OUTPUTS
+    shape = {value.name: value.type.tensor_type.shape.dim for value in graph.input}
+    assert [side.dim_value for side in shape["point_coords"]] == [0, 0, 2]
+    assert [side.dim_param for side in shape["point_labels"]] == ["prompts", "points"]
+
+
+def test_encoder_is_folded(sam2_package: Any) -> None:
+    model = onnx.load(sam2_package.encoder)
+    assert names(model.graph.output) == EMBEDDING
+    kinds = [node.op_type for node in model.graph.node]
+    assert not {"Shape", "Range", "Resize", "Tile", "Sin"} & set(kinds[:50])
+    assert {entry.domain for entry in model.opset_import} >= {""}
+    assert all(node.domain in ("", "ai.onnx") for node in model.graph.node)
+
+
+class Constants(nn.Module):
+    """Adds what could be computed before."""
+
+    def forward(self, photo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        grid = torch.arange(1024).sin().reshape(1, 1, 1, 1024)
+        return photo + grid, photo * 2, photo * 3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_nothing_else_is_left_in_the_folder(tmp_path: Path) -> None:
+    export_encoder(Constants(), tmp_path / "encoder.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["encoder.onnx"]
+    kinds = [node.op_type for node in onnx.load(tmp_path / "encoder.onnx").graph.node]
+    assert sorted(kinds) == ["Add", "Mul", "Mul"]
+    fold(tmp_path / "encoder.onnx", tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").is_file()
