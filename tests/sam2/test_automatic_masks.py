@@ -79,7 +79,7 @@ def test_finds_what_the_official_generator_finds(
     assert len(ours) == len(official)
     assert len(ours) > 1
     for one, other in zip(ours, official, strict=True):
-        left, top, width, height = other["bbox"]
+        left, top, width, height = map(int, other["bbox"])
         assert one.box == Box(left, top, left + width + 1, top + height + 1)
         assert one.predicted_iou == pytest.approx(other["predicted_iou"], abs=1e-5)
         assert one.stability == pytest.approx(other["stability_score"], abs=1e-3)
