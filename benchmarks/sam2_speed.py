@@ -1,7 +1,8 @@
 """Measure SAM 2: networks against transformers in torch, and clicks through a real server.
 
-python benchmarks/sam2.py --checkpoint sam2.1_hiera_tiny.pt     everything, about 5 minutes
-python benchmarks/sam2.py --checkpoint FILE --photos 2000       with the memory over 2,000 photos
+python benchmarks/sam2_speed.py                           random weights, about 5 minutes
+python benchmarks/sam2_speed.py --checkpoint sam2.1_hiera_tiny.pt
+python benchmarks/sam2_speed.py --photos 2000             also the memory over 2,000 photos
 
 Needs atrous[sam2]. benchmarks/README.md says what the figures mean.
 """
@@ -18,7 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
 from sam2_server import Clicks, SamServer, click_body, clicks_at_once
+from sam2_weights import write_random_checkpoint
 from serving.figures import paired_ratio, times_of
 from serving.machine import machine_facts
 from serving.photos import draw_photo, photo_file
@@ -41,19 +44,23 @@ Sides = dict[str, Callable[[], object]]
 def main() -> None:
     """Measure, print, write JSON."""
     options = read_options()
+    console = Console()
     work = Path(options.work or tempfile.mkdtemp(prefix="atrous-sam2-")).absolute()
-    package = ensure_package(work / "home" / "sam2", options.variant, options.checkpoint)
+    checkpoint = options.checkpoint or write_random_checkpoint(
+        options.variant, work / "checkpoint" / "model.safetensors"
+    )
+    package = ensure_package(work / "home" / "sam2", options.variant, checkpoint)
     results: dict[str, Any] = {"machine": machine_facts(), "model": package.name}
-    results["networks"] = measure_networks(package, options.checkpoint, work, options.turns)
-    print(json.dumps(results["networks"], indent=2), flush=True)
+    results["networks"] = measure_networks(package, checkpoint, work, options.turns)
+    console.print_json(data=results["networks"])
     results["http"] = measure_http(package, work, options.turns)
-    print(json.dumps(results["http"], indent=2), flush=True)
+    console.print_json(data=results["http"])
     if options.photos:
         results["memory"] = measure_memory(package, work, options.photos)
-        print(json.dumps(results["memory"], indent=2), flush=True)
+        console.print_json(data=results["memory"])
     results["judged"] = judge(results)
     for name, (holds, words) in results["judged"].items():
-        print(f"{'holds' if holds else 'DOES NOT HOLD'}: {name}: {words}")
+        console.print(f"{'holds' if holds else 'DOES NOT HOLD'}: {name}: {words}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(results, indent=2))
 
@@ -61,7 +68,7 @@ def main() -> None:
 def read_options() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path, required=True, help="official, or random")
+    parser.add_argument("--checkpoint", type=Path, help="official ones; else random weights")
     parser.add_argument("--variant", default="hiera_tiny")
     parser.add_argument("--turns", type=int, default=7, help="each side's turns, alternating")
     parser.add_argument("--photos", type=int, default=0, help="for the memory; 0: left out")
