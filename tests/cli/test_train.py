@@ -13,7 +13,8 @@ import pytest
 import torch
 import typer
 
-from atrous.cli.train import parse_duration, resume_command
+from atrous.cli.train import parse_duration, resume_command, with_recipe_file, writable
+from atrous.domain.errors import BadInput
 from atrous.training import loop
 
 ROOT = Path(__file__).parents[2]
@@ -138,6 +139,77 @@ def test_failures_are_one_line(
     [line] = [line for line in err.splitlines() if line.startswith("error: ")]
     assert re.search(message, line)
     assert "a fault of atrous" not in err
+
+
+def test_a_dry_run_prints_what_is_decided_and_writes_nothing(
+    atrous: Run, tiny: ModuleType, directory: Path, home: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "given.json"
+    file.write_text('{"loss": "ce + dice", "epochs": 7, "preprocess": {"padding_value": 9}}')
+    command = ["train", directory, "--as", "cats", "--recipe", file, *tiny.OPTIONS, "--dry-run"]
+    code, out, _ = atrous(*command)
+    assert code == 0
+    rows = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert rows["SETTING"].split() == ["VALUE", "WHY"]
+    assert rows["loss"].endswith("given")
+    assert rows["loss"].startswith("ce + dice")
+    assert rows["epochs"].split() == ["2", "given"]  # the option goes before the file
+    assert rows["crop"].startswith("64x64")
+    assert not home.exists()
+    assert atrous(*command, "--resume")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ('{"epocs": 3}', "epocs is no field; known are"),
+        ('{"flip": 2}', "flip is 2; give a number from 0 to 1"),
+        ("epochs: 3", "is no JSON"),
+        ('{"loss": "huber"}', "there is no loss 'huber', only ce, ohem"),
+        ('{"class_weights": [1, 2]}', "class_weights has 2 numbers; give 4"),
+    ],
+)
+def test_a_recipe_file_that_makes_no_sense(
+    atrous: Run, directory: Path, home: Path, tmp_path: Path, values: str, message: str
+) -> None:
+    (tmp_path / "given.json").write_text(values)
+    code, out, err = atrous(
+        "train", directory, "--as", "cats", "--recipe", tmp_path / "given.json", "--dry-run"
+    )
+    assert (code, out) == (1, "")
+    assert message in err
+    assert not home.exists()
+
+
+def test_options_go_before_a_recipe_file(tmp_path: Path) -> None:
+    file = tmp_path / "given.json"
+    file.write_text('{"class_weights": [1, 2], "seed": 3, "pretrained": false, "flip": 0}')
+    assert with_recipe_file(file, {"epochs": None, "balancing": None, "seed": None}) == {
+        **{"balancing": "auto", "seed": 3, "pretrained": False, "flip": 0.0},
+        "class_weights": (1.0, 2.0),
+    }
+    chosen = with_recipe_file(file, {"balancing": "enet", "seed": 0, "flip": 0.5})
+    assert chosen == {"balancing": "enet", "seed": 0, "pretrained": False, "flip": 0.5}
+    assert with_recipe_file(None, {"epochs": 2}) == {"balancing": "auto", "seed": 0, "epochs": 2}
+
+
+def test_a_folder_for_runs_that_can_not_be_written(
+    atrous: Run, directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("ATROUS_HOME", str(tmp_path / "file" / "home"))
+    code, out, err = atrous("train", directory, "--as", "cats")
+    assert (code, out) == (1, "")
+    [line] = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert f"data folder {tmp_path / 'file' / 'home'} can't be written: Not a directory" in line
+    assert "set ATROUS_HOME to a folder that can" in line
+
+
+def test_a_read_only_folder_for_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert writable(tmp_path / "home") == tmp_path / "home"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # a mode binds no administrator
+    with pytest.raises(BadInput, match="Permission denied; set ATROUS_HOME"):
+        writable(tmp_path / "home")
 
 
 def test_a_folder_that_is_not_there(atrous: Run, tmp_path: Path) -> None:

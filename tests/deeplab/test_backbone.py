@@ -70,3 +70,30 @@ def test_multi_grid_needs_three_bottlenecks(name: str) -> None:
 
 def stages_of(network: torch.nn.Module) -> list[torch.nn.Module]:
     return [network.get_submodule("layer3"), network.get_submodule("layer4")]
+
+
+@pytest.mark.parametrize(
+    ("name", "stride", "first_free"),
+    [
+        ("tf_efficientnet_lite0", 4, "blocks.2.0"),
+        ("tf_efficientnet_lite0", 2, "blocks.1.0"),
+        ("resnet18", 4, "layer2"),
+        ("resnet18", 2, "layer1"),
+    ],
+)
+def test_frozen_layers_stay_as_they_are(name: str, stride: int, first_free: str) -> None:
+    """Weights and statistics of what comes before the stride do not move in training, others do."""
+    backbone = Backbone(name, output_stride=16)
+    count = backbone.freeze(stride)
+    before = {key: value.clone() for key, value in backbone.network.state_dict().items()}
+    backbone.train()
+    optimizer = torch.optim.SGD(backbone.parameters(), lr=1.0)
+    maps = backbone(torch.randn(2, 3, 64, 64))
+    (maps.last.square().mean() + maps.low.square().mean()).backward()
+    optimizer.step()
+    after = backbone.network.state_dict()
+    moved = [key for key in before if not torch.equal(before[key], after[key])]
+    assert moved[0].startswith(first_free)
+    frozen = [value for value in backbone.network.parameters() if not value.requires_grad]
+    assert sum(value.numel() for value in frozen) == count > 0
+    assert not backbone.eval().network.training

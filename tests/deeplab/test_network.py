@@ -155,3 +155,17 @@ def rates_of(network: nn.Module) -> tuple[int, ...]:
         for layer in network.get_submodule("head.aspp").modules()
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3)
     )
+
+
+def test_logits_of_some_pixels() -> None:
+    """A loss that needs every second pixel gets the same logits there, auxiliary head included."""
+    network = build_network("deeplabv3plus", "resnet18", 3, auxiliary=True).train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    x = torch.randn(2, 3, 65, 64)
+    pixels = (slice(1, None, 2), slice(0, None, 2))
+    with torch.no_grad():
+        whole, some = network(x), network(x, pixels)
+    for every, chosen in zip(whole, some, strict=True):
+        torch.testing.assert_close(chosen, every[:, :, pixels[0], pixels[1]], rtol=0, atol=1e-5)

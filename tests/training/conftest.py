@@ -1,6 +1,8 @@
 """What nearly every test of training needs: the tiny set, opened once."""
 
+import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -22,3 +24,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def loss_batches() -> ModuleType:
+    """The module loss_batches.py."""
+    path = Path(__file__).with_name("loss_batches.py")
+    spec = importlib.util.spec_from_file_location("loss_batches", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

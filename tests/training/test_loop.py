@@ -53,6 +53,7 @@ def test_a_training_from_beginning_to_end(
     assert {"train_loss", "valid_miou", "learning_rate", "iou_circle"} <= set(rows[0])
     assert 0 <= state.best_miou <= 1
     assert state.best_miou == max(float(row["valid_miou"]) for row in rows)
+    assert (tmp_path / "augmented.png").exists()
     best = load_best(run)
     assert best.epoch == state.best_epoch
     assert best.metrics["miou"] == state.best_miou
@@ -64,7 +65,13 @@ def test_a_training_from_beginning_to_end(
 
 
 @pytest.mark.parametrize(
-    "choices", [{}, {"optimizer": "sgd", "separable": False}, {"ema_decay": 0.0, "workers": 1}]
+    "choices",
+    [
+        {},
+        {"optimizer": "sgd", "separable": False, "nesterov": True, "gradient_clip": 0.5},
+        {"ema_decay": 0.0, "workers": 1, "norm": "frozen", "schedule": "cosine"},
+        {"repeat_threshold": 1.0, "accumulation": 2, "loss": "ce + 0.5*lovasz + dice"},
+    ],
 )
 def test_resumed_is_uninterrupted_bit_for_bit(
     tiny: ModuleType, dataset: Dataset, tmp_path: Path, choices: dict[str, object]
@@ -176,6 +183,32 @@ def test_time_spent_before_a_resume_counts(
     assert state.elapsed_s <= 55
 
 
+def test_out_of_memory_goes_on_with_parts_of_a_batch(
+    tiny: ModuleType,
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A memory that holds two photos: batches of four are computed in two parts, and so resumed."""
+    seen: list[int] = []
+
+    def short_of_memory(output: torch.Tensor, targets: torch.Tensor, recipe: object) -> object:
+        seen.append(len(targets))
+        if len(targets) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return output.mean()
+
+    monkeypatch.setattr(loop, "loss_of", short_of_memory)
+    recipe = tiny.tiny_recipe(epochs=2)
+    run = tiny.new_run(tmp_path, recipe)
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, recipe, run, tiny.stop_after(1))
+    assert "each batch of 4 photos is computed in 2 parts of 2" in caplog.text
+    assert train(dataset, recipe, run, quiet).step == 4
+    assert seen == [4, *[2] * 8]
+
+
 @pytest.mark.parametrize("split", ["train", "valid"])
 def test_a_missing_split(tiny: ModuleType, dataset: Dataset, tmp_path: Path, split: str) -> None:
     others = {name: samples for name, samples in dataset.splits.items() if name != split}
@@ -205,3 +238,34 @@ def test_it_learns(tiny: ModuleType, dataset: Dataset, tmp_path: Path) -> None:
     state = train(dataset, recipe, tiny.new_run(tmp_path, recipe), quiet)
     losses = [row["train_loss"] for row in state.results]
     assert losses[-1] < 0.75 * losses[0]
+
+
+def test_levers_of_speed_work_together(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small crops first, then whole ones; a quarter of the pixels; first layers as they were."""
+    seen: list[tuple[int, ...]] = []
+    loss_of = loop.loss_of
+
+    def watched(output: torch.Tensor, targets: torch.Tensor, recipe: object) -> torch.Tensor:
+        seen.append(tuple(targets.shape[1:]))
+        return loss_of(output, targets, recipe)
+
+    monkeypatch.setattr(loop, "loss_of", watched)
+    recipe = tiny.tiny_recipe(
+        epochs=4, frozen_stride=2, loss_stride=2, early_share=0.5, early_scale=0.5
+    )
+    run = tiny.new_run(tmp_path, recipe)
+    training = loop.prepare(dataset, recipe, run)
+    stem = training.network.backbone.network.conv_stem.weight
+    assert not stem.requires_grad
+    train(dataset, recipe, run, quiet)
+    assert seen == [(16, 16)] * 4 + [(32, 32)] * 4
+
+
+def test_pixels_of_the_loss_take_turns() -> None:
+    counts = torch.zeros(7, 5)
+    for step in range(9):
+        counts[loop.loss_pixels(3, step)] += 1
+    assert counts.min() == counts.max() == 1
+    assert loop.loss_pixels(1, 5) is None

@@ -1,87 +1,69 @@
-import numpy as np
+from collections.abc import Callable
+from dataclasses import replace
+from types import ModuleType
+
 import pytest
 import torch
 
-from atrous.domain.classes import IGNORE_ID
 from atrous.domain.geometry import Size
+from atrous.domain.loss_terms import LOSSES
 from atrous.domain.recipes import PreprocessRecipe, TrainingRecipe
 from atrous.training.losses import cross_entropy, loss_of
+from atrous.training.losses_lovasz import lovasz_softmax
+from atrous.training.losses_mutual import region_mutual_information
+from atrous.training.losses_pixels import focal, hard_cross_entropy
+from atrous.training.losses_regions import dice, tversky
 
 RECIPE = TrainingRecipe(PreprocessRecipe(Size(8, 8)), crop=Size(8, 8))
+WEIGHTS = (0.5, 1.0, 2.0, 1.0)
+EVERY_LOSS = {
+    "ce": lambda x, y: cross_entropy(x, y, 0.1, WEIGHTS),
+    "ohem(threshold=0.4)": lambda x, y: hard_cross_entropy(
+        x, y, 0.1, WEIGHTS, threshold=0.4, least=0.0625
+    ),
+    "dice": dice,
+    "lovasz": lovasz_softmax,
+    "focal(gamma=3)": lambda x, y: focal(x, y, WEIGHTS, gamma=3.0),
+    "tversky(beta=0.9)": lambda x, y: tversky(x, y, alpha=0.3, beta=0.9),
+    "rmi(pool=2)": lambda x, y: region_mutual_information(x, y, radius=3, pool=2),
+}
 
 
-def plain_cross_entropy(logits: np.ndarray, targets: np.ndarray, smoothing: float) -> float:
-    """Over the pixels that are not 255, one after the other."""
-    losses = []
-    for n, row, column in np.argwhere(targets != IGNORE_ID):
-        scores = logits[n, :, row, column].astype(np.float64)
-        log_shares = scores - scores.max() - np.log(np.exp(scores - scores.max()).sum())
-        wanted = np.full(len(scores), smoothing / len(scores))
-        wanted[targets[n, row, column]] += 1 - smoothing
-        losses.append(-(wanted * log_shares).sum())
-    return float(np.mean(losses))
+def test_every_loss_is_tested() -> None:
+    assert [text.partition("(")[0] for text in EVERY_LOSS] == list(LOSSES)
 
 
-def batch() -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    logits = 4 * torch.randn(2, 5, 6, 7, generator=generator)
-    targets = torch.randint(0, 5, (2, 6, 7), generator=generator)
-    targets[0, :3] = IGNORE_ID
-    return logits, targets
+@pytest.mark.parametrize("text", EVERY_LOSS)
+def test_a_loss_by_its_name(loss_batches: ModuleType, text: str) -> None:
+    recipe = replace(RECIPE, loss=text, label_smoothing=0.1, class_weights=WEIGHTS)
+    loss_batches.insist_on_equal(lambda x, y: loss_of(x, y, recipe), EVERY_LOSS[text])
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_agrees_with_a_plain_loop(smoothing: float) -> None:
-    logits, targets = batch()
-    expected = plain_cross_entropy(logits.numpy(), targets.numpy(), smoothing)
-    assert float(cross_entropy(logits, targets, smoothing)) == pytest.approx(expected, rel=1e-5)
+def test_the_default_is_cross_entropy_to_the_last_bit(loss_batches: ModuleType) -> None:
+    logits, targets = loss_batches.batch()
+    assert torch.equal(loss_of(logits, targets, RECIPE), cross_entropy(logits, targets))
 
 
-def test_class_weights_count_pixels_more_or_less() -> None:
-    logits, targets = batch()
-    weights = (0.5, 1.0, 2.0, 1.0, 4.0)
-    per_pixel = torch.nn.functional.cross_entropy(
-        logits, targets, ignore_index=IGNORE_ID, reduction="none"
-    )
-    labelled = targets != IGNORE_ID
-    factors = torch.tensor(weights)[targets[labelled]]
-    expected = float((per_pixel[labelled] * factors).mean())
-    assert float(cross_entropy(logits, targets, class_weights=weights)) == pytest.approx(expected)
-    recipe = TrainingRecipe(RECIPE.preprocess, RECIPE.crop, class_weights=weights)
-    assert float(loss_of(logits, targets, recipe)) == pytest.approx(expected)
+def test_a_weighted_sum(loss_batches: ModuleType) -> None:
+    recipe = replace(RECIPE, loss="ce + 0.5*lovasz + 2*dice")
+
+    def expected(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        first = cross_entropy(logits, targets)
+        return first + 0.5 * lovasz_softmax(logits, targets) + 2 * dice(logits, targets)
+
+    loss_batches.insist_on_equal(lambda x, y: loss_of(x, y, recipe), expected)
 
 
-def test_ignored_pixels_get_no_gradient() -> None:
-    logits, targets = batch()
-    logits.requires_grad_()
-    cross_entropy(logits, targets).backward()
-    ignored = (targets == IGNORE_ID)[:, None].expand_as(logits)
-    assert (logits.grad[ignored] == 0).all()
-    assert (logits.grad[~ignored] != 0).any()
+def test_a_sum_is_sound(loss_batches: ModuleType) -> None:
+    text = " + ".join(name if name != "rmi" else "0.1*rmi(pool=2)" for name in LOSSES)
+    recipe = replace(RECIPE, loss=text, class_weights=WEIGHTS)
+    loss_batches.insist_on_sound(lambda x, y: loss_of(x, y, recipe))
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_a_batch_without_labels_is_nought(smoothing: float) -> None:
-    logits, targets = batch()
-    logits.requires_grad_()
-    loss = cross_entropy(logits, torch.full_like(targets, IGNORE_ID), smoothing)
-    loss.backward()
-    assert loss.item() == 0
-    assert (logits.grad == 0).all()
-
-
-def test_bf16_logits_are_summed_in_float32() -> None:
-    logits, targets = batch()
-    loss = cross_entropy(logits.bfloat16(), targets)
-    assert loss.dtype == torch.float32
-    assert float(loss) == float(cross_entropy(logits.bfloat16().float(), targets))
-
-
-def test_the_auxiliary_head_counts_by_its_weight() -> None:
-    logits, targets = batch()
+def test_the_auxiliary_head_counts_by_its_weight(loss_batches: ModuleType) -> None:
+    logits, targets = loss_batches.batch()
     auxiliary = logits.flip(1)
-    recipe = TrainingRecipe(RECIPE.preprocess, RECIPE.crop, auxiliary_weight=0.4)
+    recipe = replace(RECIPE, auxiliary_weight=0.4, loss="ce + dice")
     both = float(loss_of((logits, auxiliary), targets, recipe))
-    alone = float(loss_of(logits, targets, recipe))
-    assert alone == pytest.approx(float(cross_entropy(logits, targets)))
-    assert both == pytest.approx(alone + 0.4 * float(cross_entropy(auxiliary, targets)))
+    loss: Callable[[torch.Tensor], float] = lambda x: float(loss_of(x, targets, recipe))  # noqa: E731
+    assert both == pytest.approx(loss(logits) + 0.4 * loss(auxiliary))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from atrous.deeplab.network import DeepLab, build_network
-from atrous.training.optimizer import make_optimizer, set_rates
+from atrous.training.optimizer import clip_gradients, make_optimizer, set_rates
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +43,23 @@ def test_which_optimizer(network: DeepLab, tiny: ModuleType) -> None:
     sgd = make_optimizer(network, tiny.tiny_recipe(optimizer="sgd"))
     assert type(sgd) is torch.optim.SGD
     assert all(group["momentum"] == 0.9 for group in sgd.param_groups)
+
+
+def test_momentum_of_sgd(network: DeepLab, tiny: ModuleType) -> None:
+    sgd = make_optimizer(network, tiny.tiny_recipe(optimizer="sgd", momentum=0.8, nesterov=True))
+    assert all((group["momentum"], group["nesterov"]) == (0.8, True) for group in sgd.param_groups)
+
+
+@pytest.mark.parametrize(("longest", "expected"), [(0.0, 5.0), (2.0, 2.0), (9.0, 5.0)])
+def test_gradients_are_shortened(
+    network: DeepLab, tiny: ModuleType, longest: float, expected: float
+) -> None:
+    first, second, *others = network.parameters()
+    network.zero_grad()
+    for parameter, length in ((first, 3.0), (second, 4.0)):
+        parameter.grad = torch.zeros_like(parameter)
+        parameter.grad.view(-1)[0] = length
+    clip_gradients(network, tiny.tiny_recipe(gradient_clip=longest))
+    norm = torch.linalg.vector_norm(torch.stack([first.grad.norm(), second.grad.norm()]))
+    assert float(norm) == pytest.approx(expected, rel=1e-4)
+    network.zero_grad()

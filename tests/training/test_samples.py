@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from types import ModuleType
 
@@ -16,6 +17,7 @@ from atrous.training.samples import (
     steps_per_epoch,
 )
 
+TURNS = {"clockwise": True}
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -48,6 +50,20 @@ def test_every_photo_comes_once(tiny: ModuleType, dataset: Dataset) -> None:
         assert order != list(range(8))
         for index, image in zip(order, images, strict=True):
             assert np.array_equal(image, photos[index][0])
+
+
+def test_steps_of_versions_can_be_drawn_anew_in_each_epoch(
+    tiny: ModuleType, dataset: Dataset
+) -> None:
+    steps = {"mosaic": True, "rotate": {"degrees": 30}, "noise": {"percent": 9}, "ninety": TURNS}
+    plain = unchanged(tiny)
+    recipe = replace(plain, augmentation=json.dumps(steps))
+    assert same(epoch_of(dataset, recipe, 1), epoch_of(dataset, recipe, 1))
+    assert not same(epoch_of(dataset, recipe, 1), epoch_of(dataset, recipe, 2))
+    assert not same(epoch_of(dataset, recipe, 1), epoch_of(dataset, plain, 1))
+    labels = torch.cat([labels for _, labels in epoch_of(dataset, recipe, 1)])
+    assert (labels == 255).any()
+    assert same(epoch_of(dataset, replace(recipe, augmentation=""), 1), epoch_of(dataset, plain, 1))
 
 
 def test_epochs_differ_and_can_be_had_again(tiny: ModuleType, dataset: Dataset) -> None:
@@ -108,3 +124,37 @@ def test_normalises_as_serving_does(
     given = normalize_batch(batch, replace(recipe, preprocess=preprocess)).numpy()
     expected = np.stack([normalize(photo, preprocess) for photo in pixels])
     np.testing.assert_allclose(given, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_early_crops_are_smaller_and_show_as_much(tiny: ModuleType, dataset: Dataset) -> None:
+    """At half the scale a crop is the whole photo at half its size, its labels with it."""
+    samples = TrainingSamples(dataset.splits["train"], unchanged(tiny))
+    whole = list(batches_of_epoch(samples, 0))
+    small = list(batches_of_epoch(samples, 0, 0.5))
+    for (images, labels), (less, fewer) in zip(whole, small, strict=True):
+        assert less.shape[2:] == fewer.shape[1:] == (32, 32)
+        shrunk = torch.nn.functional.avg_pool2d(images.float(), 2)
+        assert (shrunk - less.float()).abs().mean() < 4
+        assert (fewer == labels[:, 1::2, 1::2]).float().mean() > 0.9
+
+
+def test_photos_of_rare_classes_come_more_often(tiny: ModuleType, dataset: Dataset) -> None:
+    """With a threshold of 1 a class in the share f of the photos has the factor 1 / sqrt(f)."""
+    recipe = unchanged(tiny, repeat_threshold=1.0, batch_size=1)
+    samples = TrainingSamples(dataset.splits["train"], recipe)
+    assert samples.epoch_length > len(samples)
+    orders = [samples.order(epoch) for epoch in range(4)]
+    assert {len(order) for order in orders} == {samples.epoch_length}
+    assert len({tuple(order) for order in orders}) == 4
+    for order in orders:
+        assert len(set(order)) == len(order)  # a photo's second crop has a number of its own
+        assert {number % len(samples) for number in order} == set(range(len(samples)))
+    again = TrainingSamples(dataset.splits["train"], recipe)
+    assert [again.order(epoch) for epoch in range(4)] == orders
+    assert len(epoch_of(dataset, recipe, 0)) == samples.epoch_length
+
+
+def test_a_photo_that_comes_again_is_cut_anew(tiny: ModuleType, dataset: Dataset) -> None:
+    samples = TrainingSamples(dataset.splits["train"], tiny.tiny_recipe())
+    first, second = (samples[(0, number, 1.0)][0] for number in (3, 3 + len(samples)))
+    assert not torch.equal(first, second)

@@ -6,7 +6,7 @@ from atrous.domain.recipes import PreprocessRecipe, TrainingRecipe
 from atrous.training.schedule import TRAINING_SHARE, progress_of, rate_factor
 
 
-def recipe(**choices: float) -> TrainingRecipe:
+def recipe(**choices: float | str) -> TrainingRecipe:
     return TrainingRecipe(PreprocessRecipe(Size(8, 8)), Size(8, 8), **choices)
 
 
@@ -27,6 +27,14 @@ def test_no_warm_up_starts_at_the_top() -> None:
 
 def test_power_one_is_a_straight_line() -> None:
     assert rate_factor(0.25, recipe(warmup_share=0.0, poly_power=1.0)) == pytest.approx(0.75)
+
+
+def test_half_a_cosine() -> None:
+    cosine = recipe(warmup_share=0.0, schedule="cosine")
+    factors = [rate_factor(share, cosine) for share in (0.0, 0.25, 0.5, 1.0)]
+    assert factors == pytest.approx([1.0, (1 + 0.5**0.5) / 2, 0.5, 0.0])
+    warm = recipe(warmup_share=0.5, schedule="cosine")
+    assert rate_factor(0.25, warm) == pytest.approx(0.5 * (1 + 0.5**0.5) / 2)
 
 
 def test_progress_beyond_the_end_is_the_end() -> None:

@@ -34,10 +34,10 @@ LearningRateOption = Annotated[
     float | None, typer.Option(help="Of the head, at its highest. Default: 0.001.")
 ]
 BalancingOption = Annotated[
-    Literal["auto", "none", "balanced", "enet", "median"],
+    Literal["auto", "none", "balanced", "enet", "median"] | None,
     typer.Option(
         "--class-weights",
-        help="How much more pixels of rare classes count; auto: only where some are rare.",
+        help="How much more pixels of rare classes count. Default: auto, only where some are rare.",
     ),
 ]
 ExportStrideOption = Annotated[
@@ -51,7 +51,11 @@ PrecisionOption = Annotated[
     Literal["auto", "fp32", "bf16"] | None, typer.Option(help="Number format of the network.")
 ]
 PretrainedOption = Annotated[
-    bool, typer.Option(help="Start from ImageNet weights where they can be had.")
+    bool | None,
+    typer.Option(
+        "--pretrained/--no-pretrained",
+        help="Start from ImageNet weights where they can be had. Default: yes.",
+    ),
 ]
 StartOption = Annotated[
     Path | None,
@@ -67,7 +71,34 @@ SetOption = Annotated[
         help="Another field of the recipe, as scale_min=0.75; may be given several times.",
     ),
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+LossOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A sum of losses, as 'ce + 0.5*lovasz', of ce, ohem, dice, lovasz, focal, tversky, "
+        "rmi. Default: ce."
+    ),
+]
+NormOption = Annotated[
+    Literal["auto", "batch", "frozen", "sync"],
+    typer.Option(help="Statistics of batch norms; auto: frozen where batches are tiny."),
+]
+RecipeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        metavar="FILE",
+        help="A JSON file with any of the recipe's fields; other options go before it.",
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Print what would be decided, and why, and stop.")
+]
+SeedOption = Annotated[
+    int | None, typer.Option(min=0, help="Seed of everything random. Default: 0.")
+]
+TensorBoardOption = Annotated[
+    bool, typer.Option("--tensorboard", help="Write a TensorBoard log into the run folder, too.")
+]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Go on with the project's last unfinished run.")
 ]

@@ -1,9 +1,11 @@
 """`atrous train`: from a folder of labelled pictures to a published model."""
 
+import errno
+import os
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -20,25 +22,30 @@ from atrous.cli.recipe_options import (
     BackboneOption,
     BalancingOption,
     BatchSizeOption,
+    DryRunOption,
     EpochsOption,
     ExportStrideOption,
     LearningRateOption,
+    LossOption,
     MaxSideOption,
+    NormOption,
     PrecisionOption,
     PretrainedOption,
     ProjectOption,
+    RecipeOption,
     ResumeOption,
     SeedOption,
     SetOption,
     SkipBadOption,
     StartOption,
+    TensorBoardOption,
     TimeBudgetOption,
     read_settings,
 )
 from atrous.domain.recipes import MAX_SIDE
 
 if TYPE_CHECKING:
-    from atrous.domain.model_ids import ModelId
+    from atrous.datasets.detect import DatasetOptions
     from atrous.jobs.training_request import TrainingRequest
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600}
@@ -71,29 +78,30 @@ def train_command(
     max_side: MaxSideOption = MAX_SIDE,
     batch_size: BatchSizeOption = None,
     learning_rate: LearningRateOption = None,
-    balancing: BalancingOption = "auto",
+    loss: LossOption = None,
+    balancing: BalancingOption = None,
+    norm: NormOption = "auto",
     export_stride: ExportStrideOption = None,
     precision: PrecisionOption = None,
-    pretrained: PretrainedOption = True,
+    pretrained: PretrainedOption = None,
     start: StartOption = None,
+    recipe: RecipeOption = None,
     settings: SetOption = None,
-    seed: SeedOption = 0,
+    seed: SeedOption = None,
+    dry_run: DryRunOption = False,
+    tensorboard: TensorBoardOption = False,
     resume: ResumeOption = False,
 ) -> None:
     """Train a DeepLabv3 model on a folder of labelled pictures and publish it.
 
-    The data set is checked first; `atrous check` shows what is found. Ctrl-C or a crash loses at
-    most one epoch: `--resume` goes on. Prints `project/version` last on standard output, and
-    progress on standard error.
+    Ctrl-C or a crash loses at most one epoch: `--resume` goes on. Prints `project/version` last on
+    standard output, and progress on standard error.
 
     \b
-    Example:  atrous train pictures/ --as cats
-              atrous train pictures/ --as cats --time-budget 20m --backbone resnet50
+    Example:  atrous train pictures/ --as cats --time-budget 20m --dry-run
               atrous train pictures/ --as cats --resume
     """
     require_training()
-    from atrous.jobs.training_request import TrainingRequest
-
     choices = {
         "epochs": epochs,
         "time_budget_s": parse_duration(time_budget) if time_budget else None,
@@ -101,7 +109,9 @@ def train_command(
         "backbone": backbone,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "loss": loss,
         "balancing": balancing,
+        "norm": None if norm == "auto" else norm,
         "export_output_stride": export_stride,
         "precision": precision,
         "pretrained": pretrained,
@@ -109,20 +119,69 @@ def train_command(
         "seed": seed,
         **read_settings(settings or []),
     }
-    options = read_dataset_options(format, classes, classes_file, ignore_id, seed)
-    request = TrainingRequest(directory.absolute(), project, options, skip_bad, max_side, choices)
-    print(_run(request, resume))
+    choices = with_recipe_file(recipe, choices)
+    options = read_dataset_options(format, classes, classes_file, ignore_id, choices["seed"])
+    act = _show_decisions if dry_run else _run
+    act(_request(directory, project, options, skip_bad, max_side, choices, tensorboard), resume)
 
 
-def _run(request: "TrainingRequest", resume: bool) -> "ModelId":
-    """Train with a bar on standard error; Ctrl-C says how to go on and exits with 130."""
+def with_recipe_file(file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
+    """What was chosen: the fields of a recipe file, and before them the options given."""
+    from atrous.domain.recipe_schema import read_recipe_file
+
+    given = {name: value for name, value in options.items() if value is not None}
+    read = read_recipe_file(file) if file else {}
+    if "balancing" in given:
+        read.pop("class_weights", None)
+    return {"balancing": "auto", "seed": 0, **read, **given}
+
+
+def _request(
+    directory: Path,
+    project: str,
+    options: "DatasetOptions",
+    skip_bad: bool,
+    max_side: int,
+    choices: dict[str, Any],
+    tensorboard: bool,
+) -> "TrainingRequest":
+    from atrous.jobs.training_request import TrainingRequest
+
+    folder = directory.absolute()
+    return TrainingRequest(
+        folder, project, options, skip_bad, max_side, choices, tensorboard=tensorboard
+    )
+
+
+def _show_decisions(request: "TrainingRequest", resume: bool) -> None:
+    """Print the recipe that a training would have, and stop: nothing is written."""
+    from atrous.cli.decision_table import decision_lines
+    from atrous.jobs.train import checked_dataset
+    from atrous.training.configure import recipe_for
+
+    if resume:
+        raise typer.BadParameter("give --dry-run or --resume, not both: a run keeps its recipe")
+    dataset, class_pixels = checked_dataset(request)
+    recipe = recipe_for(
+        dataset, class_pixels=class_pixels, max_side=request.max_side, **request.choices
+    )
+    for line in decision_lines(recipe):
+        print(line)
+
+
+def _run(request: "TrainingRequest", resume: bool) -> None:
+    """Train with a bar on standard error and print the model.
+
+    Ctrl-C says how to go on and exits with 130.
+    """
+    from atrous.cli.decision_table import decision_lines
     from atrous.cli.training_progress import TrainingBar, log_to_standard_error
     from atrous.jobs.train import finish_run, latest_unfinished_run, start_run
     from atrous.store.home import home_folder
     from atrous.store.opening import open_store
 
     project = request.project
-    with open_store(home_folder()) as store, TrainingBar() as bar:
+    with open_store(writable(home_folder())) as store, TrainingBar() as bar:
         log_to_standard_error(bar.console)
         run = None
         try:
@@ -130,11 +189,31 @@ def _run(request: "TrainingRequest", resume: bool) -> "ModelId":
             bar.say(f"run folder: {run.path}")
             if resume:
                 bar.say("its own recipe and pictures are used, whatever else this command says")
-            return finish_run(run, store, bar.report)
+            for line in decision_lines(run.read_recipe()):
+                bar.say(line)
+            model_id = finish_run(run, store, bar.report)
         except KeyboardInterrupt:
             on = f"; go on with: {resume_command(request.directory, project)}" if run else ""
             bar.say(f"stopped{on}")
             raise typer.Exit(130) from None
+    print(model_id)
+
+
+def writable(home: Path) -> Path:
+    """Give the data folder, made where it is missing; BadInput where runs can't be written."""
+    from atrous.domain.errors import BadInput
+
+    try:
+        for folder in (home, home / "runs"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise BadInput(
+            f"data folder {home} can't be written: {error.strerror}; set ATROUS_HOME to a folder "
+            "that can, or change its permissions"
+        ) from error
+    return home
 
 
 def resume_command(directory: Path, project: str) -> str:

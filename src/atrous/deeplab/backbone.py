@@ -56,6 +56,31 @@ class Backbone(nn.Module):
         self.channels = Channels(channels[self.low_index], channels[-2], channels[-1])
         if multi_grid is not None:
             apply_multi_grid(self.network, name, output_stride, multi_grid)
+        self._frozen: list[nn.Module] = []
+
+    def freeze(self, stride: int) -> int:
+        """Let the layers up to the map at `stride` (2, 4 or 8) stay as they are, norms included.
+
+        Gives how many parameters no longer train.
+        """
+        info = self.network.feature_info
+        ends = zip(info.module_name(), info.reduction(), strict=True)
+        last = [name for name, reduction in ends if reduction <= stride][-1]
+        names, modules = zip(*self.network.named_modules(), strict=True)
+        end = 1 + max(i for i, name in enumerate(names) if f"{name}.".startswith(f"{last}."))
+        self._frozen = [part for part in modules[:end] if [*part.parameters(recurse=False)]]
+        frozen = [parameter for layer in self._frozen for parameter in layer.parameters()]
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+        self.train(self.training)
+        return sum(parameter.numel() for parameter in frozen)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """As of every module, but frozen layers stay as they are for prediction."""
+        super().train(mode)
+        for layer in self._frozen:
+            layer.eval()
+        return self
 
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> FeatureMaps:
         """The three maps of a normalised batch."""

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from atrous.deeplab.backbone import Backbone
 from atrous.deeplab.decoder import AuxiliaryHead, DeepLabV3Head, DeepLabV3PlusHead
+from atrous.deeplab.enlargement import enlarge_at
 from atrous.domain.errors import BadInput
+from atrous.domain.geometry import Size
 from atrous.domain.recipes import Architecture
 
 HEADS: dict[Architecture, type[DeepLabV3Head] | type[DeepLabV3PlusHead]] = {
@@ -51,25 +53,30 @@ class DeepLab(nn.Module):
         )
 
     def forward(
-        self, x: Float[Tensor, "n 3 h w"]
-    ) -> Float32[Tensor, "n k h w"] | tuple[Float32[Tensor, "n k h w"], Float32[Tensor, "n k h w"]]:
+        self, x: Float[Tensor, "n 3 h w"], pixels: tuple[slice, slice] | None = None
+    ) -> Float32[Tensor, "n k h2 w2"] | tuple[Float32[Tensor, "n k h2 w2"], ...]:
         """Logits of a normalised batch at its own size (bilinear, align_corners=False).
 
+        pixels: rows and columns to give logits of, where a loss does not need all.
         In training mode a network with an auxiliary head gives (logits, auxiliary logits).
         """
-        size = (x.shape[2], x.shape[3])
+        size = Size(x.shape[2], x.shape[3])
         maps = self.backbone(x)
-        logits = enlarge(self.head(maps), size)
+        logits = enlarge(self.head(maps), size, pixels)
         if self.training and self.auxiliary_head is not None:
-            return logits, enlarge(self.auxiliary_head(maps), size)
+            return logits, enlarge(self.auxiliary_head(maps), size, pixels)
         return logits
 
 
 def enlarge(
-    logits: Float[Tensor, "n k h w"], size: tuple[int, int]
-) -> Float32[Tensor, "n k {size[0]} {size[1]}"]:
-    """Logits at height and width `size`, in float32 also under autocast."""
-    return F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
+    logits: Float[Tensor, "n k h w"], size: Size, pixels: tuple[slice, slice] | None
+) -> Float32[Tensor, "n k h2 w2"]:
+    """Logits at the photo's size, or at some of its pixels, in float32 also under autocast."""
+    if pixels is not None:
+        return enlarge_at(logits, size, pixels)
+    return F.interpolate(
+        logits.float(), size=(size.height, size.width), mode="bilinear", align_corners=False
+    )
 
 
 def build_network(

@@ -1,6 +1,6 @@
 """Recipes: every choice of preprocessing and training, saved beside what it made."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from atrous.domain.errors import BadInput
@@ -59,14 +59,26 @@ class TrainingRecipe:
     export_output_stride: Literal[8, 16] = 16  # of the exported network, same weights
     separable: bool = True  # depthwise-separable 3x3 convolutions in ASPP and decoder
     auxiliary_weight: float = 0.0  # weight of an auxiliary head's loss; 0: no such head
+    frozen_stride: Literal[0, 2, 4, 8] = 0  # parts of the backbone up to it stay as loaded
+    loss_stride: int = 1  # the loss sees every n-th row and column, others in each step
+    early_share: float = 0.0  # of the training, at its beginning, sees smaller photos and crops
+    early_scale: float = 0.5  # how much shorter their sides are
     epochs: int = 40
-    batch_size: int = 8
+    batch_size: int = 8  # photos per step of the optimizer
+    accumulation: int = 1  # parts that a batch is computed in, where memory is short
+    repeat_threshold: float = 0.0  # photos of classes in less than this share come more often
+    norm: Literal["batch", "frozen", "sync"] = "batch"  # see training/norms.py
+    loss: str = "ce"  # a sum as "ce + 0.5*lovasz", see domain/loss_terms.py
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 1e-3  # of the head, at the end of warm-up
     backbone_rate: float = 0.25  # the backbone's rate as a multiple of the head's
     weight_decay: float = 1e-2
+    momentum: float = 0.9  # of SGD
+    nesterov: bool = False  # SGD looks ahead
+    gradient_clip: float = 0.0  # longest gradient, as a Euclidean norm over all weights; 0: any
+    schedule: Literal["poly", "cosine"] = "poly"
     warmup_share: float = 0.05  # of all steps, the rate rising linearly
-    poly_power: float = 0.9  # rate = base * (1 - step / steps) ** power
+    poly_power: float = 0.9  # rate = base * (1 - step / steps) ** power, of "poly"
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | None = None  # of a pixel in the loss, by class id; all 1
     ema_decay: float = 0.99  # of the averaged weights that are evaluated and exported; 0: none
@@ -74,12 +86,14 @@ class TrainingRecipe:
     scale_max: float = 2.0
     flip: float = 0.5  # probability of a horizontal flip
     color_jitter: float = 0.3  # strength of brightness, contrast and saturation jitter
+    augmentation: str = ""  # JSON of steps as versions have them, anew in each epoch, before those
     precision: Literal["auto", "fp32", "bf16"] = (
         "auto"  # auto: bf16 where the hardware speeds it up
     )
     workers: int = 0  # processes that augment; 0: the training process itself
     seed: int = 0
     time_budget_s: float | None = None  # stop adding epochs so that training ends within it
+    reasons: dict[str, str] = field(default_factory=dict, compare=False)  # why, by field
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as JSON values."""
@@ -88,7 +102,7 @@ class TrainingRecipe:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "TrainingRecipe":
         """Read what `to_json` wrote; an unknown key raises BadInput."""
-        known = {field.name for field in fields(cls)}
+        known = {known.name for known in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise BadInput(f"recipe has unknown keys {unknown}; known are {sorted(known)}")

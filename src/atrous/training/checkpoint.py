@@ -33,6 +33,7 @@ class TrainingState:
     best_miou: float = -1.0  # of the averaged weights on the validation split, 0..1
     best_epoch: int = 0
     average_updates: int = 0
+    parts: int = 1  # that a batch is computed in; more than planned once the memory was short
     finished: bool = False
     results: list[dict[str, Any]] = field(default_factory=list)  # a row per epoch
 

@@ -1,25 +1,62 @@
-"""From a data set to a recipe: input size and length of training where nobody chose them."""
+"""From a data set and a machine to a recipe: what nobody chose is decided here, with a reason."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from atrous.datasets.augmentations.reading import augmentation_from_text
 from atrous.datasets.version import Dataset
 from atrous.deeplab.starting_point import network_of_checkpoint
 from atrous.deeplab.weights import normalization
-from atrous.domain.errors import BadInput
+from atrous.domain.errors import BadDataset, BadInput
 from atrous.domain.geometry import Size
+from atrous.domain.recipe_rules import checked
 from atrous.domain.recipes import MAX_SIDE, PreprocessRecipe, ResizeMode, TrainingRecipe
 from atrous.images.decode import image_size
+from atrous.training.activation_memory import step_bytes
 from atrous.training.class_weights import class_weights
+from atrous.training.machine import Machine
 
+logger = logging.getLogger(__name__)
 LOOKED_AT = 500  # photos whose size is read
 STEPS = 1500  # of the optimizer, where neither epochs nor a time budget are given
 EPOCHS_AT_MOST = 150  # where STEPS would be more: a tiny set learns nothing from more
 AUXILIARY_WEIGHT = 0.5  # as torchvision trained its published weights
 UNLIMITED_EPOCHS = 100_000  # with a time budget alone
+GPU_BATCH = 16  # 1706.05587, table 7: 16 photos instead of 8 gave DeepLabv3 1.4 points
+GPU_BATCHES = 10  # of them that an epoch has at least
+TINY_BATCH = 4  # photos in a part, below which batch statistics are too noisy to train with
+MEMORY_SHARE = 0.6  # of the free memory that a step may take
+WORKERS_AT_MOST = 8
+SGD_RATE, SGD_DECAY = 0.01, 5e-4  # as DeepLab's public recipes train with SGD
+GIVEN = "given"
+
+
+@dataclass
+class Decisions:
+    """Fields of a recipe as they are decided, each with its reason; a given one is kept."""
+
+    given: dict[str, Any]
+    values: dict[str, Any] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def decide(self, name: str, value: Any, reason: str) -> Any:
+        """Settle a field and give its value."""
+        taken = name in self.given
+        self.values[name] = self.given[name] if taken else value
+        self.reasons[name] = GIVEN if taken else reason
+        return self.values[name]
+
+    def recipe(self, preprocess: PreprocessRecipe) -> TrainingRecipe:
+        """A recipe of all that was decided or given; BadInput for values that make no sense."""
+        undecided = {name: value for name, value in self.given.items() if name not in self.values}
+        reasons = {**self.reasons, **dict.fromkeys(undecided, GIVEN)}
+        plain = TrainingRecipe(preprocess, self.values["crop"])
+        chosen = replace(plain, **{**undecided, **self.values, "preprocess": preprocess})
+        return checked(replace(chosen, reasons=reasons))
 
 
 def recipe_for(
@@ -28,32 +65,171 @@ def recipe_for(
     class_pixels: Sequence[int] = (),
     max_side: int = MAX_SIDE,
     balancing: str = "auto",
+    machine: Machine | None = None,
     **choices: Any,
 ) -> TrainingRecipe:
-    """A recipe for this data set; `choices` are fields of TrainingRecipe that the user fixed.
+    """A recipe for this data set and machine; `choices` are fields that the user fixed.
 
     class_pixels: labelled pixels of every class id in the training split; none where they were not
         counted, and all classes weigh the same.
     balancing: how the loss weighs classes by them, see `class_weights`.
+    machine: what it will run on; this one where not given.
+    choices: fields of TrainingRecipe; of `preprocess` a dict of its fields. None is no choice.
+    Raises BadDataset for a training split that nothing can be learnt from.
     """
+    _insist_on_photos(dataset)
+    _insist_on_two_classes(dataset, class_pixels)
     given = {key: value for key, value in choices.items() if value is not None}
     if "start" in given:
         given = {**network_choices(Path(given["start"])), **given}
-    backbone = given.get("backbone", TrainingRecipe.backbone)
+    decisions = Decisions(given)
+    preprocess = _decide_input(decisions, dataset, max_side)
+    checked_choices = decisions.recipe(preprocess)  # before anything is computed from them
+    augmentation_from_text(checked_choices.augmentation)  # refuses what can't be read
+    _decide_weights(decisions, dataset, class_pixels, balancing)
+    _decide_rates(decisions, checked_choices)
+    photos = len(dataset.splits["train"])
+    _decide_batch(decisions, preprocess, dataset, machine or Machine.here())
+    _decide_length(decisions, photos)
+    return decisions.recipe(preprocess)
+
+
+def _insist_on_photos(dataset: Dataset) -> None:
+    """Refuse a set that leaves nothing to train on, or nothing to validate with."""
+    photos = len(dataset.splits.get("train", ()))
+    if photos == 0:
+        raise BadDataset(
+            f"{dataset.root} has no photos to train on: its train split is empty; add photos with "
+            "labels to it"
+        )
+    if photos == 1 and not dataset.splits.get("valid"):
+        raise BadDataset(
+            f"{dataset.root} has one labelled photo, and one photo alone can't be trained on and "
+            "validated with: add a second, or a valid split"
+        )
+
+
+def _insist_on_two_classes(dataset: Dataset, class_pixels: Sequence[int]) -> None:
+    """Refuse labels that show nothing to tell apart; warn of a class that they never show."""
+    seen = [name for name, pixels in zip(dataset.classes.names, class_pixels) if pixels]  # noqa: B905
+    if class_pixels and len(seen) < 2:
+        shown = f"one class alone, {seen[0]}" if seen else "no class at all"
+        raise BadDataset(
+            f"the training labels of {dataset.root} show {shown}: there is nothing to tell apart. "
+            "Label a second class, background for instance, in some of the photos"
+        )
+    unseen = [
+        dataset.classes.names[class_id]
+        for class_id in dataset.classes.labelled_ids
+        if class_pixels and not class_pixels[class_id]
+    ]
+    if unseen:
+        logger.warning(
+            "%s is never seen in training and won't be learnt: add photos of it to the train "
+            "split, or leave it out of the classes",
+            ", ".join(unseen),
+        )
+
+
+def _decide_input(decisions: Decisions, dataset: Dataset, max_side: int) -> PreprocessRecipe:
+    """Input size, crop and normalisation."""
+    backbone = decisions.given.get("backbone", TrainingRecipe.backbone)
     size, mode = input_size(dataset, max_side)
     mean, std = normalization(backbone)
-    recipe = TrainingRecipe(
-        preprocess=PreprocessRecipe(size=size, resize_mode=mode, mean=mean, std=std),
-        crop=size,
-        class_weights=class_weights(class_pixels, balancing),
+    found = PreprocessRecipe(size=size, resize_mode=mode, mean=mean, std=std)
+    preprocess = replace(found, **decisions.given.get("preprocess", {}))
+    why = (
+        f"all photos have one shape; longer side at most {max_side}"
+        if mode == "stretch"
+        else f"photos have several sizes: letterboxed, 9 in 10 not shrunk, at most {max_side}"
     )
-    recipe = checked(replace(recipe, **given))
-    if "epochs" in given:
-        return recipe
-    photos = len(dataset.splits.get("train", ()))
-    steps_in_epoch = max(1, photos // recipe.batch_size)
+    decisions.decide("preprocess", preprocess, why)
+    decisions.values["preprocess"] = preprocess  # what is given are some of its fields
+    decisions.decide("crop", preprocess.size, "the whole input: larger crops are better")
+    return preprocess
+
+
+def _decide_weights(
+    decisions: Decisions, dataset: Dataset, class_pixels: Sequence[int], balancing: str
+) -> None:
+    """Loss and class weights."""
+    decisions.decide("loss", TrainingRecipe.loss, "the most even-tempered; a sum is an option")
+    weights = class_weights(class_pixels, balancing)
+    total = max(1, sum(class_pixels))
+    shares = [(pixels / total, id) for id, pixels in enumerate(class_pixels) if pixels]
+    why = "classes were not counted"
+    if shares:
+        share, rarest = min(shares)
+        why = f"the rarest class, {dataset.classes.names[rarest]}, has {share:.1%} of the pixels"
+    decisions.decide("class_weights", weights, f"{balancing}: {why}")
+    count = len(decisions.values["class_weights"] or dataset.classes.names)
+    if count != len(dataset.classes):
+        raise BadInput(
+            f"class_weights has {count} numbers; give {len(dataset.classes)}, one per class: "
+            f"{', '.join(dataset.classes.names)}"
+        )
+
+
+def _decide_rates(decisions: Decisions, checked_choices: TrainingRecipe) -> None:
+    """Learning rate and weight decay by the optimizer."""
+    if checked_choices.optimizer == "sgd":
+        decisions.decide("learning_rate", SGD_RATE, "of the head, usual with SGD")
+        decisions.decide("weight_decay", SGD_DECAY, "usual with SGD, which adds it to gradients")
+    else:
+        decisions.decide("learning_rate", TrainingRecipe.learning_rate, "of the head, with AdamW")
+    decisions.decide(
+        "backbone_rate", TrainingRecipe.backbone_rate, "of that: the backbone has less to learn"
+    )
+
+
+def _decide_batch(
+    decisions: Decisions, preprocess: PreprocessRecipe, dataset: Dataset, machine: Machine
+) -> None:
+    """Batch size, the parts it is computed in, what norms do with it, and who augments."""
+    photos = len(dataset.splits["train"])
+    on_gpu = machine.gpu is not None and photos >= GPU_BATCHES * GPU_BATCH
+    wanted = GPU_BATCH if on_gpu else TrainingRecipe.batch_size
+    why = "a GPU computes as many at once" if on_gpu else "norms need 8 or so"
+    batch = decisions.decide(
+        "batch_size", min(wanted, photos), why if photos >= wanted else "all photos that there are"
+    )
+    recipe = decisions.recipe(preprocess)
+    parts, memory_bytes = 1, MEMORY_SHARE * machine.memory_bytes
+    in_step = min(batch, photos)
+    while parts < in_step and step_bytes(recipe, len(dataset.classes), -(-in_step // parts)) > (
+        memory_bytes
+    ):
+        parts = min(in_step, 2 * parts)
+    needed = step_bytes(recipe, len(dataset.classes), -(-in_step // parts)) / 10**9
+    parts = decisions.decide(
+        "accumulation", parts, f"about {needed:.1f} GB a part of a batch, of {machine}"
+    )
+    part = -(-in_step // parts)
+    frozen = part < TINY_BATCH and (recipe.pretrained or recipe.start is not None)
+    decisions.decide(
+        "norm",
+        "frozen" if frozen else "batch",
+        f"{part} photos at once are too few for statistics"
+        if frozen
+        else f"{part} photos at once give the statistics",
+    )
+    workers = min(WORKERS_AT_MOST, max(0, machine.cores - 1)) if machine.gpu else 0
+    decisions.decide(
+        "workers",
+        workers,
+        "cores beside the GPU's own" if machine.gpu else "the network needs all cores",
+    )
+
+
+def _decide_length(decisions: Decisions, photos: int) -> None:
+    """Epochs, from a number of steps or without end under a time budget."""
+    steps_in_epoch = max(1, photos // decisions.values["batch_size"])
     epochs = min(EPOCHS_AT_MOST, max(1, round(STEPS / steps_in_epoch)))
-    return replace(recipe, epochs=UNLIMITED_EPOCHS if recipe.time_budget_s else epochs)
+    why = f"{epochs * steps_in_epoch} steps of {decisions.values['batch_size']} photos"
+    budget_s = decisions.given.get("time_budget_s")
+    if budget_s:
+        epochs, why = UNLIMITED_EPOCHS, f"the time budget of {budget_s:g} s ends it"
+    decisions.decide("epochs", epochs, why)
 
 
 def network_choices(start: Path) -> dict[str, Any]:
@@ -75,9 +251,7 @@ def input_size(dataset: Dataset, max_side: int) -> tuple[Size, ResizeMode]:
     Photos of one size keep their shape, at their own size or with the longer side at `max_side`.
     Photos of several sizes are letterboxed into a square that most fit without being shrunk.
     """
-    samples = dataset.splits.get("train", ())[:LOOKED_AT]
-    if not samples:
-        raise BadInput(f"{dataset.root} has no photos to train on")
+    samples = dataset.splits["train"][:LOOKED_AT]
     sizes = Counter(image_size(sample.image) for sample in samples)
     if len(sizes) == 1:
         only = next(iter(sizes))
@@ -89,28 +263,3 @@ def input_size(dataset: Dataset, max_side: int) -> tuple[Size, ResizeMode]:
     most = sides[int(0.9 * (len(sides) - 1))]
     side = min(max_side, -(-most // 16) * 16)
     return Size(side, side), "letterbox"
-
-
-def checked(recipe: TrainingRecipe) -> TrainingRecipe:
-    """Give the recipe back, or raise BadInput for values that make no sense."""
-    rules = {
-        "epochs": (recipe.epochs >= 1, "1 or more"),
-        "batch_size": (recipe.batch_size >= 1, "1 or more"),
-        "learning_rate": (recipe.learning_rate > 0, "a number above 0"),
-        "time_budget_s": (
-            recipe.time_budget_s is None or recipe.time_budget_s > 0,
-            "a number of seconds above 0",
-        ),
-        "optimizer": (recipe.optimizer in ("adamw", "sgd"), "adamw or sgd"),
-        "scale_min": (
-            0 < recipe.scale_min <= recipe.scale_max,
-            f"a number above 0, at most scale_max, which is {recipe.scale_max}",
-        ),
-        "export_output_stride": (recipe.export_output_stride in (8, 16), "8 or 16"),
-        "workers": (recipe.workers >= 0, "0 or more"),
-        "seed": (recipe.seed >= 0, "0 or more"),
-    }
-    for name, (holds, expected) in rules.items():
-        if not holds:
-            raise BadInput(f"{name} is {getattr(recipe, name)}; give {expected}")
-    return recipe

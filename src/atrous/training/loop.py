@@ -5,10 +5,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
 from atrous.datasets.version import Dataset
 from atrous.deeplab.network import DeepLab, build_network
@@ -17,13 +20,17 @@ from atrous.deeplab.weights import load_backbone_weights
 from atrous.domain.errors import BadDataset, TrainingFailed
 from atrous.domain.recipes import TrainingRecipe
 from atrous.runtime.evaluation import measure
+from atrous.training.augmented_picture import write_augmented_picture
 from atrous.training.averaging import WeightAverage
+from atrous.training.batch_parts import parts_of, with_less_memory
 from atrous.training.checkpoint import TrainingState, load_last, save_best, save_last
 from atrous.training.depthwise import float32_depthwise_gradients
+from atrous.training.full_disk import explained_write_errors
 from atrous.training.losses import loss_of
 from atrous.training.memory import keep_freed_memory
 from atrous.training.network_predictor import NetworkPredictor
-from atrous.training.optimizer import make_optimizer, set_rates
+from atrous.training.norms import set_norms, share_norms
+from atrous.training.optimizer import clip_gradients, make_optimizer, set_rates
 from atrous.training.precision import autocast, pick_device
 from atrous.training.run_folder import RunFolder
 from atrous.training.samples import (
@@ -92,7 +99,9 @@ class Training:
     @property
     def _steps(self) -> int:
         """Steps of the whole training, were there no time budget."""
-        return steps_per_epoch(len(self.samples), self.recipe.batch_size) * self.recipe.epochs
+        return (
+            steps_per_epoch(self.samples.epoch_length, self.recipe.batch_size) * self.recipe.epochs
+        )
 
 
 def train(
@@ -106,10 +115,13 @@ def train(
     """
     keep_freed_memory()
     training = prepare(dataset, recipe, run)
+    if not training.state.finished:
+        write_augmented_picture(training.samples, training.state.epoch, dataset.classes, run)
     while not training.state.finished:
         loss, rate = train_epoch(training, report)
-        row = validate(training, loss, rate)
-        save(training)
+        with explained_write_errors(run, training.state.epoch):
+            row = validate(training, loss, rate)
+            save(training)
         report(progress_now(training, loss, row))
     return training.state
 
@@ -122,10 +134,11 @@ def prepare(dataset: Dataset, recipe: TrainingRecipe, run: RunFolder) -> Trainin
     torch.manual_seed(recipe.seed)
     device = pick_device()
     network = make_network(recipe, len(dataset.classes))
+    network = share_norms(network, recipe)
     network.to(device).to(memory_format=torch.channels_last)
     average = WeightAverage(network, recipe.ema_decay)
     optimizer = make_optimizer(network, recipe)
-    state = load_last(run, network, average, optimizer) or TrainingState()
+    state = load_last(run, network, average, optimizer) or TrainingState(parts=recipe.accumulation)
     return Training(
         dataset=dataset,
         recipe=recipe,
@@ -156,6 +169,9 @@ def make_network(recipe: TrainingRecipe, classes: int) -> DeepLab:
         load_backbone_weights(network)
     else:
         logger.warning("backbone %s starts from RANDOM weights, as asked", recipe.backbone)
+    if recipe.frozen_stride:
+        count = network.backbone.freeze(recipe.frozen_stride)
+        logger.info("%d parameters of the backbone's first layers stay as they are", count)
     return network
 
 
@@ -169,25 +185,58 @@ def train_epoch(training: Training, report: Report) -> tuple[float, float]:
     # Dropout draws from this state: a resumed epoch draws what its first attempt drew.
     torch.manual_seed(recipe.seed * 1_000_003 + state.epoch)
     network.train()
-    for images, label_maps in batches_of_epoch(training.samples, state.epoch):
+    set_norms(network, recipe)
+    scale = recipe.early_scale if training.fraction < recipe.early_share else 1.0
+    for images, label_maps in batches_of_epoch(training.samples, state.epoch, scale):
         if training.fraction >= 1.0 and batches:
             break
         rate = set_rates(training.optimizer, rate_factor(training.fraction_at_step, recipe))
-        batch = normalize_batch(images.to(training.device), recipe)
-        with autocast(recipe, training.device):
-            output = network(batch.contiguous(memory_format=torch.channels_last))
-        loss = loss_of(output, label_maps.to(training.device).long(), recipe)
-        total_loss += finite(loss.item(), training)
+        compute = partial(gradients_of, training, images, label_maps)
+        loss, state.parts = with_less_memory(compute, state.parts, len(images))
+        total_loss += loss
         batches += 1
-        training.optimizer.zero_grad(set_to_none=True)
-        with float32_depthwise_gradients(training.device):
-            loss.backward()  # type: ignore[no-untyped-call]
+        clip_gradients(network, recipe)
         training.optimizer.step()
         training.average.update(network)
         state.step += 1
         report(progress_now(training, total_loss / batches))
     insist_on_finite_weights(training)
     return total_loss / batches, rate
+
+
+def gradients_of(
+    training: Training,
+    images: UInt8[Tensor, "batch 3 height width"],
+    label_maps: UInt8[Tensor, "batch height width"],
+    parts: int,
+) -> float:
+    """Leave the gradients of a batch, computed in so many parts, and give its loss."""
+    recipe, device = training.recipe, training.device
+    training.optimizer.zero_grad(set_to_none=True)
+    pixels = loss_pixels(recipe.loss_stride, training.state.step)
+    total = 0.0
+    for photos, labels, share in parts_of(images, label_maps, parts):
+        batch = normalize_batch(photos.to(device), recipe)
+        with autocast(recipe, device):
+            output = training.network(batch.contiguous(memory_format=torch.channels_last), pixels)
+        targets = labels if pixels is None else labels[:, pixels[0], pixels[1]]
+        loss = share * loss_of(output, targets.to(device).long(), recipe)
+        total += finite(loss.item(), training)
+        with float32_depthwise_gradients(device):
+            loss.backward()  # type: ignore[no-untyped-call]
+    return total
+
+
+def loss_pixels(stride: int, step: int) -> tuple[slice, slice] | None:
+    """Rows and columns that the loss of a step sees, None for all; over the steps, each in turn.
+
+    >>> loss_pixels(2, 1)
+    (slice(0, None, 2), slice(1, None, 2))
+    """
+    if stride == 1:
+        return None
+    row, column = divmod(step % stride**2, stride)
+    return slice(row, None, stride), slice(column, None, stride)
 
 
 def validate(training: Training, loss: float, rate: float) -> dict[str, Any]:

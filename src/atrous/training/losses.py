@@ -1,13 +1,20 @@
-"""What a training minimises: cross-entropy per labelled pixel, at the crop's full resolution."""
+"""What a training minimises: a weighted sum of losses, at the crop's full resolution."""
 
-from collections.abc import Sequence
+from functools import lru_cache
 
-import torch.nn.functional as F
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from atrous.domain.classes import IGNORE_ID
+from atrous.domain.loss_terms import LossTerm, parse_loss
 from atrous.domain.recipes import TrainingRecipe
+from atrous.training.losses_lovasz import lovasz_softmax
+from atrous.training.losses_mutual import region_mutual_information
+from atrous.training.losses_pixels import cross_entropy, focal, hard_cross_entropy
+from atrous.training.losses_regions import dice, tversky
+
+__all__ = ["cross_entropy", "loss_of"]
+
+terms_of = lru_cache(parse_loss)
 
 
 def loss_of(
@@ -15,34 +22,53 @@ def loss_of(
     targets: Int64[Tensor, "batch height width"],
     recipe: TrainingRecipe,
 ) -> Float[Tensor, ""]:
-    """The loss of a network's output, with that of an auxiliary head where there is one."""
+    """The loss of a network's output, with that of an auxiliary head where there is one.
+
+    Whatever the logits' precision, it is computed in float32 or better. Pixels of 255 count
+    nowhere; of a batch that has no others the loss is 0 and so are its gradients.
+    """
     logits, auxiliary = output if isinstance(output, tuple) else (output, None)
-    choices = (recipe.label_smoothing, recipe.class_weights)
-    loss = cross_entropy(logits, targets, *choices)
+    loss = _sum_of_terms(logits, targets, recipe)
     if auxiliary is not None:
-        loss = loss + recipe.auxiliary_weight * cross_entropy(auxiliary, targets, *choices)
+        loss = loss + recipe.auxiliary_weight * _sum_of_terms(auxiliary, targets, recipe)
     return loss
 
 
-def cross_entropy(
+def _sum_of_terms(
     logits: Float[Tensor, "batch classes height width"],
     targets: Int64[Tensor, "batch height width"],
-    label_smoothing: float = 0.0,
-    class_weights: Sequence[float] | None = None,
+    recipe: TrainingRecipe,
 ) -> Shaped[Tensor, ""]:
-    """Mean over the pixels whose target is not 255; nought where there is no such pixel.
+    first, *others = terms_of(recipe.loss)
+    total = first.weight * _value(first, logits, targets, recipe)
+    for term in others:
+        total = total + term.weight * _value(term, logits, targets, recipe)
+    return total
 
-    class_weights: how much a pixel of each class counts; 1 on average over the training split,
-        so that the loss of a batch is divided by its pixels, not by their weights.
-    """
-    labelled = (targets != IGNORE_ID).sum().clamp(min=1)
-    weight = None if class_weights is None else logits.new_tensor(class_weights).float()
-    total = F.cross_entropy(
-        logits.float(),
-        targets,
-        weight=weight,
-        ignore_index=IGNORE_ID,
-        label_smoothing=label_smoothing,
-        reduction="sum",
-    )
-    return total / labelled
+
+def _value(
+    term: LossTerm,
+    logits: Float[Tensor, "batch classes height width"],
+    targets: Int64[Tensor, "batch height width"],
+    recipe: TrainingRecipe,
+) -> Shaped[Tensor, ""]:
+    """One loss. Class weights and label smoothing apply to those that are a mean over pixels."""
+    weights, smoothing = recipe.class_weights, recipe.label_smoothing
+    match term.name:
+        case "ce":
+            return cross_entropy(logits, targets, smoothing, weights)
+        case "ohem":
+            return hard_cross_entropy(logits, targets, smoothing, weights, **term.parameters)
+        case "focal":
+            return focal(logits, targets, weights, **term.parameters)
+        case "dice":
+            return dice(logits, targets)
+        case "tversky":
+            return tversky(logits, targets, **term.parameters)
+        case "lovasz":
+            return lovasz_softmax(logits, targets)
+        case "rmi":
+            whole = {name: int(value) for name, value in term.parameters.items()}
+            return region_mutual_information(logits, targets, **whole)
+        case other:
+            raise ValueError(f"no such loss: {other}")

@@ -20,7 +20,9 @@ def make_optimizer(network: DeepLab, recipe: TrainingRecipe) -> torch.optim.Opti
             decay = recipe.weight_decay if decayed else 0.0
             groups.append({"params": chosen, "lr": rate, "base_rate": rate, "weight_decay": decay})
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9)
+        return torch.optim.SGD(
+            groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov
+        )
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
 
 
@@ -29,3 +31,9 @@ def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> float:
     for group in optimizer.param_groups:
         group["lr"] = group["base_rate"] * factor
     return max(float(group["lr"]) for group in optimizer.param_groups)
+
+
+def clip_gradients(network: DeepLab, recipe: TrainingRecipe) -> None:
+    """Shorten the gradient over all weights to `recipe.gradient_clip`, where it is longer."""
+    if recipe.gradient_clip:
+        torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)

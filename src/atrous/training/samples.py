@@ -1,6 +1,7 @@
 """The training split as batches: decoded once, augmented anew each epoch, in a seeded order."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,10 +9,20 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from atrous.datasets.augmentations.augmentation import augment as change
+from atrous.datasets.augmentations.augmentation import random_stream
+from atrous.datasets.augmentations.reading import augmentation_from_text
 from atrous.datasets.version import Sample
+from atrous.domain.geometry import Size
 from atrous.domain.recipes import TrainingRecipe
 from atrous.images.preprocess import fit_image, fit_label_map
 from atrous.training.augment import augment
+from atrous.training.repeat_factors import (
+    classes_in,
+    epoch_length,
+    repeat_factors,
+    repeats_in_epoch,
+)
 
 CACHE_BYTES = 2 * 1024**3  # of decoded photos and labels, in each process that augments
 
@@ -26,6 +37,12 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, samples: Sequence[Sample], recipe: TrainingRecipe) -> None:
         self.samples = samples
         self.recipe = recipe
+        self._factors = (
+            repeat_factors(classes_in(samples), recipe.repeat_threshold)
+            if recipe.repeat_threshold
+            else np.ones(len(samples))
+        )
+        self._augmentation = augmentation_from_text(recipe.augmentation)
         self._cache: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._cached_bytes = 0
 
@@ -33,19 +50,50 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
         """Number of photos."""
         return len(self.samples)
 
+    @property
+    def epoch_length(self) -> int:
+        """Crops in an epoch: a photo of a rare class may come more than once."""
+        return epoch_length(self._factors)
+
+    def order(self, epoch: int) -> list[int]:
+        """What comes in an epoch, in an order drawn from the seed and the epoch.
+
+        Numbers of photos; one that comes again has its number plus a multiple of their count.
+        """
+        random = np.random.default_rng([self.recipe.seed, epoch])
+        order = random.permutation(len(self))
+        if self.epoch_length > len(self):
+            repeats = repeats_in_epoch(self._factors, random)
+            again = [index + turn * len(self) for index in order for turn in range(repeats[index])]
+            order = random.permutation(again)
+        return [int(number) for number in order]
+
     def __getitem__(
-        self, key: tuple[int, int]
+        self, key: tuple[int, int, float]
     ) -> tuple[UInt8[Tensor, "3 height width"], UInt8[Tensor, "height width"]]:
-        """The crop of photo `index` in `epoch`: RGB 0..255, and class ids with 255 ignored."""
-        epoch, index = key
-        image, label_map = self._read(index)
+        """The crop of a number of `order` in `epoch`: RGB 0..255, and ids with 255 ignored.
+
+        The key's last part is how much shorter the sides of photo and crop are than planned.
+        """
+        epoch, index, scale = key
+        image, label_map = self._changed(epoch, index)
         generator = torch.Generator()
         generator.manual_seed(_mix(self.recipe.seed, epoch, index))
         return augment(
             torch.from_numpy(image).permute(2, 0, 1),
             torch.from_numpy(label_map),
-            self.recipe,
+            shrunk(self.recipe, scale),
             generator,
+        )
+
+    def _changed(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """A photo and its label after the recipe's `augmentation`."""
+        pair = self._read(index % len(self))
+        if not self._augmentation.changes_pixels:
+            return pair
+        random = random_stream(self.recipe.seed, f"{epoch}/{index}")
+        return change(
+            *pair, self._augmentation, random, lambda rng: self._read(int(rng.integers(len(self))))
         )
 
     def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,19 +110,32 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
         return pair
 
 
+def shrunk(recipe: TrainingRecipe, scale: float) -> TrainingRecipe:
+    """The recipe with sides of crops `scale` times as long, which show as much of a photo."""
+    if scale == 1.0:
+        return recipe
+    height, width = recipe.crop.height, recipe.crop.width
+    return replace(
+        recipe,
+        crop=Size(max(1, round(height * scale)), max(1, round(width * scale))),
+        scale_min=recipe.scale_min * scale,
+        scale_max=recipe.scale_max * scale,
+    )
+
+
 def batches_of_epoch(
-    samples: TrainingSamples, epoch: int
+    samples: TrainingSamples, epoch: int, scale: float = 1.0
 ) -> Iterator[tuple[UInt8[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]]]:
-    """All photos once, in an order drawn from the seed and the epoch.
+    """All photos once, or those of rare classes more often, as `TrainingSamples.order` says.
 
     A last batch that is not full is dropped, unless it is the only one.
     """
     recipe = samples.recipe
-    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(samples))
+    order = samples.order(epoch)
     loader = DataLoader(
         samples,
-        sampler=[(epoch, int(index)) for index in order],
-        batch_size=min(recipe.batch_size, len(samples)),
+        sampler=[(epoch, index, scale) for index in order],
+        batch_size=min(recipe.batch_size, len(order)),
         drop_last=True,
         num_workers=recipe.workers,
         pin_memory=torch.cuda.is_available(),

@@ -1,4 +1,6 @@
-"""The learning rate over a training: a linear warm-up, then polynomial decay to nought."""
+"""The learning rate over a training: a linear warm-up, then polynomial or cosine decay to 0."""
+
+import math
 
 from atrous.domain.recipes import TrainingRecipe
 
@@ -8,8 +10,9 @@ TRAINING_SHARE = 0.94  # of a time budget; the rest is for the last validation, 
 def rate_factor(progress: float, recipe: TrainingRecipe) -> float:
     """The factor on the base learning rate after `progress` (0..1) of the training.
 
-    "Poly" decay as in DeepLab (Chen et al., 1606.00915, section 4.3), after a warm-up that rises
-    linearly over the first `recipe.warmup_share` of the training.
+    "Poly" decay as in DeepLab (Chen et al., 1606.00915, section 4.3) or half a cosine (Loshchilov
+    and Hutter, 1608.03983, without restarts), after a warm-up that rises linearly over the first
+    `recipe.warmup_share` of the training.
 
     >>> from atrous.domain.geometry import Size
     >>> from atrous.domain.recipes import PreprocessRecipe
@@ -19,6 +22,8 @@ def rate_factor(progress: float, recipe: TrainingRecipe) -> float:
     """
     progress = min(max(progress, 0.0), 1.0)
     warmup = min(1.0, progress / recipe.warmup_share) if recipe.warmup_share else 1.0
+    if recipe.schedule == "cosine":
+        return warmup * 0.5 * (1.0 + math.cos(math.pi * progress))
     decay: float = (1.0 - progress) ** recipe.poly_power
     return warmup * decay
 

@@ -1,0 +1,21 @@
+from atrous.cli.decision_table import decision_lines
+from atrous.domain.geometry import Size
+from atrous.domain.recipes import PreprocessRecipe, TrainingRecipe
+
+SIZE = Size(480, 640)
+
+
+def test_a_line_per_decision() -> None:
+    reasons = {"preprocess": "one shape", "crop": "the whole", "epochs": "given", "loss": "usual"}
+    recipe = TrainingRecipe(PreprocessRecipe(SIZE), crop=SIZE, epochs=12, reasons=reasons)
+    assert decision_lines(recipe) == [
+        "SETTING     VALUE            WHY",
+        "preprocess  640x480 stretch  one shape",
+        "crop        640x480          the whole",
+        "epochs      12               given",
+        "loss        ce               usual",
+    ]
+
+
+def test_a_recipe_of_before_has_none() -> None:
+    assert decision_lines(TrainingRecipe(PreprocessRecipe(SIZE), crop=SIZE)) == []

@@ -1,0 +1,61 @@
+import errno
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from atrous.datasets.version import Dataset
+from atrous.domain.errors import BadInput
+from atrous.domain.geometry import Size
+from atrous.images.decode import read_image
+from atrous.training import augmented_picture as module
+from atrous.training.augmented_picture import GAP, augmented_picture, write_augmented_picture
+from atrous.training.run_folder import RunFolder
+from atrous.training.samples import TrainingSamples
+
+
+def test_it_shows_the_first_batch(tiny: ModuleType, dataset: Dataset, tmp_path: Path) -> None:
+    recipe = tiny.tiny_recipe(color_jitter=0.0)  # four photos of 64x64
+    samples = TrainingSamples(dataset.splits["train"], recipe)
+    state = torch.get_rng_state()
+    write_augmented_picture(samples, 1, dataset.classes, RunFolder(tmp_path))
+    assert torch.equal(torch.get_rng_state(), state)  # the training sees no difference
+    picture = read_image(tmp_path / "augmented.png")
+    tile_height = 2 * 64 + GAP
+    assert picture.shape == (2 * tile_height + GAP, 3 * 64 + 2 * GAP, 3)
+    for place, number in enumerate(samples.order(1)[:4]):
+        photo, labels = samples[(1, number, 1.0)]
+        top, left = (place // 3) * (tile_height + GAP), (place % 3) * (64 + GAP)
+        tile = picture[top : top + tile_height, left : left + 64]
+        assert np.array_equal(tile[:64], photo.permute(1, 2, 0).numpy())
+        plain = (labels == 0).numpy()  # background is not coloured; the legend lies above it
+        below = tile[64 + GAP :]
+        changed = (below != tile[:64]).any(axis=2)
+        assert changed[~plain].mean() > 0.9
+        assert (below[(labels == 255).numpy()] == 255).all(axis=1).any() or not (
+            labels == 255
+        ).any()
+
+
+def test_large_crops_are_thinned(
+    tiny: ModuleType, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TILE_SIDE", 32)
+    recipe = tiny.tiny_recipe(crop=Size(64, 48), batch_size=1)
+    samples = TrainingSamples(dataset.splits["train"], recipe)
+    picture = augmented_picture(samples, 0, dataset.classes)
+    assert picture.shape == (2 * 32 + GAP, 2 * 24 + GAP, 3)
+
+
+def test_a_folder_that_can_not_be_written(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "write_whole", refuse)
+    samples = TrainingSamples(dataset.splits["train"], tiny.tiny_recipe())
+    with pytest.raises(BadInput, match="No space left on device; free the disk"):
+        write_augmented_picture(samples, 0, dataset.classes, RunFolder(tmp_path))

@@ -1,0 +1,52 @@
+import errno
+import os
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from atrous.datasets.version import Dataset
+from atrous.domain.errors import TrainingFailed
+from atrous.training import loop
+from atrous.training.full_disk import explained_write_errors
+from atrous.training.loop import Progress, train
+from atrous.training.run_folder import RunFolder
+
+
+def quiet(progress: Progress) -> None:
+    """Report nothing."""
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full from the second epoch on; once it is freed, the run goes on from there."""
+    monkeypatch.setattr(loop, "keep_freed_memory", lambda: False)
+    recipe = tiny.tiny_recipe(epochs=2)
+    run = tiny.new_run(tmp_path, recipe)
+
+    def no_space(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fill_disk(progress: Progress) -> None:
+        if progress.results:
+            monkeypatch.setattr(os, "fsync", no_space)
+
+    with pytest.raises(TrainingFailed) as failed:
+        train(dataset, recipe, run, fill_disk)
+    assert "the disk is full; the checkpoint of epoch 1 is kept" in str(failed.value)
+    assert "go on with --resume: free" in str(failed.value)
+    assert not list(tmp_path.rglob("*.tmp"))
+    monkeypatch.undo()
+    monkeypatch.setattr(loop, "keep_freed_memory", lambda: False)
+    seen: list[Progress] = []
+    assert train(dataset, recipe, run, seen.append).finished
+    assert {progress.epoch for progress in seen} == {2}
+
+
+def test_other_reasons_are_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(TrainingFailed, match="Read-only file system; none is kept.*repair that"),
+        explained_write_errors(RunFolder(tmp_path), 0),
+    ):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))

@@ -1,0 +1,60 @@
+from types import ModuleType
+
+import pytest
+import torch
+from torch import nn
+
+from atrous.deeplab.convolution import SampleSizeBatchNorm
+from atrous.deeplab.network import DeepLab, build_network
+from atrous.training.norms import set_norms, share_norms
+
+
+@pytest.fixture
+def network(tiny: ModuleType) -> DeepLab:
+    return build_network("deeplabv3plus", tiny.BACKBONE, 3).train()
+
+
+def norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+    return [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+
+
+def test_batch_leaves_all_as_it_is(network: DeepLab, tiny: ModuleType) -> None:
+    set_norms(network, tiny.tiny_recipe())
+    assert all(norm.training for norm in norms(network))
+
+
+def test_frozen_keeps_the_backbone_s_statistics(network: DeepLab, tiny: ModuleType) -> None:
+    set_norms(network, tiny.tiny_recipe(norm="frozen"))
+    before = [norm.running_mean.clone() for norm in norms(network.backbone)]
+    network(torch.randn(2, 3, 64, 64)).sum().backward()
+    after = [norm.running_mean for norm in norms(network.backbone)]
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert all(norm.weight.grad is not None for norm in norms(network.backbone))
+    for norm in norms(network.head):
+        assert norm.training != isinstance(norm, SampleSizeBatchNorm)
+
+
+def test_frozen_makes_a_photo_s_maps_independent_of_the_batch(
+    network: DeepLab, tiny: ModuleType
+) -> None:
+    set_norms(network, tiny.tiny_recipe(norm="frozen"))
+    photos = torch.randn(2, 3, 64, 64)
+    both = network.backbone(photos).last
+    torch.testing.assert_close(both[:1], network.backbone(photos[:1]).last, rtol=1e-4, atol=1e-5)
+
+
+def test_sync_in_one_process_is_batch(network: DeepLab, tiny: ModuleType) -> None:
+    assert share_norms(network, tiny.tiny_recipe(norm="sync")) is network
+    assert not any(isinstance(part, nn.SyncBatchNorm) for part in network.modules())
+
+
+def test_sync_in_several_processes(
+    network: DeepLab, tiny: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    names = list(network.state_dict())
+    assert share_norms(network, tiny.tiny_recipe()) is network
+    shared = share_norms(network, tiny.tiny_recipe(norm="sync"))
+    assert list(shared.state_dict()) == names
+    assert not norms(shared)
+    assert any(isinstance(part, nn.SyncBatchNorm) for part in shared.modules())
