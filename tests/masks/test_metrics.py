@@ -44,6 +44,8 @@ def test_figures_agree_with_counting_pixel_by_pixel(first: int) -> None:
         assert matrix.iou(labelled)[row] == pytest.approx(ious[-1])
         assert matrix.precision(labelled)[row] == pytest.approx(hits / (hits + false_alarms))
         assert matrix.recall(labelled)[row] == pytest.approx(hits / (hits + misses))
+        dice = 2 * hits / (2 * hits + false_alarms + misses)
+        assert matrix.f1(labelled)[row] == pytest.approx(dice)
     assert matrix.mean_iou(labelled) == pytest.approx(sum(ious) / len(ious))
     right = sum(int((t == p)[t != 255].sum()) for t, p in zip(truths, predictions, strict=True))
     counted = sum(int((t != 255).sum()) for t in truths)
@@ -77,12 +79,14 @@ def test_report_is_json_with_none_for_what_is_undefined() -> None:
     matrix = ConfusionMatrix.zeros(4)
     matrix.add(np.array([[0, 1]], np.uint8), np.array([[0, 1]], np.uint8))
     report = matrix.as_report(NAMES, (1, 2))
+    figures = ("iou", "precision", "recall", "f1")
     assert report == {
         "miou": 1.0,
+        "frequency_weighted_iou": 1.0,
         "pixel_accuracy": 1.0,
         "classes": [
-            {"name": "a", "iou": 1.0, "precision": 1.0, "recall": 1.0, "pixels": 1},
-            {"name": "b", "iou": None, "precision": None, "recall": None, "pixels": 0},
+            {"name": "a", **dict.fromkeys(figures, 1.0), "pixels": 1},
+            {"name": "b", **dict.fromkeys(figures), "pixels": 0},
         ],
     }
     assert ConfusionMatrix.zeros(4).as_report(NAMES, (1,))["miou"] is None

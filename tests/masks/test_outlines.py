@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atrous.masks.outlines import Outline, simplify, trace_outlines
+from atrous.masks.outlines import Outline, simplify, simplify_all, trace_outlines
 
 TOLERANCES = [0.4, 1.0, 2.5, 10.0]
 
@@ -122,6 +122,13 @@ def test_any_line_keeps_its_bound_and_corners_of_its_own(points, tolerance) -> N
     fewer = simplify(ring, tolerance)
     assert {tuple(point) for point in fewer} <= {tuple(point) for point in ring}
     assert hausdorff(ring, fewer) <= tolerance + 1e-9
+
+
+def test_a_line_that_is_one_place_stays_there() -> None:
+    other = np.array([[0, 0], [9, 0], [9, 9], [0, 9], [0, 5]], np.int32)
+    place, line = simplify_all([np.zeros((4, 2), np.int32), other], 0.4)
+    assert set(map(tuple, place)) == {(0, 0)}
+    np.testing.assert_array_equal(line, simplify(other, 0.4))
 
 
 def test_far_pixels_stay_on_their_side() -> None:

@@ -9,6 +9,7 @@ from atrous.domain.classes import ClassTable
 from atrous.domain.errors import BadPackage, Conflict
 from atrous.domain.geometry import Size
 from atrous.domain.recipes import PreprocessRecipe
+from atrous.domain.views import Views
 from atrous.packages.directory import copy_package, read_package, write_package
 
 RECIPE = PreprocessRecipe(size=Size(64, 96), resize_mode="letterbox")
@@ -159,7 +160,7 @@ def test_foreign_package(tmp_path: Path) -> None:
     ],
 )
 def test_a_recommended_confidence_is_read(
-    tmp_path: Path, weights: Path, recommended: dict[str, Any], best: float
+    tmp_path: Path, weights: Path, recommended: dict[str, Any], best: Any
 ) -> None:
     other = foreign(tmp_path / "foreign")
     config = json.loads((other / "model_config.json").read_text())
@@ -172,7 +173,7 @@ def test_a_recommended_confidence_is_read(
         preprocess=RECIPE,
         manifest={"recommended_parameters": recommended},
     )
-    assert read_package(other).best_confidence == own.best_confidence == best
+    assert read_package(other).best_thresholds == own.best_thresholds == best
     assert own.default_confidence == 0.5
 
 
@@ -275,3 +276,35 @@ def test_links_are_refused(tmp_path: Path, package: Path, name: str) -> None:
     with pytest.raises(BadPackage, match=f"{name} is a link"):
         copy_package(package, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_thresholds_per_class_are_written_where_peers_look_too(
+    tmp_path: Path, weights: Path
+) -> None:
+    recommended = {"confidence": 0.3, "per_class_confidence": {"cat": 0.25}}
+    own = write_package(
+        tmp_path / "own",
+        weights=weights,
+        classes=CLASSES,
+        preprocess=RECIPE,
+        manifest={"recommended_parameters": recommended},
+        card="# A card",
+    )
+    assert own.best_thresholds == (0.3, 0.25, 0.3)
+    assert (own.folder / "model_card.md").read_text() == "# A card"
+    for name in ("model_config.json", "manifest.json"):
+        values = json.loads((own.folder / name).read_text())
+        assert values["recommended_parameters"] == recommended
+    (own.folder / "manifest.json").unlink()
+    assert read_package(own.folder).best_thresholds == (0.3, 0.25, 0.3)
+    copied = copy_package(own.folder, tmp_path / "copy")
+    assert (copied.folder / "model_card.md").exists()
+
+
+def test_views_are_read_from_the_manifest(tmp_path: Path, weights: Path) -> None:
+    settings = {"weights": weights, "classes": CLASSES, "preprocess": RECIPE}
+    manifest = {"views": {"window": 64, "flip": True}}
+    package = write_package(tmp_path / "own", manifest=manifest, **settings)
+    assert package.views == Views(window=64, flip=True)
+    with pytest.raises(BadPackage, match=r"manifest\.json says of views: a window of 3 pixels"):
+        write_package(tmp_path / "bad", manifest={"views": {"window": 3}}, **settings)

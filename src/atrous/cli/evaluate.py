@@ -1,7 +1,9 @@
 """`atrous evaluate`: figures of a model on a split of a data set."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Literal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -17,9 +19,19 @@ from atrous.cli.dataset_options import (
     read_dataset_options,
 )
 from atrous.cli.model_argument import ModelArgument, find_package
+from atrous.cli.view_options import FlipOption, ScalesOption, WindowOption, read_views
 
 if TYPE_CHECKING:
+    from atrous.datasets.version import Dataset
     from atrous.jobs.evaluate import Evaluation
+    from atrous.packages.directory import ModelPackage
+
+EngineOption = Annotated[
+    Literal["auto", "openvino", "onnxruntime"], typer.Option(help="What runs the network.")
+]
+PrecisionOption = Annotated[
+    Literal["auto", "fp32", "bf16"], typer.Option(help="What it computes in.")
+]
 
 
 def evaluate_command(
@@ -33,27 +45,30 @@ def evaluate_command(
     classes: ClassesOption = None,
     classes_file: ClassesFileOption = None,
     ignore_id: IgnoreIdOption = None,
-    engine: Annotated[
-        Literal["auto", "openvino", "onnxruntime"], typer.Option(help="What runs the network.")
-    ] = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"], typer.Option(help="What it computes in.")
-    ] = "auto",
+    engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="All figures as JSON on standard output.")
     ] = False,
+    window: WindowOption = None,
+    scales: ScalesOption = None,
+    flip: FlipOption = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="A folder for report.html, metrics.json and the pictures in them."),
+    ] = None,
 ) -> None:
-    """Measure a model on labelled pictures: mIoU and figures per class.
+    """Measure a model on labelled pictures: mIoU, figures per class and much more.
 
     Every photo is predicted at its own size, as a server would, and one confusion matrix is
-    taken over all pixels. Classes are matched by name.
+    taken over all pixels. Classes are matched by name. Any package can be measured.
 
     \b
     Example:  atrous evaluate cats/1 pictures/
               atrous evaluate cats/1 pictures/ --split valid --json
+              atrous evaluate cats/1 pictures/ --report cats-report/
     """
     from atrous.datasets.detect import open_dataset
-    from atrous.jobs.evaluate import measure_package
 
     package = find_package(model)
     # Photos that were held out for validation are drawn by the training's seed.
@@ -61,20 +76,39 @@ def evaluate_command(
     options = read_dataset_options(format, classes, classes_file, ignore_id, seed)
     dataset = open_dataset(directory, options)
     chosen = split or ("test" if dataset.splits.get("test") else "valid")
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("evaluating")
-        evaluation = measure_package(
-            package,
-            dataset,
-            chosen,
-            engine=engine,
-            precision=precision,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    evaluation = _measure(
+        package,
+        dataset,
+        chosen,
+        engine=engine,
+        precision=precision,
+        views=read_views(window, scales, flip),
+        with_photos=report is not None,
+    )
+    if report is not None:
+        from atrous.jobs.artefacts import write_artefacts
+
+        page = write_artefacts(report, model, f"{directory}, {chosen}", [evaluation])
+        print(f"report: {page}", file=sys.stderr)
     if as_json:
         print(json.dumps({"model": model, **evaluation.as_json()}))
     else:
         _print_table(model, evaluation)
+
+
+def _measure(
+    package: "ModelPackage", dataset: "Dataset", split: str, **settings: Any
+) -> "Evaluation":
+    """Measure with a bar on standard error."""
+    from atrous.jobs.evaluate import measure_package
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("evaluating")
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        return measure_package(package, dataset, split, progress=show, **settings)
 
 
 def _print_table(model: str, evaluation: "Evaluation") -> None:
@@ -85,14 +119,24 @@ def _print_table(model: str, evaluation: "Evaluation") -> None:
         highlight=False,
     )
     table = Table("class", box=None, pad_edge=False)
-    for heading in ("IoU", "precision", "recall", "pixels"):
+    for heading in ("IoU", "precision", "recall", "F1", "boundary IoU", "best threshold", "pixels"):
         table.add_column(heading, justify="right")
     for entry in report["classes"]:
-        figures = [_figure(entry[key]) for key in ("iou", "precision", "recall")]
+        keys = ("iou", "precision", "recall", "f1", "boundary_iou", "best_threshold")
+        figures = [_figure(entry[key]) for key in keys]
         table.add_row(entry["name"].replace("[", r"\["), *figures, f"{entry['pixels']:,}")
     console.print(table)
+    low, high = report["miou_interval"]
     console.print(
         f"mIoU {_figure(report['miou'])}, pixel accuracy {_figure(report['pixel_accuracy'])}"
+    )
+    console.print(
+        f"95 % interval of the mIoU {_figure(low)} to {_figure(high)}; frequency-weighted IoU "
+        f"{_figure(report['frequency_weighted_iou'])}; mean Boundary IoU "
+        f"{_figure(report['boundary_miou'])}; expected calibration error "
+        f"{_figure(report['expected_calibration_error'])}; mIoU with the best thresholds "
+        f"{_figure(report['miou_at_recommended'])}",
+        highlight=False,
     )
 
 

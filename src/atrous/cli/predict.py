@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from atrous.cli.model_argument import ModelArgument, find_package
+from atrous.cli.view_options import FlipOption, ScalesOption, WindowOption, read_views
 from atrous.domain.errors import BadImage
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ def predict_command(
         float,
         typer.Option(min=0, max=1, help="Less probable pixels become background."),
     ] = 0.0,
+    window: WindowOption = None,
+    scales: ScalesOption = None,
+    flip: FlipOption = False,
 ) -> None:
     """Write a label PNG (pixel = class id) and a coloured overlay of every picture.
 
@@ -33,16 +37,18 @@ def predict_command(
     \b
     Example:  atrous predict shapes/1 photo.jpg --out masks/
               writes masks/photo.png and masks/photo_overlay.jpg
+              atrous predict shapes/1 large.jpg --out masks/ --window 512 --flip
     """
     from atrous.runtime.segmenter import Segmenter
 
     _refuse_overwriting(images, out)
+    wishes = {"confidence": confidence, "views": read_views(window, scales, flip)}
     segmenter = Segmenter(find_package(model))
     out.mkdir(parents=True, exist_ok=True)
     failed = False
     for path in images:
         try:
-            prediction = _predict_file(segmenter, path, out, confidence)
+            prediction = _predict_file(segmenter, path, out, wishes)
         except BadImage as error:
             failed = True
             print(f"error: {error}", file=sys.stderr)
@@ -76,13 +82,15 @@ def _refuse_overwriting(images: Sequence[Path], out: Path) -> None:
             written[target] = image
 
 
-def _predict_file(segmenter: "Segmenter", path: Path, out: Path, confidence: float) -> "Prediction":
+def _predict_file(
+    segmenter: "Segmenter", path: Path, out: Path, wishes: dict[str, Any]
+) -> "Prediction":
     from atrous.images.decode import read_image
     from atrous.images.draw import draw_overlay, encode_jpeg
     from atrous.masks.png import encode_label_map
 
     image = read_image(path)
-    prediction = segmenter.predict(image, confidence=confidence)
+    prediction = segmenter.predict(image, **wishes)
     overlay = draw_overlay(image, prediction.label_map, segmenter.package.class_names)
     _label_path(out, path).write_bytes(encode_label_map(prediction.label_map))
     _overlay_path(out, path).write_bytes(encode_jpeg(overlay))

@@ -9,10 +9,12 @@ AtrousError
 │   └── BadRequest       a request whose fields are not understood
 ├── NotFound             a model, key, run or project that does not exist
 │   └── NotInstalled     a foundation model that was not added to this installation
-├── NotAllowed           a key that is missing, wrong, expired or revoked
+├── NotAllowed           a key that is wrong, expired or revoked, or lacks a scope
+│   └── KeyMissing       no key at all where one is needed
 ├── Conflict             something of that name exists already
 ├── Busy                 a queue is full or a resource is not ready: try again
 ├── DamagedBlob          stored bytes that are no longer what was stored
+├── DiskFull             no room for what was to be stored; nothing of it was
 ├── MissingDependency    an optional part of the installation is needed for this
 ├── TrainingFailed       a training stopped and can't go on as it is
 └── ExportRefused        an exported network does not agree with the trained one
@@ -59,7 +61,11 @@ class NotInstalled(NotFound):
 
 
 class NotAllowed(AtrousError):
-    """A key that is missing, wrong, expired or revoked."""
+    """A key that is wrong, expired or revoked, or lacks a scope."""
+
+
+class KeyMissing(NotAllowed):
+    """No key at all where one is needed."""
 
 
 class Conflict(AtrousError):
@@ -72,6 +78,10 @@ class Busy(AtrousError):
 
 class DamagedBlob(AtrousError):
     """Stored bytes that are no longer what was stored."""
+
+
+class DiskFull(AtrousError):
+    """No room for what was to be stored; nothing of it was."""
 
 
 class MissingDependency(AtrousError):

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+# Probabilities (0..1) below which a pixel becomes background: one for all, or each class id's own.
+Thresholds = float | tuple[float, ...]
+
 
 @dataclass(frozen=True)
 class Prediction:

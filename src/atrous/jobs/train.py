@@ -4,18 +4,24 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from atrous.datasets.check import CheckReport, check_dataset
 from atrous.datasets.detect import open_dataset
 from atrous.datasets.version import Dataset
 from atrous.disk.whole import write_whole
-from atrous.domain.errors import BadDataset, NotFound
+from atrous.domain.errors import BadDataset, NotFound, TrainingFailed
 from atrous.domain.model_ids import ModelId, checked_project
+from atrous.domain.recipes import preprocess_from_json
 from atrous.export.package import export_package
 from atrous.jobs.evaluate import measure_package
+from atrous.jobs.tensorboard_log import with_tensorboard
+from atrous.jobs.training_report import facts_of, report_finished, report_unfinished
 from atrous.jobs.training_request import TrainingRequest
 from atrous.packages.directory import ModelPackage, read_package, write_package
+from atrous.reports.model_card import model_card
 from atrous.store.opening import Store
 from atrous.training.checkpoint import load_best
 from atrous.training.configure import recipe_for
@@ -27,6 +33,10 @@ FAULTS_SHOWN = 5  # in the message that refuses a faulty set; `atrous check` lis
 
 
 CheckProgress = Callable[[int, int], None]
+
+
+class StoppedEarly(Exception):
+    """Raised by a report to end a training; the best epoch so far is published."""
 
 
 def start_run(
@@ -49,12 +59,17 @@ def start_run(
 
 
 def finish_run(run: RunFolder, store: Store, report: Report) -> ModelId:
-    """Train a run to its end, from its last checkpoint if it has one, and publish the model."""
+    """Train a run to its end, from its last checkpoint if it has one, and publish the model.
+
+    `report` may raise StoppedEarly once there is a best checkpoint.
+    """
     published = run.path / "published.json"
     if published.exists():
         return ModelId.parse(json.loads(published.read_text())["model_id"])
     request, dataset = reopen(run)
     run.remove_leftovers()
+    if request.tensorboard:
+        report = with_tensorboard(report, run.path)
     recipe = run.read_recipe()
     size = recipe.preprocess.size
     logger.info(
@@ -64,15 +79,22 @@ def finish_run(run: RunFolder, store: Store, report: Report) -> ModelId:
         size,
         len(dataset.splits["train"]),
     )
-    state = train(dataset, recipe, run, report)
-    logger.info("best validation mIoU %.4f in epoch %d", state.best_miou, state.best_epoch)
-    package = _export(run, dataset)
+    try:
+        state = train(dataset, recipe, run, report)
+        logger.info("best validation mIoU %.4f in epoch %d", state.best_miou, state.best_epoch)
+    except StoppedEarly:
+        logger.info("stopped as asked; the best epoch so far is exported")
+    except (KeyboardInterrupt, TrainingFailed):
+        report_unfinished(run, dataset)
+        raise
+    package = _export(run, dataset, request.serving)
     model_id = _published_model(run, store) or store.models.publish(
         request.project,
         package.folder,
         workspace_id=request.workspace_id or store.workspaces.default().id,
         version=request.version,
         facts={**package.facts, "run": _name_of(run)},
+        training_id=request.training_id,
     )
     write_whole(published, json.dumps({"model_id": str(model_id)}).encode())
     return model_id
@@ -161,8 +183,11 @@ def _new_run_folder(store: Store, project: str) -> RunFolder:
             return RunFolder(parent / f"{number:04d}")
 
 
-def _export(run: RunFolder, dataset: Dataset) -> ModelPackage:
-    """Export the best checkpoint, measured on the test split where there is one."""
+def _export(run: RunFolder, dataset: Dataset, serving: dict[str, Any]) -> ModelPackage:
+    """Export the best checkpoint, measured on valid and on test where there is one; report it.
+
+    serving: fields of PreprocessRecipe for photos that were not prepared as the data set was.
+    """
     if run.package.exists():  # a kill came between export and publishing
         return read_package(run.package)
     best = load_best(run)
@@ -174,19 +199,22 @@ def _export(run: RunFolder, dataset: Dataset) -> ModelPackage:
             best.recipe,
             dataset.splits["valid"],
             Path(scratch) / "package",
-            {"metrics": {"valid": best.metrics}, "best_epoch": best.epoch},
+            {"best_epoch": best.epoch},
         )
-        facts = dict(candidate.manifest)
+        evaluations = [measure_package(candidate, dataset, "valid", with_photos=True)]
         if dataset.splits.get("test"):
-            tested = measure_package(candidate, dataset, "test")
-            facts["metrics"] = {**facts["metrics"], "test": tested.report}
-            logger.info("test mIoU %.4f", tested.report["miou"] or 0.0)
+            evaluations.append(measure_package(candidate, dataset, "test"))
+            logger.info("test mIoU %.4f", evaluations[-1].report["miou"] or 0.0)
+        facts = {**candidate.manifest, **facts_of(evaluations)}
+        report_finished(run, best, evaluations)
+        photos = {split: len(samples) for split, samples in dataset.splits.items()}
         return write_package(
             run.package,
             weights=candidate.weights,
             classes=best.classes,
-            preprocess=best.recipe.preprocess,
+            preprocess=preprocess_from_json({**asdict(best.recipe.preprocess), **serving}),
             manifest=facts,
+            card=model_card(run.path.parent.name, best.classes.names, facts, photos),
         )
 
 

@@ -1,4 +1,4 @@
-"""Figures over label maps: IoU, precision, recall and accuracy from one confusion matrix."""
+"""Figures over label maps: IoU, precision, recall, F1, accuracy from one confusion matrix."""
 
 import math
 from collections.abc import Sequence
@@ -63,23 +63,34 @@ class ConfusionMatrix:
         nan for a class that occurs neither in the truth nor in the prediction.
         """
         hits, truths, predictions = self._totals(labelled_ids)
-        return _ratio(hits, truths + predictions - hits)
+        return ratio_of(hits, truths + predictions - hits)
 
     def mean_iou(self, labelled_ids: Sequence[int]) -> float:
         """Mean of `iou` over the classes where it is defined; nan when there is none."""
-        iou = self.iou(labelled_ids)
-        defined = iou[~np.isnan(iou)]
-        return float(defined.mean()) if defined.size else math.nan
+        return float(mean_of_defined(self.iou(labelled_ids)))
 
     def precision(self, labelled_ids: Sequence[int]) -> Float64[np.ndarray, " labelled"]:
         """Share (0..1) of a class's predicted pixels that are right; nan where none is."""
         hits, _, predictions = self._totals(labelled_ids)
-        return _ratio(hits, predictions)
+        return ratio_of(hits, predictions)
 
     def recall(self, labelled_ids: Sequence[int]) -> Float64[np.ndarray, " labelled"]:
         """Share (0..1) of a class's true pixels that are found; nan where there are none."""
         hits, truths, _ = self._totals(labelled_ids)
-        return _ratio(hits, truths)
+        return ratio_of(hits, truths)
+
+    def f1(self, labelled_ids: Sequence[int]) -> Float64[np.ndarray, " labelled"]:
+        """Harmonic mean (0..1) of precision and recall, which is Dice; nan where `iou` is."""
+        hits, truths, predictions = self._totals(labelled_ids)
+        return ratio_of(2 * hits, truths + predictions)
+
+    def frequency_weighted_iou(self, labelled_ids: Sequence[int]) -> float:
+        """Mean of `iou` weighted by each class's share of the true pixels; nan without any."""
+        _, truths, _ = self._totals(labelled_ids)
+        seen = truths > 0
+        if not seen.any():
+            return math.nan
+        return float(np.average(self.iou(labelled_ids)[seen], weights=truths[seen]))
 
     def pixel_accuracy(self) -> float:
         """Share (0..1) of all counted pixels that are right; nan when nothing was counted."""
@@ -90,18 +101,20 @@ class ConfusionMatrix:
         """All figures as JSON values, None where undefined. `names` are of ids 0..classes-1."""
         if len(names) != len(self.counts):
             raise BadInput(f"{len(names)} class names for {len(self.counts)} classes; give all")
-        iou, precision, recall = (
-            figure(labelled_ids) for figure in (self.iou, self.precision, self.recall)
+        iou, precision, recall, f1 = (
+            figure(labelled_ids) for figure in (self.iou, self.precision, self.recall, self.f1)
         )
         return {
-            "miou": _json(self.mean_iou(labelled_ids)),
-            "pixel_accuracy": _json(self.pixel_accuracy()),
+            "miou": json_figure(self.mean_iou(labelled_ids)),
+            "frequency_weighted_iou": json_figure(self.frequency_weighted_iou(labelled_ids)),
+            "pixel_accuracy": json_figure(self.pixel_accuracy()),
             "classes": [
                 {
                     "name": names[class_id],
-                    "iou": _json(iou[row]),
-                    "precision": _json(precision[row]),
-                    "recall": _json(recall[row]),
+                    "iou": json_figure(iou[row]),
+                    "precision": json_figure(precision[row]),
+                    "recall": json_figure(recall[row]),
+                    "f1": json_figure(f1[row]),
                     "pixels": int(self.counts[class_id].sum()),
                 }
                 for row, class_id in enumerate(labelled_ids)
@@ -119,11 +132,23 @@ class ConfusionMatrix:
         )
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> Float64[np.ndarray, " labelled"]:
+def ratio_of(
+    numerator: Float64[np.ndarray, "*shape"] | Int64[np.ndarray, "*shape"],
+    denominator: Float64[np.ndarray, "*shape"] | Int64[np.ndarray, "*shape"],
+) -> Float64[np.ndarray, "*shape"]:
+    """Divide; nan where the denominator is 0."""
     ratio = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=ratio, where=denominator > 0)
     return ratio
 
 
-def _json(value: float) -> float | None:
+def mean_of_defined(values: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "..."]:
+    """Mean over the last axis of what is not nan; nan where nothing is."""
+    defined = ~np.isnan(values)
+    total = np.where(defined, values, 0.0).sum(axis=-1)
+    return ratio_of(np.asarray(total), np.asarray(defined.sum(axis=-1)))
+
+
+def json_figure(value: float) -> float | None:
+    """A figure as a JSON value: null where it is not defined."""
     return None if math.isnan(value) else float(value)

@@ -103,7 +103,8 @@ def _corners_to_keep(
         farthest = np.maximum.reduceat(away, firsts)
         places = np.flatnonzero(away == farthest[stretch])
         _, one_each = np.unique(stretch[places], return_index=True)
-        split = (farthest > tolerance) | is_whole_line
+        # A line that is one place, said several times over, has nothing to split.
+        split = (farthest > tolerance) | (is_whole_line & (farthest > 0))
         is_whole_line = False
         middles = index[places[one_each]][split]
         kept.append(middles)

@@ -10,16 +10,22 @@ from typing import Any, Literal
 
 from atrous.disk.whole import flush
 from atrous.domain.classes import BACKGROUND, MAX_CLASSES, ClassTable
-from atrous.domain.errors import BadPackage, Conflict
+from atrous.domain.errors import BadInput, BadPackage, Conflict
+from atrous.domain.predictions import Thresholds
 from atrous.domain.recipes import PreprocessRecipe
-from atrous.packages import inference_config, legacy
+from atrous.domain.views import Views
+from atrous.packages import inference_config, legacy, recommendation
 from atrous.packages.manifest import FILE_NAME as MANIFEST
 from atrous.packages.manifest import FORMAT as MANIFEST_FORMAT
 from atrous.packages.manifest import build_manifest, verify_manifest
+from atrous.packages.recommendation import DEFAULT_CONFIDENCE
 
 WEIGHTS = "weights.onnx"
 CLASS_NAMES = "class_names.txt"
 MODEL_CONFIG = "model_config.json"
+MODEL_CARD = "model_card.md"
+# The network of WEIGHTS once more, for programs that read OpenVINO's format; never served.
+OPENVINO_FILES = ("weights.xml", "weights.bin")
 # Whatever else lies in a folder is no part of the package.
 KNOWN_FILES = (
     MODEL_CONFIG,
@@ -27,11 +33,12 @@ KNOWN_FILES = (
     inference_config.FILE_NAME,
     legacy.FILE_NAME,
     WEIGHTS,
+    *OPENVINO_FILES,
+    MODEL_CARD,
     MANIFEST,
 )
 PEER_ARCHITECTURE = "deep-lab-v3-plus"  # the only DeepLab that peers know, for deeplabv3 as well
 TASK_TYPE = "semantic-segmentation"
-DEFAULT_CONFIDENCE = 0.5  # what "default" means to clients
 MAX_TEXT_BYTES = 4 << 20
 
 Layout = Literal["inference-models", "legacy"]
@@ -49,8 +56,9 @@ class ModelPackage:
     layout: Layout
     architecture: str
     default_confidence: float = DEFAULT_CONFIDENCE
-    best_confidence: float = DEFAULT_CONFIDENCE  # what "best" means: found for this very model
+    best_thresholds: Thresholds = DEFAULT_CONFIDENCE  # what "best" means: found for this model
     manifest: dict[str, Any] = field(default_factory=dict)  # empty for packages made by others
+    views: Views = Views()  # looks at a photo that an answer is blended of
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -81,12 +89,13 @@ def read_package(folder: Path) -> ModelPackage:
     _require_onnx(folder)
     names = read_class_names(folder)
     notes = _read_manifest(folder)
-    best = _read_best_confidence(notes, MANIFEST)
+    best = recommendation.read_thresholds(notes, MANIFEST, names)
     if (folder / inference_config.FILE_NAME).is_file():
         layout: Layout = "inference-models"
         architecture = _read_architecture(folder)
         if best is None:
-            best = _read_best_confidence(read_json(folder, MODEL_CONFIG), MODEL_CONFIG)
+            values = read_json(folder, MODEL_CONFIG)
+            best = recommendation.read_thresholds(values, MODEL_CONFIG, names)
         recipe = inference_config.recipe_from_config(read_json(folder, inference_config.FILE_NAME))
     elif (folder / legacy.FILE_NAME).is_file():
         layout, architecture = "legacy", PEER_ARCHITECTURE
@@ -104,8 +113,9 @@ def read_package(folder: Path) -> ModelPackage:
         preprocess=recipe,
         layout=layout,
         architecture=str(notes.get("architecture", architecture)),
-        best_confidence=DEFAULT_CONFIDENCE if best is None else best,
+        best_thresholds=DEFAULT_CONFIDENCE if best is None else best,
         manifest=notes,
+        views=_read_views(notes),
     )
 
 
@@ -116,10 +126,13 @@ def write_package(
     classes: ClassTable,
     preprocess: PreprocessRecipe,
     manifest: dict[str, Any],
+    card: str | None = None,
 ) -> ModelPackage:
     """Write a package that peers and `read_package` read, and read it back.
 
     manifest: JSON values (metrics, recipe, architecture); checksums and versions are added.
+        `recommended_parameters` among them are written where peers look for them, too.
+    card: Markdown for people, as `model_card.md`.
     `folder` is complete or absent, also after a crash: the files are written beside it, flushed
     and renamed. Raises Conflict where it exists, BadPackage where the names can't be written.
     """
@@ -133,6 +146,8 @@ def write_package(
         "task_type": TASK_TYPE,
         "backend_type": "onnx",
     }
+    if "recommended_parameters" in manifest:
+        model_config["recommended_parameters"] = manifest["recommended_parameters"]
 
     def fill(unfinished: Path) -> None:
         shutil.copyfile(weights, unfinished / WEIGHTS)
@@ -140,6 +155,8 @@ def write_package(
         _write_json(unfinished / MODEL_CONFIG, model_config)
         config = inference_config.config_from_recipe(preprocess)
         _write_json(unfinished / inference_config.FILE_NAME, config)
+        if card is not None:
+            (unfinished / MODEL_CARD).write_text(card, "utf-8")
         _add_manifest(unfinished, manifest)
 
     _appear_at_once(folder, fill)
@@ -212,18 +229,11 @@ def _read_architecture(folder: Path) -> str:
     return str(config.get("model_architecture", PEER_ARCHITECTURE))
 
 
-def _read_best_confidence(values: dict[str, Any], file: str) -> float | None:
-    """The threshold that was found to be best for the model; None where none is given."""
-    parameters = values.get("recommended_parameters")
-    best = parameters.get("confidence") if isinstance(parameters, dict) else None
-    if best is None:
-        return None
-    if isinstance(best, bool) or not isinstance(best, (int, float)) or not 0 <= best <= 1:
-        raise BadPackage(
-            f"{file} says recommended_parameters.confidence {str(best)[:100]!r}; "
-            "it must be a number from 0 to 1, or left out"
-        )
-    return float(best)
+def _read_views(notes: dict[str, Any]) -> Views:
+    try:
+        return Views.from_json(notes.get("views", {}))
+    except BadInput as error:
+        raise BadPackage(f"{MANIFEST} says of views: {error}") from error
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

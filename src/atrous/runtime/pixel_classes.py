@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from atrous.domain.predictions import Thresholds
 from atrous.runtime.processor import available_cores
 from atrous.runtime.resampling import Block, Resampling, multiply
 
@@ -38,17 +39,29 @@ class PixelClasses:
 
 @dataclass(frozen=True)
 class Limit:
-    """Pixels that are less sure than `threshold` (0..1) become `background_id`, with 0."""
+    """Pixels that are less sure than their class's threshold become `background_id`, with 0."""
 
-    threshold: float
+    thresholds: Thresholds
     background_id: int
 
     def apply(self, pixels: PixelClasses) -> None:
         """Change what falls below, in place."""
-        below = pixels.confidence < self.threshold
+        below = pixels.confidence < self._of(pixels.label_map)
         if below.any():
             np.copyto(pixels.label_map, self.background_id, where=below)
             np.copyto(pixels.confidence, 0, where=below)
+
+    def _of(
+        self, label_map: UInt8[np.ndarray, "height width"]
+    ) -> float | Float32[np.ndarray, "height width"]:
+        """The threshold of each pixel; one number where all classes have the same."""
+        if not isinstance(self.thresholds, tuple):
+            return self.thresholds
+        if len(set(self.thresholds)) == 1:
+            return self.thresholds[0]
+        by_class = np.zeros(256, np.float32)
+        by_class[: len(self.thresholds)] = self.thresholds
+        return np.asarray(cv2.LUT(label_map, by_class), np.float32)
 
 
 NO_LIMIT = Limit(0.0, 0)

@@ -5,7 +5,7 @@ from jaxtyping import Float32, UInt8
 
 from atrous.domain.errors import BadPackage
 from atrous.domain.geometry import Box, Size
-from atrous.domain.predictions import Prediction
+from atrous.domain.predictions import Prediction, Thresholds
 from atrous.images.preprocess import Placement
 from atrous.runtime.pixel_classes import Limit, PixelClasses, find_pixel_classes
 from atrous.runtime.resampling import Resampling, twice_bilinear
@@ -16,7 +16,7 @@ def restore(
     placement: Placement,
     *,
     background_id: int,
-    threshold: float = 0.0,
+    threshold: Thresholds = 0.0,
     class_count: int,
     enlarged: Size | None = None,
 ) -> Prediction:
@@ -26,7 +26,7 @@ def restore(
     align_corners=False) to the size of the crop, softmax gives each pixel's winner and its
     probability. Pixels outside of a static crop are background with confidence 0; those that a
     center-crop cut off are background with the probability of a guess, 1 / class_count. A winner
-    below `threshold` (0..1) becomes background with confidence 0.
+    below `threshold` (0..1, one for all or each class's own) becomes background with confidence 0.
 
     enlarged: the size to which the network's last step would have enlarged the logits, where it
     was left out; the answer is that of the network with it.
@@ -46,7 +46,7 @@ def restore(
         confidence[:] = 0
         confidence[crop.top : crop.bottom, crop.left : crop.right] = 1 / class_count
         limit.apply(whole)
-    rows, columns = _ways_back(Size(*logits.shape[1:]), enlarged, placement)
+    rows, columns = ways_back(Size(*logits.shape[1:]), enlarged, placement, part.size)
     find_pixel_classes(logits, rows, columns, ids, whole.part(*_within(part, crop)), limit)
     return Prediction(label_map, confidence)
 
@@ -69,21 +69,23 @@ def _class_ids(
     )
 
 
-def _ways_back(
-    logits: Size, enlarged: Size | None, placement: Placement
+def ways_back(
+    logits: Size, enlarged: Size | None, placement: Placement, result: Size
 ) -> tuple[Resampling, Resampling]:
     """From rows and columns of the logits to those of the part of the photo that was seen.
 
+    result: how many rows and columns that part is to have.
+
     The logits may be coarser than the network's input, whose padding is cut off.
     """
-    seen, network, part = placement.seen, placement.network, placement.seen_in_crop
+    seen, network = placement.seen, placement.network
     between = enlarged or logits
     below, right = network.height - seen.bottom, network.width - seen.right
     rows = _without_padding(seen.top, below, between.height, network.height)
     columns = _without_padding(seen.left, right, between.width, network.width)
     return (
-        twice_bilinear(logits.height, between.height, rows, part.size.height),
-        twice_bilinear(logits.width, between.width, columns, part.size.width),
+        twice_bilinear(logits.height, between.height, rows, result.height),
+        twice_bilinear(logits.width, between.width, columns, result.width),
     )
 
 

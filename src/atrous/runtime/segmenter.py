@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from atrous.domain.predictions import Prediction
+from atrous.domain.predictions import Prediction, Thresholds
 from atrous.domain.recipes import PreprocessRecipe
+from atrous.domain.views import Views
 from atrous.images.preprocess import preprocess
 from atrous.packages.directory import ModelPackage
 from atrous.packages.manifest import sha256_of
@@ -21,6 +22,7 @@ from atrous.runtime.engine_names import Engine, Precision
 from atrous.runtime.gathering import GatheringSession
 from atrous.runtime.postprocess import restore
 from atrous.runtime.session import Session, open_session
+from atrous.runtime.views import Look, predict_views
 
 logger = logging.getLogger(__name__)
 
@@ -94,18 +96,34 @@ class Segmenter:
         self,
         image: UInt8[np.ndarray, "height width 3"],
         *,
-        confidence: float = 0.0,
+        confidence: Thresholds = 0.0,
         without: frozenset[Step] = frozenset(),
         timed: Callable[[Part], AbstractContextManager[None]] = lambda _: nullcontext(),
+        views: Views | None = None,
     ) -> Prediction:
         """Segment an RGB photo (0..255).
 
-        confidence: pixels whose class is less probable (0..1) become background.
+        confidence: pixels whose class is less probable (0..1) become background; one number for
+            all classes, or each class id's own.
         without: steps of preprocessing to leave out for this photo.
         timed: gives a context in which a part of the work is done, to measure it.
+        views: looks at the photo that are blended; None: those of the package, one by default.
         """
+        recipe = _recipe_without(self.package.preprocess, without)
+        views = views or self.package.views
+        if not views.is_plain:
+            with timed("network"):
+                return predict_views(
+                    self._see,
+                    image,
+                    recipe,
+                    views,
+                    background_id=self.package.background_id,
+                    threshold=confidence,
+                    class_count=len(self.package.class_names),
+                )
         with timed("preprocess"):
-            batch, placement = preprocess(image, _recipe_without(self.package.preprocess, without))
+            batch, placement = preprocess(image, recipe)
         with ExitStack() as until_answered:
             with self._cores.take(self._session.threads), timed("network"):
                 [logits] = until_answered.enter_context(self._session.lend(batch))
@@ -119,10 +137,16 @@ class Segmenter:
                     enlarged=self._session.enlarged,
                 )
 
+    def _see(self, image: UInt8[np.ndarray, "height width 3"], recipe: PreprocessRecipe) -> Look:
+        """One look of several: the logits are copied, as the engine uses its memory again."""
+        batch, placement = preprocess(image, recipe)
+        with self._cores.take(self._session.threads), self._session.lend(batch) as [logits]:
+            return Look(logits.copy(), placement, self._session.enlarged)
+
     def warm_up(self) -> None:
         """Run once on black: engines allocate on the first run, and a misfit shows here."""
         size = self.package.preprocess.size
-        self.predict(np.zeros((size.height, size.width, 3), np.uint8))
+        self.predict(np.zeros((size.height, size.width, 3), np.uint8), views=Views())
 
     def close(self) -> None:
         """Free the network; `predict` must not be called any more."""

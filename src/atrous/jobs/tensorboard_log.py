@@ -1,0 +1,27 @@
+"""A training's figures in TensorBoard, beside whatever else shows its progress."""
+
+from pathlib import Path
+
+from atrous.reports.tensorboard import EventFile
+from atrous.training.loop import Progress, Report
+
+FOLDER = "tensorboard"  # in the run folder: `tensorboard --logdir` takes it
+
+
+def with_tensorboard(report: Report, run_folder: Path) -> Report:
+    """Give a report that, besides, writes every epoch's figures into `run_folder/tensorboard`."""
+    file = EventFile(run_folder / FOLDER)
+
+    def both(progress: Progress) -> None:
+        if progress.results:
+            file.add(
+                progress.epoch,
+                {
+                    name: float(value)
+                    for name, value in progress.results.items()
+                    if isinstance(value, (int, float)) and name != "epoch"
+                },
+            )
+        report(progress)
+
+    return both

@@ -1,0 +1,89 @@
+"""The artefacts of a training, also of one that was stopped or failed."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atrous.datasets.version import Dataset
+from atrous.domain.classes import BACKGROUND_ID
+from atrous.jobs.artefacts import write_artefacts
+from atrous.jobs.evaluate import Evaluation, draw_examples
+from atrous.masks.split_figures import SplitFigures
+from atrous.runtime.evaluation import measure_all
+from atrous.training.checkpoint import BestCheckpoint, load_best
+from atrous.training.network_predictor import NetworkPredictor
+from atrous.training.precision import pick_device
+from atrous.training.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+LEFT_OUT = ("worst_photos", "calibration")  # of a package: what does not speak of the model
+
+
+def facts_of(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+    """What a package's manifest says of them; thresholds are those of the first, validation."""
+    return {
+        "metrics": {
+            evaluation.split: {
+                name: value for name, value in evaluation.report.items() if name not in LEFT_OUT
+            }
+            for evaluation in evaluations
+        },
+        "recommended_parameters": evaluations[0].figures.recommended_parameters(),
+    }
+
+
+def report_finished(
+    run: RunFolder, best: BestCheckpoint, evaluations: Sequence[Evaluation]
+) -> Path:
+    """Write the artefacts of a run that was exported, and log where they are."""
+    return _write(run, best, evaluations, f"epoch {best.epoch} was the best and is published")
+
+
+def report_unfinished(run: RunFolder, dataset: Dataset) -> Path | None:
+    """Write the artefacts of a run that ends early, from its best epoch so far.
+
+    None before the first epoch's end, or where it can't be written. The network is measured as
+    it is, without an export.
+    """
+    if not (run.checkpoints / "best.json").exists():
+        return None
+    logger.info("writing the report of the epochs so far; Ctrl-C leaves it out")
+    best = load_best(run)
+    best.network.to(pick_device())
+    predict = NetworkPredictor(best.network, best.recipe)
+    samples = dataset.splits["valid"]
+    figures = SplitFigures.empty(best.classes.names, best.classes.labelled_ids, BACKGROUND_ID)
+    same_ids = np.arange(256, dtype=np.uint8)
+    measure_all(predict, samples, figures, same_ids)
+    evaluation = Evaluation(
+        split="valid",
+        photos=len(samples),
+        engine="torch",
+        precision=best.recipe.precision,
+        report=figures.as_report(),
+        figures=figures,
+        examples=draw_examples(predict, samples, figures, same_ids),
+    )
+    try:
+        return _write(run, best, [evaluation], f"unfinished; epoch {best.epoch} is the best so far")
+    except OSError as error:  # a full disk may be why the training ends: that is to be said, first
+        logger.warning("the report can't be written: %s", error)
+        return None
+
+
+def _write(
+    run: RunFolder, best: BestCheckpoint, evaluations: Sequence[Evaluation], note: str
+) -> Path:
+    page = write_artefacts(
+        run.path,
+        f"{run.path.parent.name}, run {run.path.name}",
+        f"{best.recipe.architecture} on {best.recipe.backbone}; {note}",
+        evaluations,
+        results=run.results,
+        choices=best.recipe.to_json(),
+    )
+    logger.info("report: %s", page)
+    return page
