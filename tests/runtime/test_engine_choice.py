@@ -36,14 +36,18 @@ class PlannedSession:
     engine, device, precision, input_size, class_count = "planned", "cpu", "fp32", SIZE, 2
     enlarged = None
 
-    def __init__(self, clock: Clock, seconds: float, wrong_share: float, threads: int) -> None:
-        self.clock, self.threads = clock, threads
+    def __init__(
+        self, clocks: tuple[Clock, Clock], seconds: float, wrong_share: float, threads: int
+    ) -> None:
+        self.clocks, self.threads, self.waits_s = clocks, threads, 0.0
         self.seconds, self.wrong_share = seconds, wrong_share
         self.runs, self.closed = 0, False
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         self.runs += 1
-        self.clock.now_s += self.seconds
+        wall, processor = self.clocks
+        wall.now_s += self.seconds + self.waits_s
+        processor.now_s += self.seconds * self.threads
         logits = np.concatenate([batch[:, :1] * 0, batch[:, :1] * 0 + 1], axis=1)
         logits[:, 0, : round(self.wrong_share * SIZE.height)] = 2
         return logits
@@ -61,14 +65,16 @@ class PlannedNetwork(Network):
 
     plan: dict[tuple[str, str, int], tuple[float, float] | Exception]
     opened: dict[tuple[str, str, int], PlannedSession]
-    clock: Clock
+    clocks: tuple[Clock, Clock]  # of the wall, of the processor
+    waits: dict[tuple[str, str, int], float]  # seconds of each run in which others had the cores
 
     def open(self, choice: Choice) -> PlannedSession:
         key = (choice.engine, choice.precision, choice.threads)
         outcome = self.plan[key]
         if isinstance(outcome, Exception):
             raise outcome
-        session = PlannedSession(self.clock, *outcome, choice.threads)
+        session = PlannedSession(self.clocks, *outcome, choice.threads)
+        session.waits_s = self.waits.get(key, 0.0)
         assert key not in self.opened, "loaded twice"
         self.opened[key] = session
         return session
@@ -79,8 +85,9 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plann
     """A network of two cores whose candidates behave as planned."""
     monkeypatch.setattr(engine_choice, "offers_bf16", lambda: True)
     monkeypatch.setattr(engine_choice.ProcessorTime, "now", lambda: None)
-    clock = Clock()
-    monkeypatch.setattr(engine_choice, "perf_counter", clock)
+    clocks = (Clock(), Clock())
+    monkeypatch.setattr(engine_choice, "perf_counter", clocks[0])
+    monkeypatch.setattr(engine_choice, "process_time", clocks[1])
 
     def planned(**changes: tuple[float, float] | Exception) -> PlannedNetwork:
         usual = {"fp32": (0.02, 0.0), "bf16": (0.02, 0.0), "other": (0.02, 0.0), "one": (0.04, 0.0)}
@@ -96,7 +103,8 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plann
         plan[("openvino", "bf16", 1)] = plan[("onnxruntime", "fp32", 1)] = (0.04, 0.0)
         object.__setattr__(network, "plan", plan)
         object.__setattr__(network, "opened", {})
-        object.__setattr__(network, "clock", clock)
+        object.__setattr__(network, "clocks", clocks)
+        object.__setattr__(network, "waits", {})
         return network
 
     return planned
@@ -146,6 +154,42 @@ def test_on_a_busy_machine_threads_are_not_judged(plan, monkeypatch: pytest.Monk
     assert ("openvino", "fp32", 1) not in network.opened
 
 
+def test_a_busy_machine_does_not_change_the_choice(plan) -> None:
+    network = plan(bf16=(0.01, 0.0))
+    network.waits["openvino", "bf16", 2] = 0.5  # by the clock it seems slow
+    assert chosen(network)[:2] == ("openvino", "bf16")
+
+
+def test_gpus_are_measured_by_the_clock(plan) -> None:
+    network = plan(other=(0.001, 0.0))
+    network.waits["onnxruntime", "fp32", 2] = 0.5  # the processor waits for the GPU
+    opened = network.open
+
+    def on_gpu(choice: Choice) -> PlannedSession:
+        session = opened(choice)
+        session.device = "cuda" if choice.engine == "onnxruntime" else "cpu"
+        return session
+
+    object.__setattr__(network, "open", on_gpu)
+    assert chosen(network) == ("openvino", "fp32", 2)
+
+
+def test_what_others_cut_short_is_measured_again(plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Busy:
+        def crowded_until(self, _: "Busy") -> bool:
+            return True
+
+    monkeypatch.setattr(engine_choice.ProcessorTime, "now", Busy)
+    monkeypatch.setattr(engine_choice, "MOST_SECONDS_IN_ALL", 0.0)
+    network = plan(bf16=(0.001, 0.0))
+    assert chosen(network) == ("openvino", "fp32", 2)
+    assert not network.record_path.exists()
+    monkeypatch.setattr(engine_choice, "MOST_SECONDS_IN_ALL", 15.0)
+    network.opened.clear()
+    assert chosen(network) == ("openvino", "bf16", 2)
+    assert network.record_path.exists()
+
+
 def test_it_ends_in_time(plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_choice, "MOST_SECONDS_IN_ALL", 0.0)
     network = plan(bf16=(0.001, 0.0))
@@ -193,7 +237,7 @@ def test_a_record_is_read_until_something_changes(plan, caplog) -> None:
     chosen(network)
     assert network.opened
     network.opened.clear()
-    network.record_path.write_text('{"format": 1')
+    network.record_path.write_text('{"format": 2')
     chosen(network)
     assert network.opened
     assert "measured anew" in caplog.text

@@ -191,3 +191,20 @@ def test_large_logits_stay_finite() -> None:
 def test_misfit_of_channels_and_names(channels: int) -> None:
     with pytest.raises(BadPackage, match=f"{channels} channels"):
         restore(random_logits(channels), place(Size(9, 9), STRETCH), background_id=0, class_count=4)
+
+
+def test_each_class_may_have_its_own_threshold() -> None:
+    """Where all are equal the answer is that of the one number; else class by class."""
+    logits, placement = random_logits(4), place(Size(150, 200), STRETCH)
+    settings = {"background_id": 1, "class_count": 4}
+    plain = restore(logits, placement, **settings)
+    thresholds = (0.2, 0.9, 0.75, 0.999)
+    found = restore(logits, placement, threshold=thresholds, **settings)
+    below = plain.confidence < np.array(thresholds, np.float32)[plain.label_map]
+    assert 0.2 < below.mean() < 0.9
+    np.testing.assert_array_equal(found.label_map, np.where(below, 1, plain.label_map))
+    np.testing.assert_array_equal(found.confidence, np.where(below, 0, plain.confidence))
+    one = restore(logits, placement, threshold=0.6, **settings)
+    same = restore(logits, placement, threshold=(0.6,) * 4, **settings)
+    np.testing.assert_array_equal(one.label_map, same.label_map)
+    np.testing.assert_array_equal(one.confidence, same.confidence)

@@ -5,7 +5,7 @@ import logging
 import threading
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from atrous.runtime.trial_pictures import trial_pictures
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 LEAST_AGREEMENT = 0.99  # of labels with those of fp32
 WORTH = 0.9  # a challenger has to take less than this share of the best time so far
 FEWER_THREADS = 1.15  # fewer threads may take this much longer: others run on the cores left over
@@ -50,8 +50,16 @@ class Trial:
 
     choice: Choice
     verdict: str
-    milliseconds: float | None = None  # the fastest run
+    milliseconds: float | None = None  # the fastest run; on CPUs of all cores together
     agreement: float | None = None  # share of labels that are those of fp32, 0..1
+
+
+@dataclass(frozen=True)
+class Lap:
+    """What one run took: by the clock, and of the processor, all cores together."""
+
+    wall_s: float
+    processor_s: float
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,10 @@ def choose_engine(network: Network, cores: CoreBudget) -> Choice:
     """Give the recorded choice, or measure one and record it.
 
     Measured by duels: each challenger runs alternately with the best so far, after it has shown
-    that its labels are those of fp32. The record holds for these weights, processor and versions.
+    that its labels are those of fp32 (or, of a quantised network, those of its int8 layers beside
+    fp32). On CPUs the least processor time counts, which other programs hardly change. The record
+    holds for these weights, processor and versions; none is kept where other programs took so
+    much time that a candidate was left out.
     Raises BadPackage where no engine can run the network.
     """
     chosen = _read_choice(network.record_path)
@@ -114,8 +125,10 @@ def choose_engine(network: Network, cores: CoreBudget) -> Choice:
 
 def _measure(network: Network, cores: CoreBudget) -> Choice:
     start = perf_counter()
-    record = _Contest(network, cores).hold()
-    record.write(network.record_path)
+    contest = _Contest(network, cores)
+    record = contest.hold()
+    if not contest.cut_short_by_others:
+        record.write(network.record_path)
     remove_compiled(network.cache_folder, network.checksum, but=record.chosen.precision)
     give_back_freed()
     logger.info(
@@ -151,6 +164,7 @@ class _Contest:
     def __init__(self, network: Network, cores: CoreBudget) -> None:
         self._network, self._cores = network, cores
         self._trials: list[Trial] = []
+        self.cut_short_by_others = False
         self._start_s, self._start = perf_counter(), ProcessorTime.now()
 
     def hold(self) -> Record:
@@ -178,18 +192,26 @@ class _Contest:
         """Halve the threads as long as one run alone hardly suffers."""
         while self._best.threads > 1 and self._session.device == "cpu":
             fewer = replace(self._best, threads=self._best.threads // 2)
-            end = ProcessorTime.now()
-            if self._start and end and self._start.crowded_until(end):
+            if self._crowded():
                 # With a busy machine it would seem that threads are of no use.
                 self._trials.append(Trial(fewer, "not tried: other programs used the cores"))
                 return
-            self._challenge(fewer, FEWER_THREADS)
+            self._challenge(fewer, FEWER_THREADS, by_clock=True)
             if self._best != fewer:
                 return
 
-    def _challenge(self, choice: Choice, worth: float) -> None:
-        """Let a candidate run against the best so far; it becomes the best within `worth`."""
+    def _crowded(self) -> bool:
+        """Whether other programs kept this one from cores since the contest began."""
+        end = ProcessorTime.now()
+        return bool(self._start and end and self._start.crowded_until(end))
+
+    def _challenge(self, choice: Choice, worth: float, by_clock: bool = False) -> None:
+        """Let a candidate run against the best so far; it becomes the best within `worth`.
+
+        by_clock: measure by the clock, as fewer threads never need more of the processor.
+        """
         if perf_counter() - self._start_s > MOST_SECONDS_IN_ALL:
+            self.cut_short_by_others |= self._crowded()
             self._trials.append(Trial(choice, "not tried: the others took too long"))
             return
         try:
@@ -197,7 +219,8 @@ class _Contest:
         except (BadInput, MissingDependency) as error:
             self._trials.append(Trial(choice, str(error)))
             return
-        best_s, challenger_s, agreement = self._duel(session)
+        by_clock = by_clock or {self._session.device, session.device} != {"cpu"}
+        best_s, challenger_s, agreement = self._duel(session, by_clock)
         agrees, fast = agreement >= LEAST_AGREEMENT, challenger_s < worth * best_s
         loser = session
         if agrees and fast:
@@ -207,27 +230,32 @@ class _Contest:
         verdict += f"; the best before: {1000 * best_s:.1f} ms"
         self._trials.append(Trial(choice, verdict, round(1000 * challenger_s, 1), agreement))
 
-    def _duel(self, challenger: Session) -> tuple[float, float, float]:
+    def _duel(self, challenger: Session, by_clock: bool) -> tuple[float, float, float]:
         """The fastest run of each, alternating so that both meet the same load; the agreement."""
-        best_s, challenger_s, agreements = [], [], []
+        best, challenging, agreements = [], [], []
         start = perf_counter()
         for number in range(MOST_RUNS):
             if number >= LEAST_RUNS and perf_counter() - start > 2 * MOST_SECONDS:
                 break
             index = number % len(self._pictures)
             picture = self._pictures[index]
-            best_s.append(self._run(self._session, picture)[0])
-            seconds, logits = self._run(challenger, picture)
-            challenger_s.append(seconds)
+            best.append(self._run(self._session, picture)[0])
+            lap, logits = self._run(challenger, picture)
+            challenging.append(lap)
             agreements.append(label_agreement(self._exact[index], logits))
-        return min(best_s), min(challenger_s), sum(agreements) / len(agreements)
+        best_s, challenger_s = (
+            min(lap.wall_s if by_clock else lap.processor_s for lap in laps)
+            for laps in (best, challenging)
+        )
+        return best_s, challenger_s, sum(agreements) / len(agreements)
 
     def _run(
         self, session: Session, picture: Float32[np.ndarray, "1 3 height width"]
-    ) -> tuple[float, Float32[np.ndarray, "channels rows columns"]]:
-        """Seconds of one run, and its logits on a coarse grid."""
+    ) -> tuple[Lap, Float32[np.ndarray, "channels rows columns"]]:
+        """What one run took, and its logits on a coarse grid."""
         # Requests of other models may run between two runs, not beside them.
         with self._cores.take(self._cores.cores):
-            start = perf_counter()
+            start, processor_start = perf_counter(), process_time()
             with session.lend(picture) as logits:
-                return perf_counter() - start, thinned(logits[0], session.enlarged)
+                lap = Lap(perf_counter() - start, process_time() - processor_start)
+                return lap, thinned(logits[0], session.enlarged)

@@ -1,0 +1,166 @@
+"""Export a model of ours, or any ONNX package, in another precision, format or output stride."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from atrous.datasets.detect import DatasetOptions, open_dataset
+from atrous.datasets.version import Dataset
+from atrous.deeplab.network import with_output_stride
+from atrous.domain.errors import BadDataset, BadInput
+from atrous.domain.model_ids import ModelId
+from atrous.domain.recipes import PreprocessRecipe
+from atrous.export.onnx_file import export_onnx
+from atrous.export.parity import insist, measure_parity
+from atrous.export.variant import VariantRequest, export_variant
+from atrous.export.variant_figures import LabelledPhotos
+from atrous.jobs.convert import TRIALS, Trial
+from atrous.jobs.evaluate import model_ids_of
+from atrous.jobs.train import reopen
+from atrous.packages.directory import ModelPackage, read_package
+from atrous.packages.variant import write_variant
+from atrous.store.opening import Store
+from atrous.training.checkpoint import load_best
+from atrous.training.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+SPLIT = "valid"  # ranges are taken from it, and mIoU is measured on it
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model to export."""
+
+    name: str  # as the user gave it
+    package: ModelPackage
+    run: RunFolder | None  # the training that it came of, where its folder is still there
+
+    @property
+    def output_stride(self) -> int | None:
+        """That of the package's network; None where nothing says it."""
+        network = self.package.manifest.get("network")
+        return network.get("output_stride") if isinstance(network, dict) else None
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """A data set that was opened for this, and how its photos are to be prepared."""
+
+    dataset: Dataset
+    preprocess: PreprocessRecipe
+
+
+def find_source(model: str, store: Store) -> Source:
+    """The model that `model` names: a run's folder, a package's folder or `project/version`.
+
+    Raises BadModelId or NotFound for one that is neither, BadPackage for a damaged one, BadInput
+    for a run that has not exported its package yet.
+    """
+    path = Path(model)
+    if (path / "recipe.json").is_file():
+        run = RunFolder(path)
+        if not run.package.is_dir():
+            raise BadInput(
+                f"the run {path} has no package yet; let it train to its end (`atrous train DIR "
+                "--resume`), which exports it"
+            )
+        return Source(model, read_package(run.package), run)
+    if path.is_dir():
+        return Source(model, read_package(path), _existing(path.absolute().parent))
+    model_id = ModelId.parse(model)
+    found = store.models.get(model_id)
+    name = found.facts.get("run")
+    run_folder = _existing(store.home.runs / name) if isinstance(name, str) else None
+    return Source(model, read_package(store.models.folder(model_id)), run_folder)
+
+
+def _existing(folder: Path) -> RunFolder | None:
+    return RunFolder(folder) if (folder / "recipe.json").is_file() else None
+
+
+def open_data(
+    source: Source, directory: Path | None, options: DatasetOptions
+) -> LabelledData | None:
+    """The data set given, else that of the run; None where there is neither."""
+    if directory is not None:
+        return LabelledData(open_dataset(directory, options), source.package.preprocess)
+    if source.run is None:
+        return None
+    request = source.run.path / "request.json"
+    if not request.is_file() or not Path(json.loads(request.read_text())["directory"]).is_dir():
+        return None
+    _, dataset = reopen(source.run)
+    return LabelledData(dataset, source.run.read_recipe().preprocess)
+
+
+def export_model(
+    source: Source,
+    request: VariantRequest,
+    folder: Path,
+    *,
+    output_stride: int | None = None,
+    data: LabelledData | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ModelPackage:
+    """Write the package to `folder`, whole or not at all; see `export_variant`.
+
+    output_stride: 8 or 16; None keeps that of the package. Another one needs the checkpoint of
+        the run: BadInput where that is not there.
+    """
+    package = source.package
+    photos = _photos(package, data) if data is not None else None
+    with tempfile.TemporaryDirectory(prefix="atrous-export-") as temporary:
+        if output_stride is not None and output_stride != source.output_stride:
+            package = _at_stride(source, output_stride, photos, Path(temporary) / "package")
+        # What int8 or fp16 loses is measured at one stride, what another stride loses in fp32.
+        reference = source.package if request.precision == "fp32" else package
+        return export_variant(package, request, photos, folder, progress, reference)
+
+
+def _photos(package: ModelPackage, data: LabelledData) -> LabelledPhotos:
+    samples = data.dataset.splits.get(SPLIT)
+    if not samples:
+        raise BadDataset(
+            f"{data.dataset.root} has no photos in split {SPLIT!r}, which the export is measured "
+            f"on; it has {', '.join(data.dataset.splits)}"
+        )
+    model_ids = model_ids_of(data.dataset.classes, package)
+    labelled = sorted(int(model_ids[class_id]) for class_id in data.dataset.classes.labelled_ids)
+    return LabelledPhotos(samples, SPLIT, model_ids, labelled, data.preprocess)
+
+
+def _at_stride(
+    source: Source, output_stride: int, photos: LabelledPhotos | None, folder: Path
+) -> ModelPackage:
+    """The fp32 package of the run's best weights at another output stride, compared with them."""
+    if source.run is None or not (source.run.checkpoints / "best.json").is_file():
+        stride = source.output_stride
+        raise BadInput(
+            f"{source.name} is at output stride {stride or 'unknown'}, and {output_stride} needs "
+            "the checkpoint of its training, which is not here; name the run's folder, as "
+            "runs/shapes/0001, leave --output-stride out, or train with --export-stride "
+            f"{output_stride}"
+        )
+    best = load_best(source.run)
+    network = with_output_stride(best.network, output_stride).eval()
+    recipe = photos.preprocess if photos else source.package.preprocess
+    pictures = photos.samples if photos else [Trial(seed, recipe.size) for seed in range(TRIALS)]
+    logger.info("exporting at output stride %d", output_stride)
+    with tempfile.TemporaryDirectory(prefix="atrous-stride-") as temporary:
+        weights = Path(temporary) / "weights.onnx"
+        export_onnx(network, recipe.size, weights)
+        parity = measure_parity(network, weights, recipe, pictures)
+        insist(parity)
+        manifest = source.package.manifest
+        facts = {
+            **manifest,
+            "metrics": {},
+            "source_metrics": manifest.get("metrics", {}),
+            "network": asdict(network.config),
+            "parity": parity.as_json(),
+        }
+        card = f"## Exported at output stride {output_stride}\n\nFigures above are at another.\n"
+        return write_variant(source.package, folder, weights=weights, facts=facts, card=card)

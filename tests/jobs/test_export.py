@@ -1,0 +1,105 @@
+import json
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from atrous.datasets.detect import DatasetOptions, open_dataset
+from atrous.deeplab.network import build_network
+from atrous.domain.errors import BadDataset, BadInput, NotFound
+from atrous.export.variant import VariantRequest
+from atrous.jobs.export import export_model, find_source, open_data
+from atrous.jobs.training_request import TrainingRequest
+from atrous.packages.directory import ModelPackage
+from atrous.store.opening import Store
+from atrous.training.checkpoint import save_best
+from atrous.training.run_folder import RunFolder
+
+
+@pytest.fixture
+def run(store: Store, tiny: ModuleType, directory: Path, package: ModelPackage) -> RunFolder:
+    """A finished run in the store, whose best weights are those of the package."""
+    recipe = tiny.tiny_recipe()
+    folder = tiny.new_run(store.home.runs / "tiny" / "0001", recipe)
+    dataset = open_dataset(directory)
+    torch.manual_seed(0)
+    network = build_network("deeplabv3plus", tiny.BACKBONE, 4).eval()
+    save_best(folder, 1, network, dataset.classes, recipe, {"miou": 0.1})
+    facts = TrainingRequest(directory, "tiny").to_json()
+    facts["fingerprint"] = dataset.fingerprint()
+    (folder.path / "request.json").write_text(json.dumps(facts))
+    shutil.copytree(package.folder, folder.package)
+    return folder
+
+
+def test_a_model_is_found_by_every_name(store: Store, run: RunFolder, tmp_path: Path) -> None:
+    model_id = store.models.publish(
+        "tiny", run.package, workspace_id=store.workspaces.default().id, facts={"run": "tiny/0001"}
+    )
+    for name in (str(run.path), str(run.package), str(model_id)):
+        source = find_source(name, store)
+        assert source.run == run
+        assert source.output_stride == 16
+    lone = shutil.copytree(run.package, tmp_path / "elsewhere" / "package")
+    assert find_source(str(lone), store).run is None
+    with pytest.raises(NotFound):
+        find_source("tiny/9", store)
+    shutil.rmtree(run.package)
+    with pytest.raises(BadInput, match="no package yet"):
+        find_source(str(run.path), store)
+
+
+def test_the_runs_data_is_taken_where_none_is_given(
+    store: Store, run: RunFolder, directory: Path, tmp_path: Path
+) -> None:
+    source, options = find_source(str(run.path), store), DatasetOptions()
+    data = open_data(source, None, options)
+    assert data is not None
+    assert data.dataset.root == directory
+    given = open_data(source, shutil.copytree(directory, tmp_path / "set"), options)
+    assert given is not None
+    assert given.dataset.root == tmp_path / "set"
+    request = json.loads((run.path / "request.json").read_text())
+    request["directory"] = str(tmp_path / "gone")
+    (run.path / "request.json").write_text(json.dumps(request))
+    assert open_data(source, None, options) is None
+
+
+def test_another_stride_is_made_of_the_checkpoint_and_measured(
+    store: Store, run: RunFolder, tmp_path: Path
+) -> None:
+    source = find_source(str(run.path), store)
+    package = export_model(
+        source,
+        VariantRequest(max_drop=100.0),
+        tmp_path / "fine",
+        output_stride=8,
+        data=open_data(source, None, DatasetOptions()),
+    )
+    assert package.manifest["network"]["output_stride"] == 8
+    assert package.manifest["parity"]["pixel_agreement"] > 0.999
+    assert package.manifest["export"]["photos"] == 3
+    assert package.weights.read_bytes() != source.package.weights.read_bytes()
+
+
+def test_without_a_checkpoint_the_stride_stays(
+    store: Store, package: ModelPackage, tmp_path: Path
+) -> None:
+    source = find_source(str(package.folder), store)
+    with pytest.raises(BadInput, match="at output stride 16, and 8 needs the checkpoint"):
+        export_model(source, VariantRequest(), tmp_path / "fine", output_stride=8)
+    same = export_model(source, VariantRequest(), tmp_path / "same", output_stride=16)
+    assert same.weights.read_bytes() == package.weights.read_bytes()
+
+
+def test_a_set_without_validation_photos_is_refused(
+    store: Store, run: RunFolder, tmp_path: Path
+) -> None:
+    source = find_source(str(run.path), store)
+    data = open_data(source, None, DatasetOptions())
+    assert data is not None
+    data.dataset.splits["valid"] = []
+    with pytest.raises(BadDataset, match="no photos in split 'valid'"):
+        export_model(source, VariantRequest(precision="int8"), tmp_path / "small", data=data)
