@@ -49,14 +49,15 @@ def test_folders_are_recognised_and_get_a_valid_split(
 
 
 def test_an_unknown_folder_says_what_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(BadDataset, match=r"_classes.csv.*_annotations.coco.json.*trainannot"):
+    looked_for = r"_classes.csv.*_annotations.coco.json.*data.yaml.*trainannot"
+    with pytest.raises(BadDataset, match=looked_for):
         open_dataset(tmp_path)
     with pytest.raises(BadDataset, match="not a folder"):
         open_dataset(tmp_path / "nothing")
 
 
 def test_a_forced_format_must_be_one_and_be_there(png_masks_root: Path) -> None:
-    with pytest.raises(BadDataset, match="none of png-mask-semantic, coco, folders"):
+    with pytest.raises(BadDataset, match="none of png-mask-semantic, coco, yolo-seg, voc, "):
         open_dataset(png_masks_root, DatasetOptions(format="yolo"))
     with pytest.raises(BadDataset, match="no COCO annotations"):
         open_dataset(png_masks_root, DatasetOptions(format="coco"))

@@ -50,7 +50,7 @@ def unpacked(tmp_path: Path, wanted: str) -> Path:
 def test_our_own_importer_reads_identical_masks(tmp_path: Path, wanted: str) -> None:
     root = unpacked(tmp_path, wanted)
     dataset = open_dataset(root)
-    assert dataset.format == ("png-mask-semantic" if wanted.startswith("png") else "coco")
+    assert dataset.format == wanted.removesuffix("-segmentation")
     assert dataset.classes.names == NAMES
     report = check_dataset(dataset)
     assert report.faults == ()
@@ -86,9 +86,19 @@ def test_coco_has_what_the_official_client_reads(tmp_path: Path) -> None:
         assert entry["area"] > 0
 
 
-def test_the_same_photos_give_the_same_bytes(tmp_path: Path) -> None:
+def test_yolo_has_folders_of_images_and_labels(tmp_path: Path) -> None:
+    root = unpacked(tmp_path, "yolo-seg")
+    photos_there = {path.stem for path in (root / "train/images").iterdir()}
+    assert photos_there == {path.stem for path in (root / "train/labels").glob("*.txt")}
+    text = (root / "data.yaml").read_text()
+    assert text.endswith('nc: 3\nnames: ["zebra", "Apfel", "tree, old"]\n')
+    assert "val: ../valid/images" in text
+
+
+@pytest.mark.parametrize("wanted", FORMATS)
+def test_the_same_photos_give_the_same_bytes(tmp_path: Path, wanted: str) -> None:
     for name in ("a.zip", "b.zip"):
-        write_zip(tmp_path / name, "png-mask-semantic", NAMES, photos(), FACTS)
+        write_zip(tmp_path / name, wanted, NAMES, photos(), FACTS)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
 
 

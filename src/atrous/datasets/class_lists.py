@@ -32,9 +32,15 @@ def read_class_list(path: Path) -> tuple[str, ...]:
     that can't be read, is empty, or skips ids.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadDataset(f"class list {path} can't be read ({error})") from error
+    return class_names_in(text, str(path))
+
+
+def class_names_in(text: str, path: str) -> tuple[str, ...]:
+    """The same of a file's text."""
+    lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line]
     if not lines:
         raise BadDataset(f"class list {path} is empty; write one class name per line")
@@ -43,7 +49,7 @@ def read_class_list(path: Path) -> tuple[str, ...]:
     return _names_by_pixel_value(path, lines[1:])
 
 
-def _names_by_pixel_value(path: Path, rows: list[str]) -> tuple[str, ...]:
+def _names_by_pixel_value(path: str, rows: list[str]) -> tuple[str, ...]:
     names: dict[int, str] = {}
     for row in rows:
         value, _, name = row.partition(",")

@@ -6,7 +6,8 @@ Clients send the file of a whole data set with each of its photos, and say the p
 import json
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from jaxtyping import UInt8
 
 from atrous.datasets.coco import PLACEHOLDER_ID, is_group
 from atrous.datasets.coco_labels import CocoAnnotation, CocoLabels
+from atrous.datasets.photo_names import PhotoNames
 from atrous.domain.classes import BACKGROUND, MAX_CLASSES
 from atrous.domain.errors import BadDataset
 from atrous.domain.geometry import Size
@@ -33,6 +35,15 @@ class CocoUpload:
     class_ids: dict[int, int]  # by category id
     images: tuple[dict[str, Any], ...]
     annotations: dict[int, tuple[dict[str, Any], ...]]  # by image id
+    format: str = "coco"
+
+    @cached_property
+    def _names(self) -> PhotoNames:
+        return PhotoNames([image["file_name"] for image in self.images])
+
+    def lists(self, photo: str) -> bool:
+        """Whether the file names this photo."""
+        return self._names.find(photo) is not None
 
     def label_map(self, photo: str, size: Size) -> UInt8[np.ndarray, "height width"]:
         """The ids (places in `class_names`) of a photo's pixels; without annotations all 0.
@@ -55,13 +66,9 @@ class CocoUpload:
         return labels.read(size)
 
     def _listed(self, photo: str) -> dict[str, Any]:
-        """The entry of a photo: by its whole name, else its last part, else that without ending."""
-        for part in (_whole, _last_part, _stem):
-            for image in self.images:
-                if part(image["file_name"]) == part(photo):
-                    return image
-        if len(self.images) == 1:  # made for this photo, whatever it was called then
-            return self.images[0]
+        index = self._names.find_or_only(photo)
+        if index is not None:
+            return self.images[index]
         raise BadDataset(
             f"{self.name} does not list {photo[:100]!r} among its {len(self.images)} images; "
             "upload the photo under the file_name that the annotations know"
@@ -72,6 +79,16 @@ def read_coco_upload(text: str, name: str) -> CocoUpload:
     """Read the text of a COCO file; BadDataset where it is none."""
     try:
         content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadDataset(
+            f"{name[:100]} is no COCO file ({str(error)[:100]}); {EXPECTED}"
+        ) from error
+    return coco_upload(content, name)
+
+
+def coco_upload(content: Any, name: str) -> CocoUpload:
+    """Read the content of a COCO file; BadDataset where it is none."""
+    try:
         images = tuple(dict(entry) for entry in content["images"])
         for image in images:
             image["id"], image["file_name"] = int(image["id"]), str(image["file_name"])
@@ -81,7 +98,7 @@ def read_coco_upload(text: str, name: str) -> CocoUpload:
         for entry in content["annotations"]:
             if not int(entry["id"]) == int(entry["image_id"]) == PLACEHOLDER_ID:
                 annotations[int(entry["image_id"])].append(_checked(entry))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadDataset(
             f"{name[:100]} is no COCO file ({type(error).__name__}: {str(error)[:100]}); {EXPECTED}"
         ) from error
@@ -127,15 +144,3 @@ def _stated_size(image: dict[str, Any]) -> Size | None:
     if isinstance(height, int) and isinstance(width, int):
         return Size(height, width)
     return None
-
-
-def _whole(name: str) -> str:
-    return name
-
-
-def _last_part(name: str) -> str:
-    return PurePosixPath(PureWindowsPath(name).as_posix()).name
-
-
-def _stem(name: str) -> str:
-    return PurePosixPath(_last_part(name)).stem

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from atrous.datasets.annotated_folders import FORMATS as ANNOTATED_FORMATS
+from atrous.datasets.annotated_folders import LAYOUTS, annotated_format, open_annotated
 from atrous.datasets.coco import find_coco_files, open_coco
 from atrous.datasets.folders import describe_layouts, find_folder_pairs, open_folders
 from atrous.datasets.png_masks import is_png_masks, open_png_masks
@@ -10,7 +12,7 @@ from atrous.datasets.split import with_valid_split
 from atrous.datasets.version import Dataset
 from atrous.domain.errors import BadDataset
 
-FORMATS = ("png-mask-semantic", "coco", "folders")
+FORMATS = ("png-mask-semantic", "coco", *ANNOTATED_FORMATS, "folders")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,10 @@ def recognised_formats(root: Path) -> list[str]:
         found.append("png-mask-semantic")
     if find_coco_files(root):
         found.append("coco")
-    if find_folder_pairs(root):
+    annotated = None if found else annotated_format(root)
+    if annotated:
+        found.append(annotated)
+    elif find_folder_pairs(root):
         found.append("folders")
     return found
 
@@ -66,10 +71,14 @@ def _choose(root: Path, found: list[str], options: DatasetOptions) -> str:
         raise BadDataset(
             f"no data set is recognised in {root}. Looked for png-mask-semantic "
             "(train/_classes.csv beside images and <stem>_mask.png), coco "
-            "(train/_annotations.coco.json beside images, or annotations/instances_train*.json) "
-            f"and folders ({describe_layouts()}); rearrange it as one of these"
+            "(train/_annotations.coco.json beside images, or annotations/instances_train*.json), "
+            f"{_described()} and folders ({describe_layouts()}); rearrange it as one of these"
         )
     return found[0]
+
+
+def _described() -> str:
+    return ", ".join(f"{name} ({layout})" for name, layout in LAYOUTS.items())
 
 
 def _open(root: Path, chosen: str, options: DatasetOptions) -> Dataset:
@@ -86,4 +95,9 @@ def _open(root: Path, chosen: str, options: DatasetOptions) -> Dataset:
         if options.ignore_id is not None:
             raise BadDataset("coco has no ignored id; leave --ignore-id out")
         return open_coco(root)
+    for name in ANNOTATED_FORMATS:
+        if name == chosen:
+            if options.ignore_id is not None:
+                raise BadDataset(f"{chosen} has no ignored id; leave --ignore-id out")
+            return open_annotated(root, name)
     return open_png_masks(root, options.ignore_id)

@@ -30,6 +30,7 @@ WHOLE_LAYOUTS = (
     ("images", "labels"),
     ("images", "annotations"),
     ("img_dir", "ann_dir"),
+    ("JPEGImages", "SegmentationClass"),
 )
 
 

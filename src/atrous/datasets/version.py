@@ -17,7 +17,7 @@ SPLITS = ("train", "valid", "test")
 SPLIT_SPELLINGS = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
 
-Format = Literal["png-mask-semantic", "coco", "folders"]
+Format = Literal["png-mask-semantic", "coco", "yolo-seg", "voc", "labelme", "cvat", "folders"]
 FaultKind = Literal[
     "missing partner",
     "size mismatch",

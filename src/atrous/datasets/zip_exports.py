@@ -13,13 +13,16 @@ import numpy as np
 from jaxtyping import UInt8
 
 from atrous.datasets.png_masks import CLASSES_FILE, MASK_ENDING
+from atrous.datasets.yolo import FORMAT as YOLO
+from atrous.datasets.yolo import write_label_map
+from atrous.datasets.yolo_names import write_data_yaml
 from atrous.domain.classes import IGNORE_ID
 from atrous.domain.errors import BadInput
 from atrous.images.media_types import SUFFIXES
 from atrous.masks.png import encode_label_map
 from atrous.masks.rle import encode_rle
 
-FORMATS = ("png-mask-semantic", "coco", "coco-segmentation")
+FORMATS = ("png-mask-semantic", "coco", "coco-segmentation", "yolo-seg")
 ANNOTATIONS_FILE = "_annotations.coco.json"
 README = "README.dataset.txt"
 UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
@@ -65,13 +68,15 @@ def write_zip(
 ) -> None:
     """Write a zip, photo by photo. The label maps hold places in `class_names`, and 255.
 
-    COCO has no word for ignored pixels: there they are background.
+    COCO and YOLO have no word for ignored pixels: there they are background.
     """
     if wanted not in FORMATS:
         raise BadInput(f"format {wanted[:100]!r} is not offered; take one of {', '.join(FORMATS)}")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         if wanted == "png-mask-semantic":
             _write_png_masks(archive, class_names, photos)
+        elif wanted == YOLO:
+            _write_yolo(archive, class_names, photos)
         else:
             _write_coco(archive, class_names, photos, facts)
         _add(archive, README, f"{facts.title}\n{facts.created}\nformat: {wanted}\n".encode())
@@ -91,6 +96,19 @@ def _write_png_masks(
         _add(archive, f"{photo.split}/{photo.file_name}", photo.data)
         mask = encode_label_map(photo.label_map)
         _add(archive, f"{photo.split}/{stem}{MASK_ENDING}.png", mask)
+
+
+def _write_yolo(
+    archive: zipfile.ZipFile, class_names: tuple[str, ...], photos: Iterable[ExportedPhoto]
+) -> None:
+    splits = []
+    for photo in photos:
+        splits.append(photo.split)
+        stem = photo.file_name.removesuffix(SUFFIXES[photo.media_type])
+        _add(archive, f"{photo.split}/images/{photo.file_name}", photo.data)
+        text = write_label_map(photo.label_map)
+        _add(archive, f"{photo.split}/labels/{stem}.txt", text.encode())
+    _add(archive, "data.yaml", write_data_yaml(class_names[1:], tuple(set(splits))).encode())
 
 
 def _write_coco(

@@ -1,0 +1,47 @@
+import pytest
+
+from atrous.datasets.yolo_names import labelmap_names, read_names, write_data_yaml
+from atrous.domain.errors import BadDataset
+
+EXPECTED = {0: "road", 1: "old tree", 2: "it's"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nc: 3\nnames: [road, 'old tree', \"it's\"]\n",
+        "names: ['road', old tree,\n   'it''s']  # three\nnc: 3",
+        'names:\n- road\n- old tree\n- "it\'s"\nnc: 3\n',
+        "path: x\nnames:\n  0: road  # grey\n  1: old tree\n\n  2: 'it''s'\ntrain: a",
+        "names: {0: road, 1: 'old tree', 2: \"it's\"}",
+        "# names: [x]\nnames: # of classes\n  - road\n  - old tree\n  - it's\n",
+    ],
+)
+def test_names_in_every_way_of_writing(text: str) -> None:
+    assert read_names(text, "data.yaml") == EXPECTED
+
+
+def test_names_on_lines() -> None:
+    assert read_names("road\n\nold tree \nit's", "classes.txt") == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nc: 3", "names:\n", "names: [a, b", "names: []", 'names: [""]', "names: 3"]
+)
+def test_names_that_are_not_there(text: str) -> None:
+    with pytest.raises(BadDataset, match=r"data.yaml"):
+        read_names(text, "data.yaml")
+
+
+@pytest.mark.parametrize("names", [("road", "tree, old"), ('a"b', "Straße", "#x: [", "道路")])
+def test_what_is_written_is_read(names: tuple[str, ...]) -> None:
+    text = write_data_yaml(names, ("valid", "train"))
+    assert read_names(text, "data.yaml") == dict(enumerate(names))
+    assert "train: ../train/images\nval: ../valid/images\n" in text
+    assert "test:" not in text
+
+
+def test_a_labelmap() -> None:
+    assert labelmap_names({"0": "road", "2": "tree"}, "a.txt") == {0: "road", 2: "tree"}
+    with pytest.raises(BadDataset, match="labelmap of a.txt"):
+        labelmap_names({"road": "0"}, "a.txt")
