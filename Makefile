@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 CLIENTS := .venv-clients
 OLD_CLIENTS := .venv-clients-old
+OLD_ROBOFLOW := 1.4.0 1.1.36
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --constraint constraints.txt
@@ -64,6 +65,8 @@ $(CLIENTS)/.installed: tests/clients/requirements.txt | $(BIN)/python
 	@echo "installing the official clients into $(CLIENTS)"
 	@$(PYTHON) -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/python -m pip --disable-pip-version-check install --quiet -r $<
+	@for release in $(OLD_ROBOFLOW); do $(CLIENTS)/bin/python -m pip --disable-pip-version-check \
+	  install --quiet --no-deps --upgrade --target $(CLIENTS)/roboflow-$$release roboflow==$$release || exit 1; done
 	@if command -v npm > /dev/null; then npm install --silent --prefix $(CLIENTS) axios@1; \
 	  else echo "no npm here: the tests of the axios samples are skipped"; fi
 	@touch $@

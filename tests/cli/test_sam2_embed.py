@@ -16,10 +16,13 @@ from atrous.sam2.photo_keys import content_id_of, owner_of, photo_key
 from atrous.sam2.segmenter import InteractiveSegmenter
 from atrous.server import sam2_services
 from atrous.store import home_folder, open_store
+from atrous.store.images import NewImage
 
 
 class NoSegmenter(InteractiveSegmenter):
     """Embeds nothing."""
+
+    precision = "fp32"
 
     def __init__(self, package: Sam2Package, **_: object) -> None:
         self.package = package
@@ -67,7 +70,7 @@ def test_photos_lie_where_the_server_finds_them(package: Sam2Package, photos: Pa
     cache = EmbeddingCache(max_bytes=1, folder=folder, max_disk_bytes=10**9)
     for photo in photos.iterdir():
         content_id = content_id_of(photo.read_bytes())
-        assert cache.on_disk(photo_key(owner_of(workspace.id, package), content_id))
+        assert cache.on_disk(photo_key(owner_of(workspace.id, NoSegmenter(package)), content_id))
 
 
 def test_one_that_can_not_be_read_is_told_by_the_exit_code(
@@ -90,3 +93,30 @@ def test_what_is_missing_is_told(package: Sam2Package, photos: Path, tmp_path: P
     (tmp_path / "empty").mkdir()
     assert isinstance(run(tmp_path / "empty")[2], BadInput)
     assert run(tmp_path / "nowhere")[0] == 2
+
+
+def test_photos_of_a_project(package: Sam2Package, photos: Path) -> None:
+    with open_store(home_folder()) as store:
+        workspace = store.workspaces.default()
+        project = store.projects.create(
+            workspace.id, "Roads", kind="semantic-segmentation", annotation="x"
+        )
+        for photo in photos.iterdir():
+            blob = store.blobs.put(photo.read_bytes())
+            new = NewImage(
+                name=photo.name,
+                digest=blob.digest,
+                thumb_digest=blob.digest,
+                media_type="image/png",
+                size_bytes=blob.size_bytes,
+                height=20,
+                width=30,
+                split="train",
+                batch="first",
+            )
+            store.images.add(project, new)
+    assert run("--project", project.slug)[:2] == (0, "3 embedded, 0 were there, 0 can't be read\n")
+    assert run(photos)[:2] == (0, "0 embedded, 3 were there, 0 can't be read\n")  # the same files
+    assert isinstance(run("--project", "nowhere")[2], NotFound)
+    assert run("--project", project.slug, photos)[0] == 2
+    assert run()[0] == 2

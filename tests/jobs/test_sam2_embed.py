@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,14 @@ from PIL import Image
 
 from atrous.domain.errors import BadInput
 from atrous.domain.geometry import Size
-from atrous.jobs.sam2_embed import EMBEDDING_BYTES, EmbedProgress, embed_photos, find_photos
+from atrous.jobs import sam2_embed
+from atrous.jobs.sam2_embed import (
+    EMBEDDING_BYTES,
+    EmbedProgress,
+    embed_photos,
+    find_photos,
+    photos_of_project,
+)
 from atrous.sam2.embedding import Embedding
 from atrous.sam2.embedding_cache import EmbeddingCache
 from atrous.sam2.models import Sam2Package
@@ -19,6 +27,8 @@ LIMIT = 100 * EMBEDDING_BYTES
 
 class CountingSegmenter(InteractiveSegmenter):
     """Embeds nothing, and counts."""
+
+    precision = "fp32"
 
     def __init__(self, stop_at: int | None = None) -> None:
         manifest = {"checksums": {"encoder.onnx": "e", "decoder.onnx": "d"}}
@@ -64,7 +74,7 @@ def embed(photos: Path, cache: EmbeddingCache) -> Callable[..., EmbedProgress]:
 
 
 def test_photos_are_found_below_by_name(photos: Path, tmp_path: Path) -> None:
-    names = [path.relative_to(photos).as_posix() for path in find_photos(photos)]
+    names = [Path(one.name).relative_to(photos).as_posix() for one in find_photos(photos)]
     assert names == ["a.jpg", "b.PNG", "below/c.webp", "broken.jpg", "copy.jpg"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match="has no pictures"):
@@ -78,7 +88,7 @@ def test_each_photo_is_embedded_once_where_the_server_looks(embed, photos, cache
     assert done == EmbedProgress(total=5, there=1, embedded=3, unreadable=1)
     assert seen == [1, 2, 3, 4, 5]
     assert "broken.jpg is left out" in caplog.text
-    owner = owner_of("mine", segmenter.package)
+    owner = owner_of("mine", segmenter)
     found = cache.get(photo_key(owner, content_id_of((photos / "a.jpg").read_bytes())))
     assert found is not None
     assert found.photo_size == Size(20, 30)
@@ -104,3 +114,31 @@ def test_a_full_disk_ends_it(embed, tmp_path: Path) -> None:
     (tmp_path / "cache").rmdir()
     with pytest.raises(BadInput, match="make room and run this again"):
         embed(CountingSegmenter())
+
+
+def test_photos_of_a_project_are_read_once(store, dataset_project, cache, monkeypatch) -> None:
+    monkeypatch.setattr(sam2_embed, "MAX_PAGE", 2)  # as a project of many photos
+    project = dataset_project.fill_project(store, count=5)
+    found = photos_of_project(store, project)
+    assert sorted(one.name for one in found) == [f"{number}.png" for number in range(5)]
+    assert all(content_id_of(one.read()) == one.content_id for one in found)
+
+    def run(photos):
+        segmenter = CountingSegmenter()
+        limits = {"workspace_id": project.workspace_id, "max_disk_bytes": LIMIT}
+        return embed_photos(photos, segmenter, cache, **limits)
+
+    Path(store.blobs._path(hashlib.sha256(found[0].read()).hexdigest())).unlink()
+    assert run(found) == EmbedProgress(total=5, embedded=4, unreadable=1)
+
+    def refuse(digest: str) -> bytes:
+        raise AssertionError("photos that are embedded are not read")
+
+    monkeypatch.setattr(store.blobs, "read", refuse)
+    assert run(photos_of_project(store, project)[1:]) == EmbedProgress(total=4, there=4)
+
+
+def test_a_project_without_photos_is_told(store, dataset_project) -> None:
+    project = dataset_project.fill_project(store, count=0)
+    with pytest.raises(BadInput, match="has no photos"):
+        photos_of_project(store, project)

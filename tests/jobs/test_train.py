@@ -77,10 +77,14 @@ def test_from_a_folder_to_a_published_model(
     assert package.manifest["metrics"]["test"]["miou"] >= 0
     assert package.manifest["parity"]["photos"] == 3
     assert sorted(path.name for path in run.path.iterdir()) == [
+        "augmented.png",
         "checkpoints",
+        "metrics.json",
         "package",
+        "pictures",
         "published.json",
         "recipe.json",
+        "report.html",
         "request.json",
         "results.csv",
     ]

@@ -1,3 +1,5 @@
+import json
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -5,10 +7,12 @@ import pytest
 
 from atrous.datasets.check import check_dataset
 from atrous.datasets.detect import open_dataset
-from atrous.domain.errors import Conflict
+from atrous.domain.errors import Conflict, NotFound
+from atrous.domain.recipes import StaticCrop
 from atrous.jobs import child
 from atrous.jobs.generate_version import generate_version
-from atrous.jobs.version_training import version_request
+from atrous.jobs.version_training import choices_of_checkpoint, version_request
+from atrous.packages.directory import ModelPackage, read_package
 from atrous.store.jobs import Job
 from atrous.store.opening import Store
 from atrous.store.projects import Project
@@ -56,6 +60,29 @@ def test_a_version_becomes_a_folder_that_can_be_trained_on(store: Store, project
     assert request.from_json(request.to_json()) == request
 
 
+def test_steps_that_photos_need_at_serving_travel_with_the_request(
+    store: Store, project: Project
+) -> None:
+    version = ready(
+        store,
+        project,
+        grayscale=True,
+        contrast={"type": "Contrast Stretching"},
+        tile={"rows": 2, "columns": 1},
+        resize={"width": 32, "height": 32, "format": "Fit (white edges) in"},
+        **{"static-crop": {"x_min": 0, "x_max": 50, "y_min": 0, "y_max": 100}},
+    )
+    request = version_request(training_job(store, version, {}), store)
+    assert request.serving == {
+        "static_crop": {"x_min": 0.0, "x_max": 50.0, "y_min": 0.0, "y_max": 100.0},
+        "grayscale": True,
+        "contrast": "Contrast Stretching",
+        "resize_mode": "letterbox",
+        "padding_value": 255,
+    }
+    assert request.from_json(json.loads(json.dumps(request.to_json()))) == request
+
+
 def test_the_folder_is_made_once_and_again_where_it_went(store: Store, project: Project) -> None:
     job = training_job(store, ready(store, project), {})
     first = version_request(job, store).directory
@@ -80,11 +107,45 @@ def test_a_version_that_is_not_made_is_refused(store: Store, project: Project) -
 def test_the_model_gets_the_versions_number(
     store: Store, project: Project, tiny: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second version alone is trained: its model is roads/2."""
+    """The second version alone is trained: roads/2, which repeats that version's steps."""
     ready(store, project)
-    job = training_job(store, ready(store, project), dict(tiny.CHOICES))
+    steps = {
+        "static-crop": {"x_min": 25, "x_max": 100, "y_min": 0, "y_max": 100},
+        "tile": {"rows": 1, "columns": 2},
+        "grayscale": True,
+        "contrast": {"type": "Histogram Equalization"},
+        "resize": {"width": 32, "height": 24},
+    }
+    job = training_job(store, ready(store, project, **steps), dict(tiny.CHOICES))
     result = child.run_training(job, "w", store)
     assert result["model_id"] == "roads/2"
     (model,) = store.models.list()
     assert str(model.model_id) == "roads/2"
     assert model.workspace_id == project.workspace_id
+    served = read_package(store.home.packages / model.folder).preprocess
+    assert served.static_crop == StaticCrop(25.0, 100.0, 0.0, 100.0)
+    assert (served.grayscale, served.contrast) == (True, "Histogram Equalization")
+    assert (served.resize_mode, served.size.width >= 32) == ("stretch", True)
+
+
+def test_a_training_may_start_from_a_model(
+    store: Store, project: Project, package: ModelPackage
+) -> None:
+    publish = partial(store.models.publish, package=package.folder)
+    workspace_id = project.workspace_id
+    publish("roads", workspace_id=workspace_id, version=7, facts={"run": "roads/0001"})
+    with pytest.raises(NotFound, match="no checkpoint on this machine"):
+        choices_of_checkpoint(store, workspace_id, "roads/7")
+    checkpoints = store.home.runs / "roads" / "0001" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    recipe = {"architecture": "deeplabv3", "backbone": "resnet50", "separable": False, "flip": 0}
+    facts = {"tensors": "best-00003.safetensors", "recipe": recipe}
+    (checkpoints / "best.json").write_text(json.dumps(facts))
+    assert choices_of_checkpoint(store, workspace_id, "roads/7") == {
+        "start": str(checkpoints / "best-00003.safetensors"),
+        "architecture": "deeplabv3",
+        "backbone": "resnet50",
+        "separable": False,
+    }
+    with pytest.raises(NotFound):
+        choices_of_checkpoint(store, "another workspace", "roads/7")

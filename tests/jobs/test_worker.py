@@ -178,3 +178,26 @@ def test_the_child_is_this_program() -> None:
     command = child_command("job1", "host:1")
     assert command == [sys.executable, "-m", "atrous.jobs.child", "job1", "host:1"]
     assert worker_name().endswith(f":{os.getpid()}")
+
+
+def test_leftovers_are_deleted_while_there_is_nothing_to_do(store: Store) -> None:
+    left = store.home.cache / "export-left"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    stopping = threading.Event()
+    thread = threading.Thread(target=work, args=(store, "w", stopping))
+    thread.start()
+    until(lambda: not left.exists())
+    stopping.set()
+    thread.join()
+
+
+def test_a_worker_outlives_a_disk_that_fails(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise OSError("input/output error")
+
+    monkeypatch.setattr(store.leftovers, "remove", fail)
+    worker.clean(store)
+    assert "could not be deleted" in caplog.text

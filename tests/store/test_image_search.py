@@ -9,6 +9,7 @@ from atrous.store.projects import Project
 def filled(store: Store, project: Project, add_image, add_labelled) -> Project:
     store.projects.number_classes(project, ["road", "tree"])
     add_image(project, 1, name="Street_50%.jpg", batch="second")
+    add_image(project, 4, name="Ähre_4.jpg")
     add_labelled(project, 2, [1], tags=("rain",))
     add_labelled(project, 3, [1, 2], split="valid")
     return project
@@ -17,15 +18,20 @@ def filled(store: Store, project: Project, add_image, add_labelled) -> Project:
 @pytest.mark.parametrize(
     ("query", "names"),
     [
-        (ImageQuery(), ["photo_003.jpg", "photo_002.jpg", "Street_50%.jpg"]),
+        (ImageQuery(), ["photo_003.jpg", "photo_002.jpg", "Ähre_4.jpg", "Street_50%.jpg"]),
         (ImageQuery(text="street_5"), ["Street_50%.jpg"]),
         (ImageQuery(text="%"), ["Street_50%.jpg"]),
+        (ImageQuery(text="ÄHRE"), ["Ähre_4.jpg"]),
+        (ImageQuery(text="photo", class_name="road", tag="rain"), ["photo_002.jpg"]),
+        (ImageQuery(class_name="road", tag="rain", split="valid"), []),
+        (ImageQuery(class_name="road", split="valid"), ["photo_003.jpg"]),
+        (ImageQuery(tag="rain", in_dataset=True, annotated=True), ["photo_002.jpg"]),
         (ImageQuery(tag="rain"), ["photo_002.jpg"]),
         (ImageQuery(tag="none"), []),
         (ImageQuery(class_name="tree"), ["photo_003.jpg"]),
         (ImageQuery(class_name="road"), ["photo_003.jpg", "photo_002.jpg"]),
         (ImageQuery(class_name="absent"), []),
-        (ImageQuery(in_dataset=False), ["Street_50%.jpg"]),
+        (ImageQuery(in_dataset=False), ["Ähre_4.jpg", "Street_50%.jpg"]),
         (ImageQuery(annotated=True, split="valid"), ["photo_003.jpg"]),
     ],
 )
@@ -37,7 +43,7 @@ def test_photos_are_found(store: Store, filled: Project, query: ImageQuery, name
 
 def test_a_page_says_what_is_on_it(store: Store, filled: Project) -> None:
     page = store.image_search.find(filled, ImageQuery())
-    assert page.class_names == (("road", "tree"), ("road",), ())
+    assert page.class_names == (("road", "tree"), ("road",), (), ())
     assert page.images[1].tags == ("rain",)
     assert store.image_search.class_names(filled, page.images[0]) == ("road", "tree")
 

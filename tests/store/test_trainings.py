@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from atrous.domain.errors import NotFound
+from atrous.domain.errors import Conflict, NotFound
 from atrous.store import Store
 from atrous.store.projects import Project
 from atrous.store.trainings import TRAIN_VERSION
@@ -36,3 +38,70 @@ def test_a_version_has_many_trainings(store: Store, version: Version) -> None:
     assert store.trainings.list(version) == made
     with pytest.raises(NotFound):
         store.trainings.get(version, "absent")
+
+
+def test_trainings_are_numbered(store: Store, version: Version) -> None:
+    made = [store.trainings.create(version, "deeplabv3plus", {}) for _ in range(2)]
+    assert [training.number for training in made] == [1, 2]
+    found = store.trainings.by_id(version.workspace_id, made[1].id)
+    assert found == made[1]
+    with pytest.raises(NotFound):
+        store.trainings.by_id("another workspace", made[1].id)
+
+
+def test_stopping_is_a_wish_of_a_running_training(store: Store, version: Version) -> None:
+    training = store.trainings.create(version, "deeplabv3plus", {})
+    job = store.jobs.claim("w", [TRAIN_VERSION])
+    assert job is not None
+    running = store.trainings.get(version, training.id)
+    assert not store.trainings.is_asked_to_stop(training.id)
+    store.trainings.ask_to_stop(running)
+    assert store.trainings.is_asked_to_stop(training.id)
+    assert store.trainings.get(version, training.id).state == "running"
+    store.jobs.finish(job.id, "w")
+    store.trainings.ask_to_stop(store.trainings.get(version, training.id))  # once more: nothing
+    other = store.trainings.create(version, "deeplabv3plus", {})
+    job = store.jobs.claim("w", [TRAIN_VERSION])
+    assert job is not None
+    store.jobs.finish(job.id, "w")
+    with pytest.raises(Conflict, match="finished already"):
+        store.trainings.ask_to_stop(store.trainings.get(version, other.id))
+
+
+def test_one_that_has_not_begun_is_cancelled_by_a_stop(store: Store, version: Version) -> None:
+    training = store.trainings.create(version, "deeplabv3plus", {})
+    store.trainings.ask_to_stop(training)
+    assert store.trainings.get(version, training.id).state == "cancelled"
+
+
+def test_a_cancelled_training_publishes_nothing(
+    store: Store, version: Version, package: Path
+) -> None:
+    training = store.trainings.create(version, "deeplabv3plus", {})
+    job = store.jobs.claim("w", [TRAIN_VERSION])
+    assert job is not None
+    store.trainings.cancel(training)
+    assert not store.jobs.heartbeat(job.id, "w")
+    with pytest.raises(Conflict, match="cancelled"):
+        store.models.publish(
+            "roads",
+            package,
+            workspace_id=version.workspace_id,
+            version=1,
+            training_id=training.id,
+        )
+    assert list(store.home.packages.iterdir()) == []
+    with pytest.raises(Conflict, match="cancelled already"):
+        store.trainings.cancel(training)
+
+
+def test_one_that_has_published_is_not_cancelled(
+    store: Store, version: Version, package: Path
+) -> None:
+    training = store.trainings.create(version, "deeplabv3plus", {})
+    store.jobs.claim("w", [TRAIN_VERSION])
+    store.models.publish(
+        "roads", package, workspace_id=version.workspace_id, version=1, training_id=training.id
+    )
+    with pytest.raises(Conflict, match="has published"):
+        store.trainings.cancel(training)

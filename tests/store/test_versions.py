@@ -6,7 +6,7 @@ import pytest
 from atrous.domain.errors import BadInput, NotFound
 from atrous.store import Store
 from atrous.store.projects import Project
-from atrous.store.versions import GENERATE, Version
+from atrous.store.versions import GENERATE, TagFilter, Version
 
 SETTINGS = {"preprocessing": {"auto-orient": True}, "augmentation": {}, "seed": 7}
 
@@ -82,13 +82,54 @@ def test_what_was_made_is_published_at_once(store: Store, filled: Project) -> No
         for image in store.versions.sources(version)
         for tile in range(2)
     ]
+    for _ in range(2):  # what is recorded again is written anew
+        store.versions.record(version, {7: made[2], 9: made[3]})
+        store.versions.record(version, {0: made[0], 2: made[1]})
+        assert store.versions.images(version) == []
+        assert store.versions.made_places(version) == [0, 2, 7, 9]
+        assert store.versions.get(filled, 1).state == "generating"
     for _ in range(2):
-        store.versions.finish(version, made, ["background", "ground"])
+        assert store.versions.publish(version, ["background", "ground"]) == 4
     ready = store.versions.get(filled, 1)
     assert (ready.state, ready.images, ready.progress) == ("ready", 4, 1.0)
     assert ready.class_names == ("background", "ground")
     assert ready.splits == {"train": 2, "valid": 2, "test": 0}
     assert store.versions.images(ready) == made
+
+
+def test_nothing_is_not_published(store: Store, filled: Project) -> None:
+    version = store.versions.create(filled, **SETTINGS)
+    store.versions.record(version, {})
+    assert store.versions.publish(version, ["background"]) == 0
+    assert store.versions.get(filled, 1) == version
+
+
+@pytest.mark.parametrize(
+    ("tags", "names"),
+    [
+        (TagFilter(), ["photo_002.jpg", "photo_003.jpg", "photo_004.jpg"]),
+        (TagFilter(required=("day",)), ["photo_002.jpg", "photo_004.jpg"]),
+        (TagFilter(required=("day", "rain")), ["photo_004.jpg"]),
+        (TagFilter(excluded=("rain",)), ["photo_002.jpg", "photo_003.jpg"]),
+        (TagFilter(("day",), ("rain", "fog")), ["photo_002.jpg"]),
+    ],
+)
+def test_photos_are_chosen_by_tag(
+    store: Store, filled: Project, add_labelled, tags: TagFilter, names: list[str]
+) -> None:
+    add_labelled(filled, 4, [1])
+    photos = {number: store.images.find_content(filled, f"{number:064x}") for number in (2, 4)}
+    store.images.change(photos[2], add_tags=["day"])
+    store.images.change(photos[4], add_tags=["day", "rain"])
+    version = store.versions.create(filled, tags=tags, **SETTINGS)
+    assert [image.name for image in store.versions.sources(version)] == names
+    assert version.images == sum(version.splits.values()) == len(names)
+
+
+def test_tags_that_no_photo_has_are_refused(store: Store, filled: Project) -> None:
+    with pytest.raises(BadInput, match="filter-tag"):
+        store.versions.create(filled, tags=TagFilter(required=("moon",)), **SETTINGS)
+    assert store.versions.list(filled) == []
 
 
 def test_two_create_versions_at_once(store: Store, filled: Project) -> None:

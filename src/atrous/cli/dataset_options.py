@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 DirectoryArgument = Annotated[Path, typer.Argument(help="The folder that holds the data set.")]
 FormatOption = Annotated[
-    Literal["png-mask-semantic", "coco", "folders"] | None,
+    Literal["png-mask-semantic", "coco", "yolo-seg", "voc", "labelme", "cvat", "folders"] | None,
     typer.Option("--format", help="Read it as this format; recognised where not given."),
 ]
 ClassesOption = Annotated[

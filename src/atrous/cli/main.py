@@ -22,13 +22,17 @@ COMMANDS = {
     "worker": "atrous.cli.worker:worker_command",
     "check": "atrous.cli.check:check_command",
     "train": "atrous.cli.train:train_command",
+    "recipe": "atrous.cli.recipe:recipe_app",
     "evaluate": "atrous.cli.evaluate:evaluate_command",
     "predict": "atrous.cli.predict:predict_command",
     "bench": "atrous.cli.bench:bench_command",
     "convert": "atrous.cli.convert:convert_command",
+    "export": "atrous.cli.export:export_command",
     "sam2": "atrous.cli.sam2:sam2_app",
     "models": "atrous.cli.models:models_app",
     "keys": "atrous.cli.keys:keys_app",
+    "clean": "atrous.cli.clean:clean_command",
+    "connect": "atrous.cli.connect:connect_command",
 }
 
 

@@ -3,6 +3,7 @@
 A process of its own, so that a crash, or memory that is not given back, ends with the job.
 """
 
+import csv
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from atrous.jobs.demo import demo_request
 from atrous.jobs.settling import run_and_settle
-from atrous.jobs.train import finish_run, start_run
+from atrous.jobs.train import StoppedEarly, finish_run, start_run
 from atrous.jobs.training_request import TrainingRequest
 from atrous.jobs.version_training import version_request
 from atrous.store.jobs import Job
@@ -20,6 +21,7 @@ from atrous.training.loop import Progress
 from atrous.training.run_folder import RunFolder
 
 REPORT_S = 1.0  # between two writes of progress: every one is flushed to the disk
+EPOCHS_KEPT = 1000
 
 
 def main(job_id: str, worker: str) -> int:
@@ -33,23 +35,35 @@ def run_training(job: Job, worker: str, store: Store) -> dict[str, Any]:
     if "run" in known:
         run = RunFolder(Path(known["run"]))
         request_of(job, store)  # the pictures are there again, if they went meanwhile
+        known["epochs"] = _epochs_of(run)  # the last one may not have been reported
     else:
         store.jobs.progress(job.id, worker, {"stage": "reading the pictures"})
         run = start_run(request_of(job, store), store)
         known.update(stage="loading the network", run=str(run.path))
         store.jobs.progress(job.id, worker, known)
 
-    written_s = 0.0
+    model_id = finish_run(run, store, _Reports(job, worker, store, known))
+    if job.kind == TRAIN_VERSION:
+        _ask_for_evaluation(job, store)
+    return {"model_id": str(model_id), "run": str(run.path), "miou": known.get("miou")}
 
-    def report(progress: Progress) -> None:
-        nonlocal written_s
-        now = time.monotonic()
-        if now - written_s < REPORT_S and not progress.results:
+
+class _Reports:
+    """Writes how far a training is, and ends it early where somebody asks for that."""
+
+    def __init__(self, job: Job, worker: str, store: Store, known: dict[str, Any]) -> None:
+        self._job, self._worker, self._store, self._known = job, worker, store, known
+        self._written_s = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        known, now = self._known, time.monotonic()
+        if now - self._written_s < REPORT_S and not progress.results:
             return
-        written_s = now
+        self._written_s = now
         if progress.results:
             # The best epoch's weights are published, not the last one's.
             known["miou"] = max(known.get("miou", 0.0), progress.results["valid_miou"])
+            _add_epoch(known, progress)
         known.update(
             stage="training",
             epoch=progress.epoch,
@@ -57,10 +71,43 @@ def run_training(job: Job, worker: str, store: Store) -> dict[str, Any]:
             loss=progress.loss,
             left_s=progress.left_s,
         )
-        store.jobs.progress(job.id, worker, known)
+        self._store.jobs.progress(self._job.id, self._worker, known)
+        if known.get("epochs") and self._is_asked_to_stop():
+            raise StoppedEarly
 
-    model_id = finish_run(run, store, report)
-    return {"model_id": str(model_id), "run": str(run.path), "miou": known.get("miou")}
+    def _is_asked_to_stop(self) -> bool:
+        training_id = self._job.payload.get("training_id")
+        return training_id is not None and self._store.trainings.is_asked_to_stop(training_id)
+
+
+def _add_epoch(known: dict[str, Any], progress: Progress) -> None:
+    """Keep the figures of the epochs that are done, the newest of very many."""
+    results = progress.results or {}
+    done = [entry for entry in known.get("epochs", []) if entry["epoch"] < progress.epoch]
+    entry = {"epoch": progress.epoch, "loss": progress.loss, "miou": results["valid_miou"]}
+    known["epochs"] = [*done, entry][-EPOCHS_KEPT:]
+
+
+def _epochs_of(run: RunFolder) -> list[dict[str, Any]]:
+    """The figures of the epochs that a run has done, as `_add_epoch` keeps them."""
+    if not run.results.exists():
+        return []
+    with run.results.open(newline="") as file:
+        rows = [
+            {
+                "epoch": int(row["epoch"]),
+                "loss": float(row["train_loss"]),
+                "miou": float(row["valid_miou"]),
+            }
+            for row in csv.DictReader(file)
+        ]
+    return rows[-EPOCHS_KEPT:]
+
+
+def _ask_for_evaluation(job: Job, store: Store) -> None:
+    training_id = job.payload["training_id"]
+    if not store.evaluations.list(job.workspace_id, training_id=training_id):
+        store.evaluations.create(store.trainings.by_id(job.workspace_id, training_id))
 
 
 def request_of(job: Job, store: Store) -> TrainingRequest:

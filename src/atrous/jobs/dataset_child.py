@@ -1,20 +1,32 @@
 """The process that runs one job on a data set: `python -m atrous.jobs.dataset_child JOB_ID WORKER`.
 
-It makes the pictures of a version, or an export, and needs nothing of training.
+It makes the pictures of a version or an export, imports a zip, measures a model, or embeds a
+project's photos; it needs nothing of training.
 """
 
 import sys
 from typing import Any
 
+from atrous.jobs.evaluate_training import evaluate_training
 from atrous.jobs.export_version import export_version
 from atrous.jobs.generate_version import generate_version
+from atrous.jobs.import_zip import import_zip
+from atrous.jobs.sam2_embed_project import embed_project
 from atrous.jobs.settling import run_and_settle
+from atrous.store.evaluations import EVALUATE
 from atrous.store.exports import EXPORT
-from atrous.store.jobs import Job
+from atrous.store.jobs import EMBED_PROJECT, Job
 from atrous.store.opening import Store
 from atrous.store.versions import GENERATE
+from atrous.store.zip_imports import IMPORT
 
-RUNS = {GENERATE: generate_version, EXPORT: export_version}
+RUNS = {
+    GENERATE: generate_version,
+    EXPORT: export_version,
+    IMPORT: import_zip,
+    EVALUATE: evaluate_training,
+    EMBED_PROJECT: embed_project,
+}
 
 
 def main(job_id: str, worker: str) -> int:

@@ -1,15 +1,19 @@
-"""Embedding a folder of photos ahead of the first click: what was done is not done again."""
+"""Embedding photos ahead of the first click, of a folder or a project; none is done twice."""
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from atrous.domain.errors import BadImage, BadInput
+from atrous.domain.errors import BadImage, BadInput, DamagedBlob, NotFound
 from atrous.images.decode import decode_image
 from atrous.sam2.embedding_cache import EmbeddingCache
-from atrous.sam2.photo_keys import content_id_of, owner_of, photo_key
+from atrous.sam2.photo_keys import CONTENT_ID_LENGTH, content_id_of, owner_of, photo_key
 from atrous.sam2.segmenter import InteractiveSegmenter
+from atrous.store.image_search import MAX_PAGE, ImageQuery
+from atrous.store.opening import Store
+from atrous.store.projects import Project
 
 logger = logging.getLogger(__name__)
 
@@ -32,18 +36,46 @@ class EmbedProgress:
         return self.there + self.embedded + self.unreadable
 
 
-def find_photos(folder: Path) -> list[Path]:
+@dataclass(frozen=True)
+class PhotoSource:
+    """Where the bytes of a photo's file are."""
+
+    name: str  # for people
+    read: Callable[[], bytes]
+    content_id: str | None = None  # where it is known without reading them
+
+
+def find_photos(folder: Path) -> list[PhotoSource]:
     """Give the pictures of a folder and those below it, by name; BadInput where there are none."""
     found = sorted(
         path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
     )
     if not found:
         raise BadInput(f"{folder} has no pictures; expected {', '.join(SUFFIXES)} files")
+    return [PhotoSource(str(path), path.read_bytes) for path in found]
+
+
+def photos_of_project(store: Store, project: Project) -> list[PhotoSource]:
+    """Give the photos of a project; BadInput where there are none.
+
+    They are known by their blobs, whose name begins with the content id of the same bytes.
+    """
+    found: list[PhotoSource] = []
+    page = store.image_search.find(project, ImageQuery(limit=MAX_PAGE)).images
+    while page:
+        for image in page:
+            content_id = image.digest[:CONTENT_ID_LENGTH]
+            read = partial(store.blobs.read, image.digest)
+            found.append(PhotoSource(image.name, read, content_id))
+        query = ImageQuery(limit=MAX_PAGE, offset=len(found))
+        page = store.image_search.find(project, query).images
+    if not found:
+        raise BadInput(f"the project {project.slug} has no photos; upload some")
     return found
 
 
 def embed_photos(
-    photos: Sequence[Path],
+    photos: Sequence[PhotoSource],
     segmenter: InteractiveSegmenter,
     cache: EmbeddingCache,
     *,
@@ -63,24 +95,35 @@ def embed_photos(
             f"{len(photos)} embeddings need about {needed:,} bytes; SAM2_EMBEDDING_DISK_BYTES="
             f"{max_disk_bytes} holds fewer: raise it, here and for the server"
         )
-    owner = owner_of(workspace_id, segmenter.package)
+    owner = owner_of(workspace_id, segmenter)
     there = embedded = unreadable = 0
     for photo in photos:
         try:
-            file_bytes = photo.read_bytes()
-            key = photo_key(owner, content_id_of(file_bytes))
-            if cache.on_disk(key):
-                there += 1
-            else:
-                cache.put(key, segmenter.embed(decode_image(file_bytes)))
-                if not cache.on_disk(key):
-                    raise BadInput(
-                        "an embedding can't be written to the data folder; make room and run this "
-                        "again: it goes on where it was"
-                    )
+            if _embed(photo, segmenter, cache, owner):
                 embedded += 1
-        except (OSError, BadImage) as error:
-            logger.warning("%s is left out: %s", photo, error)
+            else:
+                there += 1
+        except (OSError, BadImage, NotFound, DamagedBlob) as error:
+            logger.warning("%s is left out: %s", photo.name, error)
             unreadable += 1
         report(EmbedProgress(len(photos), there, embedded, unreadable))
     return EmbedProgress(len(photos), there, embedded, unreadable)
+
+
+def _embed(
+    photo: PhotoSource, segmenter: InteractiveSegmenter, cache: EmbeddingCache, owner: str
+) -> bool:
+    """Embed a photo; False where it was there."""
+    if photo.content_id is not None and cache.on_disk(photo_key(owner, photo.content_id)):
+        return False
+    file_bytes = photo.read()
+    key = photo_key(owner, content_id_of(file_bytes))
+    if cache.on_disk(key):
+        return False
+    cache.put(key, segmenter.embed(decode_image(file_bytes)))
+    if not cache.on_disk(key):
+        raise BadInput(
+            "an embedding can't be written to the data folder; make room and run this again: it "
+            "goes on where it was"
+        )
+    return True

@@ -63,4 +63,5 @@ class FractionReport:
         if now - self._written_s >= PARENT_POLL_S:
             self._written_s = now
             fraction = min(self._done / self._total, 1.0)
-            self._store.jobs.progress(self._job.id, self._worker, {"fraction": fraction})
+            known = {"fraction": fraction, "done": self._done, "total": self._total}
+            self._store.jobs.progress(self._job.id, self._worker, known)

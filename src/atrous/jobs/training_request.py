@@ -18,8 +18,12 @@ class TrainingRequest:
     skip_bad: bool = False
     max_side: int = MAX_SIDE
     choices: dict[str, Any] = field(default_factory=dict)  # fields of TrainingRecipe
+    serving: dict[str, Any] = field(default_factory=dict)  # of PreprocessRecipe: as JSON, for
+    # photos, where those of `directory` were cropped, made grey and so on beforehand
     workspace_id: str | None = None  # who owns the model; None: the default workspace
     version: int | None = None  # of the model; None: the next one that was never used
+    tensorboard: bool = False  # write a TensorBoard log into the run folder
+    training_id: str | None = None  # of the platform, where it asked for the training
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON values."""

@@ -1,5 +1,6 @@
 """From a training of the platform to a request: the version's pictures as a folder, and choices."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -8,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from atrous.datasets.detect import DatasetOptions
-from atrous.datasets.preparation import read_preparation
+from atrous.datasets.preparation import serving_choices
+from atrous.datasets.version_steps import read_preparation
 from atrous.datasets.zip_exports import write_zip
 from atrous.disk.whole import flush
 from atrous.domain.classes import IGNORE_ID
-from atrous.domain.errors import Conflict
+from atrous.domain.errors import Conflict, NotFound
 from atrous.domain.recipes import MAX_SIDE
 from atrous.jobs.export_version import exported_photos, facts_of
 from atrous.jobs.training_request import TrainingRequest
@@ -20,6 +22,7 @@ from atrous.store.jobs import Job
 from atrous.store.opening import Store
 from atrous.store.projects import Project
 from atrous.store.versions import Version
+from atrous.training.run_folder import RunFolder
 
 FORMAT = "png-mask-semantic"
 
@@ -30,8 +33,12 @@ def version_request(job: Job, store: Store) -> TrainingRequest:
     if version.state != "ready":
         raise Conflict(f"version {version.number} is {version.state}; train it when it is ready")
     project = store.projects.by_id(job.workspace_id, version.project_id)
-    resize = read_preparation(version.preprocessing, version.augmentation).resize
-    settings: dict[str, Any] = job.payload["settings"]
+    steps = read_preparation(version.preprocessing)
+    resize = steps.resize
+    settings: dict[str, Any] = dict(job.payload["settings"])
+    checkpoint = settings.pop("checkpoint", None)
+    if checkpoint:
+        settings.update(choices_of_checkpoint(store, job.workspace_id, checkpoint))
     return TrainingRequest(
         directory=version_folder(store, project, version),
         project=project.slug,
@@ -39,9 +46,25 @@ def version_request(job: Job, store: Store) -> TrainingRequest:
         skip_bad=True,
         max_side=max(resize.size.height, resize.size.width) if resize else MAX_SIDE,
         choices=settings,
+        serving=serving_choices(steps),
         workspace_id=job.workspace_id,
         version=version.number,
+        training_id=job.payload["training_id"],
     )
+
+
+def choices_of_checkpoint(store: Store, workspace_id: str, model_id: str) -> dict[str, Any]:
+    """What a recipe says to start from the best checkpoint of the run that a model came of."""
+    model = store.models.find(workspace_id, model_id)
+    run = RunFolder(store.home.runs / str(model.facts.get("run") or ""))
+    best = run.checkpoints / "best.json"
+    if not model.facts.get("run") or not best.exists():
+        raise NotFound(
+            f"model {model_id} has no checkpoint on this machine; leave 'checkpoint' out"
+        )
+    facts = json.loads(best.read_text())
+    built = {name: facts["recipe"][name] for name in ("architecture", "backbone", "separable")}
+    return {**built, "start": str(run.checkpoints / facts["tensors"])}
 
 
 def version_folder(store: Store, project: Project, version: Version) -> Path:

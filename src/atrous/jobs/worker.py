@@ -1,19 +1,25 @@
 """The worker: claims jobs and runs each in a child process that it watches over."""
 
 import logging
+import math
 import os
 import socket
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Collection
 
+from atrous.jobs.worker_presence import present, release_jobs_of_the_dead
 from atrous.store.jobs import Job
 from atrous.store.opening import Store
 
 logger = logging.getLogger(__name__)
 TRAINING_KINDS = ("demo", "train", "train-version")  # what `atrous.jobs.child` knows
-DATASET_KINDS = ("generate", "export")  # what `atrous.jobs.dataset_child` knows
+# What `atrous.jobs.dataset_child` knows.
+DATASET_KINDS = ("generate", "export", "import-zip", "evaluate", "embed-project")
 KINDS = (*TRAINING_KINDS, *DATASET_KINDS)
+CLEAN_EVERY_S = 86_400.0
 POLL_S = 1.0  # between looks into the queue, and at a running child
 TERMINATE_S = 10.0  # a child that was asked to end gets so long before it is killed
 
@@ -26,23 +32,52 @@ def worker_name() -> str:
 def work(store: Store, name: str, stopping: threading.Event) -> None:
     """Run jobs, one at a time, until `stopping` is set; then give back the job in hand."""
     logger.info("worker %s waits for jobs", name)
-    while not stopping.is_set():
-        job = store.jobs.claim(name, KINDS)
-        if job is None:
-            stopping.wait(POLL_S)
-        else:
-            run_in_child(store, job, name, stopping)
+    cleaned_s = -math.inf
+    with present(store.home.folder, name) as presence:
+        while not stopping.is_set():
+            release_jobs_of_the_dead(store)
+            job = store.jobs.claim(name, KINDS)
+            if job is None and time.monotonic() - cleaned_s > CLEAN_EVERY_S:
+                cleaned_s = time.monotonic()
+                clean(store)
+            elif job is None:
+                stopping.wait(POLL_S)
+            else:
+                run_in_child(store, job, name, stopping, inherited=(presence,))
 
 
-def run_in_child(store: Store, job: Job, name: str, stopping: threading.Event) -> None:
+def clean(store: Store) -> None:
+    """Delete what crashes and removed photos left behind; a failure is for the log alone."""
+    try:
+        removed = store.leftovers.remove()
+    except OSError:
+        logger.exception("what crashes and removed photos left behind could not be deleted")
+        return
+    if removed.blobs or removed.unfinished:
+        logger.info(
+            "deleted %d stored files (%d bytes) that nothing refers to, and %d unfinished ones",
+            removed.blobs,
+            removed.size_bytes,
+            len(removed.unfinished),
+        )
+
+
+def run_in_child(
+    store: Store,
+    job: Job,
+    name: str,
+    stopping: threading.Event,
+    inherited: Collection[int] = (),
+) -> None:
     """Run one job to its end, its cancellation, or `stopping`.
 
+    inherited: descriptors that stay open until the child has ended.
     The child settles the job itself. One that dies without doing so has its job queued again;
     the store fails a job that has killed too many children.
     """
     logger.info("job %s (%s) begins, attempt %d", job.id, job.kind, job.attempts)
     command = child_command if job.kind in TRAINING_KINDS else dataset_child_command
-    child = subprocess.Popen(command(job.id, name))
+    child = subprocess.Popen(command(job.id, name), pass_fds=inherited)
     try:
         while child.poll() is None:
             if stopping.is_set():
@@ -72,7 +107,9 @@ def child_command(job_id: str, worker: str) -> list[str]:
 
 
 def dataset_child_command(job_id: str, worker: str) -> list[str]:
-    """What makes a version or an export in a process of its own; it needs no torch."""
+    """What makes a version or an export, or measures a model, in a process of its own, without
+    torch.
+    """
     return [sys.executable, "-m", "atrous.jobs.dataset_child", job_id, worker]
 
 

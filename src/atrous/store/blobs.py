@@ -6,8 +6,10 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,9 +19,13 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 from atrous.disk.whole import flush
 from atrous.domain.errors import BadInput, DamagedBlob, MissingDependency, NotFound
 from atrous.store.database import new_id
+from atrous.store.disk_full import naming_full_disk
 
 CHUNK_BYTES = 1 << 20
 DIGEST = re.compile(r"[0-9a-f]{64}")
+# A blob that is put again is written anew if it is older: so what nothing names is only deleted
+# a long time after anybody put it for the last time.
+YOUNG_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Blobs:
         """Store bytes; those that are there already are compared, and replaced where damaged."""
         blob = Blob(hashlib.sha256(data).hexdigest(), len(data))
         path = self._path(blob.digest)
-        if self._is_sound(blob):
+        if self._is_sound(blob) and self._is_young(path):
             return blob
         if self._local:
             _write_whole(Path(path), blob, io.BytesIO(data))
@@ -78,7 +84,7 @@ class Blobs:
         with file.open("rb") as reader:
             blob = Blob(*_digest_of(reader))
             path = self._path(blob.digest)
-            if self._is_sound(blob):
+            if self._is_sound(blob) and self._is_young(path):
                 return blob
             if self._local:
                 reader.seek(0)
@@ -127,6 +133,40 @@ class Blobs:
         except FileNotFoundError:
             raise NotFound(f"there is no blob {digest}") from None
 
+    def stored(self) -> Iterator[tuple[str, int, float]]:
+        """Give digest, size in bytes and age in seconds of all blobs."""
+        self._files.invalidate_cache()
+        now = time.time()
+        for path, facts in self._files.find(self._root, detail=True).items():
+            name = path.rpartition("/")[2]
+            if DIGEST.fullmatch(name):
+                yield name, int(facts["size"]), now - _changed_at(facts)
+
+    def remove(self, digest: str, *, older_than_s: float) -> bool:
+        """Delete a blob unless it was stored (also once more) within that time.
+
+        Whoever asks must know that nothing names it, and give a time that is longer than
+        YOUNG_S and than anybody takes from `put` to the row that names what was put.
+        """
+        path = self._path(digest)
+        self._files.invalidate_cache()
+        try:
+            if time.time() - _changed_at(self._files.info(path)) < older_than_s:
+                return False
+            if self._local:
+                return _remove_old(Path(path), older_than_s)
+            self._files.rm_file(path)
+        except FileNotFoundError:  # another process was faster
+            return False
+        return True
+
+    def _is_young(self, path: str) -> bool:
+        """Whether a blob is so new that nobody is about to delete it; see `remove`."""
+        try:
+            return time.time() - _changed_at(self._files.info(path)) < YOUNG_S
+        except FileNotFoundError:
+            return False
+
     def _is_sound(self, blob: Blob) -> bool:
         try:
             with self._files.open(self._path(blob.digest), "rb") as file:
@@ -156,10 +196,11 @@ class Blobs:
 
 def _write_whole(path: Path, blob: Blob, reader: Readable) -> None:
     """Write beside, flush, compare, rename, flush the folder: a crash leaves all or nothing."""
-    _make_folders(path.parent)
+    with naming_full_disk():
+        _make_folders(path.parent)
     temporary = path.with_name(f".{new_id()}.tmp")
     try:
-        with temporary.open("w+b") as file:
+        with naming_full_disk(), temporary.open("w+b") as file:
             shutil.copyfileobj(reader, file, CHUNK_BYTES)
             file.flush()
             os.fsync(file.fileno())
@@ -170,6 +211,23 @@ def _write_whole(path: Path, blob: Blob, reader: Readable) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     flush(path.parent)
+
+
+def _remove_old(path: Path, older_than_s: float) -> bool:
+    """Move aside, look again, delete: what was put between two looks is moved back."""
+    aside = path.with_name(f".{new_id()}.tmp")
+    path.rename(aside)
+    if time.time() - aside.stat().st_mtime < older_than_s:
+        aside.replace(path)
+        return False
+    aside.unlink()
+    return True
+
+
+def _changed_at(facts: Mapping[str, Any]) -> float:
+    """When a file was written, as seconds since 1970."""
+    changed = facts["mtime"] if "mtime" in facts else facts["LastModified"]
+    return float(changed.timestamp() if isinstance(changed, datetime) else changed)
 
 
 def _make_folders(folder: Path) -> None:

@@ -4,12 +4,8 @@ import contextlib
 import sqlite3
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
     Column,
@@ -32,9 +28,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from atrous.domain.errors import BadInput, MissingDependency
+from atrous.store.disk_full import naming_full_disk
+from atrous.store.schema_upgrade import HEAD, newest_revision, revision_of, upgrade
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_TIMEOUT_S = 30.0  # how long a writer waits for another
+PAGE_CACHE_KIB = 16_384  # of SQLite, per connection: an index of 100,000 photos nearly fits
 MIGRATION_LOCK = 6_131_902_417  # any number that nobody else locks a PostgreSQL by
 
 URL_EXPECTED = (
@@ -93,9 +91,14 @@ models = Table(
     Column("folder", String(32), nullable=False, unique=True),
     Column("facts", JSON, nullable=False),
     Column("created_at", Double, nullable=False),
+    # Which training on the version it came of, counted from 1; `project/version` is the first
+    # of those that are left.
+    Column("run", Integer, nullable=False, server_default="1"),
+    Column("training_id", String(32), index=True),  # none: it was published without the platform
+    Column("trashed_by", String(32)),  # the project, version or training that took it along
     # A removed row stays, so that its version number is not given to another model by itself.
     Column("removed_at", Double),
-    UniqueConstraint("project", "version"),
+    UniqueConstraint("project", "version", "run"),
 )
 
 jobs = Table(
@@ -144,25 +147,22 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """Give a connection whose changes are committed together, or not at all."""
-        with self._engine.begin() as connection:
+        with naming_full_disk(), self._engine.begin() as connection:
             yield connection
 
-    def migrate(self) -> None:
-        """Bring the tables to the newest revision, in one transaction.
+    def migrate(self, target: str = HEAD) -> None:
+        """Bring the tables to a revision, the newest unless told otherwise, in one transaction.
 
         Two processes may call it at once: the transaction holds a lock from its start, so the
         second one waits and finds nothing left to do.
         """
-        scripts = ScriptDirectory(str(MIGRATIONS))
+        with self.read() as connection:
+            if revision_of(connection) == newest_revision() and target == HEAD:
+                return
         with self.write() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
-            environment = EnvironmentContext(
-                Config(), scripts, fn=lambda revision, _: scripts._upgrade_revs("head", revision)
-            )
-            with environment:
-                environment.configure(connection=connection, target_metadata=metadata)
-                environment.run_migrations()
+            upgrade(connection, metadata, target)
 
     def close(self) -> None:
         """Close every connection."""
@@ -192,6 +192,7 @@ def _prepare_sqlite_connection(connection: sqlite3.Connection, _: Any) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")  # an answered write survives a power cut
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA cache_size=-{PAGE_CACHE_KIB}")
 
 
 def _begin_sqlite_transaction(connection: Connection) -> None:

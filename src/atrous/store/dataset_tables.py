@@ -22,6 +22,8 @@ from sqlalchemy import (
 from atrous.store.database import metadata
 
 DIGEST_LENGTH = 64  # SHA-256 in hexadecimal
+ORDER = ("created_at", "id")  # of pages
+FILTERS = ("split", "annotated", "in_dataset", "folded_name")
 
 
 def _id() -> "Column[str]":
@@ -34,6 +36,11 @@ def _workspace() -> "Column[str]":
 
 def _project() -> "Column[str]":
     return Column("project_id", String(32), ForeignKey("projects.id"), nullable=False)
+
+
+def _uploaded_at() -> "Column[float]":
+    """The photo's `created_at`, which never changes: so these indices have the order of pages."""
+    return Column("uploaded_at", Double, nullable=False, server_default="0")
 
 
 projects = Table(
@@ -49,6 +56,7 @@ projects = Table(
     Column("license", String(200), nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    Column("trashed_at", Double),
     Index("ix_projects_workspace_id", "workspace_id"),
 )
 
@@ -91,10 +99,12 @@ images = Table(
     Column("in_dataset", Boolean, nullable=False),
     Column("user_metadata", JSON, nullable=False),
     Column("created_at", Double, nullable=False),
+    # The name without case: databases fold other letters than A to Z differently, or not at all.
+    Column("folded_name", Text, nullable=False, server_default=""),
     UniqueConstraint("project_id", "digest"),
-    Index("ix_images_created", "project_id", "created_at", "id"),  # the order of pages
-    Index("ix_images_batch_id", "batch_id"),
-    # Counts over 100,000 photos are read from these two indices alone.
+    # Pages and counts of 100,000 photos are read from indices alone, in the order of pages.
+    Index("ix_images_search", "project_id", *ORDER, "batch_id", *FILTERS),
+    Index("ix_images_batch", "project_id", "batch_id", *ORDER, *FILTERS),
     Index("ix_images_state", "project_id", "in_dataset", "annotated", "split"),
 )
 
@@ -104,7 +114,8 @@ image_tags = Table(
     Column("image_id", String(32), ForeignKey("images.id"), primary_key=True),
     Column("tag", String(100), primary_key=True),
     _project(),
-    Index("ix_image_tags_project_id_tag", "project_id", "tag"),
+    _uploaded_at(),
+    Index("ix_image_tags_search", "project_id", "tag", "uploaded_at", "image_id"),
 )
 
 labels = Table(
@@ -127,7 +138,8 @@ label_classes = Table(
     Column("number", Integer, primary_key=True),
     _project(),
     Column("pixels", BigInteger, nullable=False),
-    Index("ix_label_classes_number", "project_id", "kind", "number"),
+    _uploaded_at(),
+    Index("ix_label_classes_search", "project_id", "kind", "number", "uploaded_at", "image_id"),
 )
 
 versions = Table(
@@ -147,6 +159,7 @@ versions = Table(
     Column("splits", JSON, nullable=False),
     Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("trashed_at", Double),
     UniqueConstraint("project_id", "number"),
 )
 
@@ -192,8 +205,25 @@ trainings = Table(
     Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False),
     Column("model_type", String(100), nullable=False),
     Column("settings", JSON, nullable=False),  # as they were asked for
+    Column("number", Integer, nullable=False, server_default="1"),  # of those on the version
     Column("created_at", Double, nullable=False),
+    Column("stop_asked_at", Double),
+    Column("trashed_at", Double),
     Index("ix_trainings_version_id", "version_id"),
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    _id(),
+    _workspace(),
+    _project(),
+    Column("version_id", String(32), ForeignKey("versions.id"), nullable=False),
+    Column("training_id", String(32), ForeignKey("trainings.id"), nullable=False),
+    Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index("ix_evaluations_workspace_id", "workspace_id", "created_at"),
+    Index("ix_evaluations_training_id", "training_id"),
 )
 
 secrets = Table(

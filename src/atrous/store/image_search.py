@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, Table, func, select
 
 from atrous.store.database import Database
 from atrous.store.dataset_tables import image_tags, images, label_classes, project_classes
@@ -38,6 +38,35 @@ class Page:
     total: int
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of one table that photos are known by: their own, their tags, or their classes.
+
+    Each table has an index with all that is asked for here, in the order of pages: nothing else
+    is read until the ids of a page are known.
+    """
+
+    table: Table
+    image_id: "ColumnElement[str]"
+    uploaded_at: "ColumnElement[float]"
+    conditions: tuple["ColumnElement[bool]", ...]
+    # What of them is asked where the photo is known already.
+    of_known: tuple["ColumnElement[bool]", ...]
+
+    def of_same_image(self, other: "_Rows") -> "ColumnElement[bool]":
+        """Whether there is a row of the photo that a row of another table belongs to."""
+        same = [self.image_id == other.image_id]
+        if self.table is images:
+            # Nothing is added to the id but that SQLite looks it up in the index of searches,
+            # not in the one of ids alone, from which it would have to go on to the row itself.
+            same = [
+                self.uploaded_at == other.uploaded_at,
+                self.image_id.concat("") == other.image_id,
+            ]
+        inner = select(self.image_id).where(*self.of_known, *same)
+        return inner.correlate(other.table).exists()
+
+
 class ImageSearch:
     """Finds photos."""
 
@@ -47,24 +76,26 @@ class ImageSearch:
 
     def find(self, project: Project, query: ImageQuery) -> Page:
         """Give a page, newest first. It is full unless there are no more."""
-        conditions = [images.c.project_id == project.id, *_conditions(project, query)]
-        # Ids first: an index alone has them in order, so that far pages cost little.
+        first, conditions = _matching(project, query)
+        limit = min(query.limit, MAX_PAGE)
         ids = (
-            select(images.c.id)
+            select(first.image_id)
             .where(*conditions)
-            .order_by(images.c.created_at.desc(), images.c.id.desc())
+            .order_by(first.uploaded_at.desc(), first.image_id.desc())
             .offset(query.offset)
-            .limit(min(query.limit, MAX_PAGE))
+            .limit(limit)
         )
+        count: Select[Any] = select(func.count()).select_from(first.table).where(*conditions)
         with self._database.read() as connection:
-            page = list(connection.execute(ids).scalars())
+            page = {image_id: at for at, image_id in enumerate(connection.execute(ids).scalars())}
             rows = connection.execute(select(images).where(images.c.id.in_(page))).mappings()
-            found = with_tags(connection, sorted(rows, key=lambda row: page.index(row["id"])))
-            total = connection.execute(
-                select(func.count()).select_from(images).where(*conditions)
-            ).scalar()
-            names = _class_names(connection, project, [image.id for image in found])
-        return Page(tuple(found), tuple(names), int(total or 0))
+            found = with_tags(connection, sorted(rows, key=lambda row: page[row["id"]]))
+            names = _class_names(connection, project, list(page))
+            if 0 < len(page) < limit:  # the last page: what is before it has been counted
+                total = query.offset + len(page)
+            else:
+                total = int(connection.execute(count).scalar() or 0)
+        return Page(tuple(found), tuple(names), total)
 
     def class_names(self, project: Project, image: Image) -> tuple[str, ...]:
         """Give the names of the classes that a photo's label shows."""
@@ -72,34 +103,57 @@ class ImageSearch:
             return _class_names(connection, project, [image.id])[0]
 
 
-def _conditions(project: Project, query: ImageQuery) -> list[Any]:
-    conditions: list[Any] = []
+def _matching(
+    project: Project, query: ImageQuery
+) -> tuple[_Rows, tuple["ColumnElement[bool]", ...]]:
+    """The rows to go through, and what must hold for each.
+
+    Those of a class or a tag are fewer than all photos; but a part of a name is looked for in all
+    of them first, since it is compared quickly and few photos have it.
+    """
+    wanted = []
+    if query.class_name is not None:
+        wanted.append(_showing(project, query.class_name))
+    if query.tag is not None:
+        wanted.append(_tagged(project, query.tag))
+    state = _state(query)
+    if state or not wanted:
+        of_project = (images.c.project_id == project.id, *state)
+        own = _Rows(images, images.c.id, images.c.created_at, of_project, of_project)
+        wanted.insert(0 if query.text else len(wanted), own)
+    first, *others = wanted
+    return first, (*first.conditions, *(other.of_same_image(first) for other in others))
+
+
+def _showing(project: Project, class_name: str) -> _Rows:
+    number = (
+        select(project_classes.c.number)
+        .where(project_classes.c.project_id == project.id, project_classes.c.name == class_name)
+        .scalar_subquery()
+    )
+    table = label_classes
+    of_class = (table.c.kind == LABEL, table.c.number == number)
+    in_project = (table.c.project_id == project.id, *of_class)
+    return _Rows(table, table.c.image_id, table.c.uploaded_at, in_project, of_class)
+
+
+def _tagged(project: Project, tag: str) -> _Rows:
+    table = image_tags
+    of_tag = (table.c.tag == tag,)
+    in_project = (table.c.project_id == project.id, *of_tag)
+    return _Rows(table, table.c.image_id, table.c.uploaded_at, in_project, of_tag)
+
+
+def _state(query: ImageQuery) -> list["ColumnElement[bool]"]:
+    """What is asked of the photo's own row, beside its project."""
+    conditions: list[ColumnElement[bool]] = []
     if query.text:
-        conditions.append(images.c.name.icontains(query.text, autoescape=True))
+        part = query.text.casefold()
+        conditions.append(images.c.folded_name.contains(part, autoescape=True))
     for column in ("in_dataset", "annotated", "split", "batch_id"):
         wanted = getattr(query, column)
         if wanted is not None:
             conditions.append(images.c[column] == wanted)
-    if query.tag is not None:
-        tagged = select(image_tags.c.image_id).where(
-            image_tags.c.project_id == project.id, image_tags.c.tag == query.tag
-        )
-        conditions.append(images.c.id.in_(tagged))
-    if query.class_name is not None:
-        number = (
-            select(project_classes.c.number)
-            .where(
-                project_classes.c.project_id == project.id,
-                project_classes.c.name == query.class_name,
-            )
-            .scalar_subquery()
-        )
-        showing = select(label_classes.c.image_id).where(
-            label_classes.c.project_id == project.id,
-            label_classes.c.kind == LABEL,
-            label_classes.c.number == number,
-        )
-        conditions.append(images.c.id.in_(showing))
     return conditions
 
 

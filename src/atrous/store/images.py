@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from atrous.domain.errors import BadInput, NotFound
@@ -97,6 +97,7 @@ class Images:
             **{name: value for name, value in vars(new).items() if name != "batch"},
         )
         row = {name: value for name, value in vars(image).items() if name != "tags"}
+        row["folded_name"] = image.name.casefold()
         try:
             with self._database.write() as connection:
                 connection.execute(insert(images).values(**row))
@@ -151,7 +152,13 @@ class Images:
         """Give the batches of a project, oldest first."""
         query = (
             select(batches.c.id, batches.c.name, func.count(images.c.id), batches.c.created_at)
-            .outerjoin(images, images.c.batch_id == batches.c.id)
+            .outerjoin(
+                images,
+                and_(
+                    images.c.project_id == batches.c.project_id,
+                    images.c.batch_id == batches.c.id,
+                ),
+            )
             .where(batches.c.project_id == project.id)
             .group_by(batches.c.id, batches.c.name, batches.c.created_at)
             .order_by(batches.c.created_at, batches.c.id)
@@ -218,12 +225,22 @@ def with_tags(connection: Connection, rows: Sequence[Mapping[Any, Any]]) -> list
     )
     for image_id, tag in connection.execute(query):
         tags[image_id].append(tag)
-    return [Image(**row, tags=tuple(tags[row["id"]])) for row in rows]
+    return [_image(row, tags[row["id"]]) for row in rows]
+
+
+def _image(row: Mapping[Any, Any], tags: Sequence[str]) -> Image:
+    values = {name: row[name] for name in Image.__dataclass_fields__ if name != "tags"}
+    return Image(**values, tags=tuple(tags))
 
 
 def _add_tags(connection: Connection, image: Image, tags: Sequence[str]) -> None:
     rows = [
-        {"image_id": image.id, "project_id": image.project_id, "tag": tag}
+        {
+            "image_id": image.id,
+            "project_id": image.project_id,
+            "tag": tag,
+            "uploaded_at": image.created_at,
+        }
         for tag in dict.fromkeys(tags)
     ]
     if rows:

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, and_, insert, or_, select, update
 from atrous.domain.errors import NotFound
 from atrous.store.database import Database, jobs, new_id
 
-State = Literal["queued", "running", "finished", "failed", "cancelled"]
+State = Literal["waiting", "queued", "running", "finished", "failed", "cancelled"]
 STALE_AFTER_S = 60.0  # a running job without a sign of life for so long may be claimed again
+EMBED_PROJECT = "embed-project"  # the kind of job that embeds a project's photos for SAM 2
 MAX_ATTEMPTS = 3  # then it fails: a job that kills its workers must not go round for ever
 
 
@@ -88,7 +89,7 @@ class Jobs:
             query = query.where(jobs.c.kind.in_(kinds))
         with self._database.read() as connection:
             row = connection.execute(query).mappings().first()
-        return _job(row) if row else None
+        return read_job(row) if row else None
 
     def _change_if_same(self, seen: Job, **values: Any) -> bool:
         """Compare and set: change the row only if nobody has touched it since it was read."""
@@ -154,7 +155,7 @@ class Jobs:
             row = rows.mappings().first()
         if row is None:
             raise NotFound(f"there is no job {job_id[:100]!r}")
-        return _job(row)
+        return read_job(row)
 
     def list(self, *, state: State | None = None, kind: str | None = None) -> list[Job]:
         """Give the jobs, oldest first, of one state or kind where these are given."""
@@ -164,7 +165,7 @@ class Jobs:
         if kind is not None:
             query = query.where(jobs.c.kind == kind)
         with self._database.read() as connection:
-            return [_job(row) for row in connection.execute(query).mappings()]
+            return [read_job(row) for row in connection.execute(query).mappings()]
 
 
 def add_job(
@@ -191,5 +192,6 @@ def add_job(
     return job
 
 
-def _job(row: Mapping[Any, Any]) -> Job:
+def read_job(row: Mapping[Any, Any]) -> Job:
+    """Read a row of `jobs`."""
     return Job(**row)

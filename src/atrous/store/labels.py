@@ -114,6 +114,7 @@ def _replace(
             "number": number,
             "project_id": image.project_id,
             "pixels": pixels,
+            "uploaded_at": image.created_at,
         }
         for number, pixels in new.pixels.items()
     ]

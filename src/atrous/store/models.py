@@ -1,11 +1,12 @@
-"""Published models: a row per `project/version`, an opaque package folder behind each."""
+"""Published models: a row per run of a version, an opaque package folder behind each."""
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from sqlalchemy.exc import IntegrityError
 from atrous.disk.whole import flush
 from atrous.domain.errors import BadPackage, Conflict, NotFound
 from atrous.domain.model_ids import ModelId, checked_project
-from atrous.store.database import Database, models, new_id
+from atrous.store.database import Database, jobs, models, new_id
+from atrous.store.dataset_tables import trainings
 
 UNFINISHED = ".unfinished-"  # start of a folder's name while it is being copied
 ORPHAN_AFTER_S = 86_400.0  # a folder without a row is left alone for so long: it may be publishing
 MAX_VERSION_RACES = 20
+SLUG = re.compile(r"([a-z0-9][a-z0-9_-]*)-([1-9][0-9]{0,8})-([a-z0-9_]+)-t([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,14 @@ class Model:
     folder: str  # the package folder's name: new for every publication, so it names the content
     facts: dict[str, Any]  # metrics, class names, architecture and the like; JSON
     created_at: float
+    run: int = 1  # which of the version's trainings it came of
+    training_id: str | None = None  # None: it was published without the platform
+
+    @property
+    def slug(self) -> str:
+        """A name that no other model ever has, as `roads-1-deeplabv3plus-t2`."""
+        architecture = self.facts.get("architecture") or "model"
+        return f"{self.model_id.project}-{self.model_id.version}-{architecture}-t{self.run}"
 
 
 class Models:
@@ -53,10 +64,13 @@ class Models:
         workspace_id: str,
         version: int | None = None,
         facts: dict[str, Any] | None = None,
+        training_id: str | None = None,
     ) -> ModelId:
         """Copy a ready package folder into the store and name it `project/version`.
 
         version: the number to take; None means the next one that was never used.
+        training_id: the platform's training that it came of; each has a model of its own on the
+            version, and a cancelled one has none: Conflict.
         Raises Conflict where the version is taken or the project is another workspace's,
         BadPackage where the folder holds anything but plain files. The caller has validated
         the package.
@@ -73,6 +87,7 @@ class Models:
                 "folder": folder,
                 "facts": facts or {},
                 "created_at": self._clock(),
+                "training_id": training_id,
             }
             return self._insert(values, version)
         except BaseException:  # an interrupt, too, must not leave a folder without a row
@@ -94,31 +109,67 @@ class Models:
         for _ in range(MAX_VERSION_RACES):
             try:
                 with self._database.write() as connection:
-                    chosen = _free_version(connection, values, version)
-                    connection.execute(insert(models).values(id=new_id(), version=chosen, **values))
+                    run = _run_of(connection, values["training_id"])
+                    chosen = _free_version(connection, values, version, run)
+                    named = {"version": chosen, "run": run, **values}
+                    connection.execute(insert(models).values(id=new_id(), **named))
                 return ModelId(values["project"], chosen)
             except IntegrityError:
                 continue
         raise Conflict(f"no free version of '{values['project']}' could be taken; try again")
 
     def list(self) -> list[Model]:
-        """Give all models, by project and version."""
+        """Give all models, by project, version and run."""
+        return [*self._there()]
+
+    def get(self, model_id: ModelId) -> Model:
+        """Give the model of the first run that is left, else raise NotFound."""
+        found = self._there(*_is(model_id))
+        if not found:
+            raise NotFound(f"there is no model {model_id}; `atrous models list` shows those there")
+        return found[0]
+
+    def by_slug(self, workspace_id: str, slug: str) -> Model:
+        """Give a model of the workspace by its slug, else raise NotFound."""
+        match = SLUG.fullmatch(slug)
+        if match:
+            project, version, _, run = match.groups()
+            of_workspace = models.c.workspace_id == workspace_id
+            same_run = models.c.run == int(run)
+            for model in self._there(*_is(ModelId(project, int(version))), of_workspace, same_run):
+                if model.slug == slug:
+                    return model
+        raise NotFound(f"there is no model {slug[:100]!r} in this workspace")
+
+    def find(self, workspace_id: str, name: str) -> Model:
+        """Give a model of the workspace by `project/version`, by its slug, or by both of
+        workspace and slug; else raise NotFound.
+        """
+        last = name.rpartition("/")[2]
+        if not last.isdigit():
+            return self.by_slug(workspace_id, last)
+        model = self.get(ModelId.parse(name))
+        if model.workspace_id != workspace_id:
+            raise NotFound(f"there is no model {name[:100]!r} in this workspace")
+        return model
+
+    def of_training(self, training_id: str) -> Model | None:
+        """Give the model of a training, if it is there."""
+        return next(iter(self._there(models.c.training_id == training_id)), None)
+
+    def of_project(self, workspace_id: str, project: str) -> Sequence[Model]:
+        """Give the models of one project, by version and run."""
+        return self._there(models.c.workspace_id == workspace_id, models.c.project == project)
+
+    def _there(self, *conditions: Any) -> Sequence[Model]:
+        """The models that were neither removed nor put into the trash."""
         query = (
             select(models)
-            .where(models.c.removed_at.is_(None))
-            .order_by(models.c.project, models.c.version)
+            .where(models.c.removed_at.is_(None), models.c.trashed_by.is_(None), *conditions)
+            .order_by(models.c.project, models.c.version, models.c.run)
         )
         with self._database.read() as connection:
             return [_model(row) for row in connection.execute(query).mappings()]
-
-    def get(self, model_id: ModelId) -> Model:
-        """Give a model, else raise NotFound."""
-        query = select(models).where(*_is(model_id), models.c.removed_at.is_(None))
-        with self._database.read() as connection:
-            row = connection.execute(query).mappings().first()
-        if row is None:
-            raise NotFound(f"there is no model {model_id}; `atrous models list` shows those there")
-        return _model(row)
 
     def folder(self, model_id: ModelId) -> Path:
         """Give the package folder of a model, else raise NotFound."""
@@ -147,7 +198,33 @@ class Models:
                     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _free_version(connection: Connection, values: dict[str, Any], version: int | None) -> int:
+def first_runs(there: Iterable[Model]) -> set[str]:
+    """The folders of those models that `project/version` means, out of a list in order."""
+    first: dict[ModelId, str] = {}
+    for model in there:
+        first.setdefault(model.model_id, model.folder)
+    return set(first.values())
+
+
+def _run_of(connection: Connection, training_id: str | None) -> int:
+    """The number of a training; a cancellation waits for this transaction, or stops it."""
+    if training_id is None:
+        return 1
+    query = (
+        select(trainings.c.number, jobs.c.state)
+        .join(jobs, jobs.c.id == trainings.c.job_id)
+        .where(trainings.c.id == training_id)
+        .with_for_update()
+    )
+    row = connection.execute(query).first()
+    if row is None or row.state == "cancelled":
+        raise Conflict("the training was cancelled, so that its model is not published")
+    return int(row.number)
+
+
+def _free_version(
+    connection: Connection, values: dict[str, Any], version: int | None, run: int
+) -> int:
     project = values["project"]
     owners = select(models.c.workspace_id).where(models.c.project == project).distinct()
     if set(connection.execute(owners).scalars()) - {values["workspace_id"]}:
@@ -156,11 +233,13 @@ def _free_version(connection: Connection, values: dict[str, Any], version: int |
         last = select(func.max(models.c.version)).where(models.c.project == project)
         return int(connection.execute(last).scalar() or 0) + 1
     model_id = ModelId(project, version)
-    taken = select(models.c.removed_at).where(*_is(model_id))
-    row = connection.execute(taken).first()
-    if row is not None and row.removed_at is None:
+    same = [*_is(model_id)]
+    if values["training_id"]:  # other trainings on the version may have models, too
+        same.append(models.c.run == run)
+    taken = select(models.c.id).where(*same, models.c.removed_at.is_(None))
+    if connection.execute(taken).first():
         raise Conflict(f"model {model_id} exists already; remove it first or take another version")
-    connection.execute(delete(models).where(*_is(model_id)))
+    connection.execute(delete(models).where(*_is(model_id), models.c.run == run))
     return version
 
 
@@ -169,8 +248,15 @@ def _is(model_id: ModelId) -> tuple[Any, Any]:
 
 
 def _model(row: Mapping[Any, Any]) -> Model:
-    model_id = ModelId(row["project"], row["version"])
-    return Model(model_id, row["workspace_id"], row["folder"], row["facts"], row["created_at"])
+    return Model(
+        ModelId(row["project"], row["version"]),
+        row["workspace_id"],
+        row["folder"],
+        row["facts"],
+        row["created_at"],
+        row["run"],
+        row["training_id"],
+    )
 
 
 def copy_plain_files(source: Path, target: Path) -> None:

@@ -7,18 +7,23 @@ from types import TracebackType
 from atrous.store.api_keys import ApiKeys
 from atrous.store.blobs import Blobs
 from atrous.store.database import Database
+from atrous.store.evaluations import Evaluations
 from atrous.store.exports import Exports
 from atrous.store.home import Home, blobs_url, database_url
 from atrous.store.image_search import ImageSearch
 from atrous.store.images import Images
 from atrous.store.jobs import Jobs
 from atrous.store.labels import Labels
+from atrous.store.leftovers import Leftovers
 from atrous.store.models import Models
+from atrous.store.project_sizes import SizesOfProjects
 from atrous.store.projects import Projects
 from atrous.store.secrets import Secrets
 from atrous.store.trainings import Trainings
+from atrous.store.trash import Trash
 from atrous.store.versions import Versions
 from atrous.store.workspaces import Workspaces
+from atrous.store.zip_imports import ZipImports
 
 
 class Store:
@@ -37,13 +42,18 @@ class Store:
         self.models = Models(database, home.packages)
         self.jobs = Jobs(database)
         self.projects = Projects(database)
+        self.project_sizes = SizesOfProjects(database)
         self.images = Images(database)
         self.image_search = ImageSearch(database)
         self.labels = Labels(database)
         self.versions = Versions(database)
         self.exports = Exports(database)
         self.trainings = Trainings(database)
+        self.evaluations = Evaluations(database)
+        self.trash = Trash(database)
+        self.zip_imports = ZipImports(database)
         self.secrets = Secrets(database)
+        self.leftovers = Leftovers(home, database, blobs)
 
     def close(self) -> None:
         """Close the database."""

@@ -22,6 +22,7 @@ MAX_SLUG = 57  # of 63: room for the ending of a slug that is taken elsewhere
 SLUG_TRIES = 20
 UNFIT = re.compile(r"[^a-z0-9]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+COLUMNS = [column for column in projects.c if column.name != "trashed_at"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class Projects:
         """Add a project, its slug made of its name.
 
         A name whose slug another project of the workspace has raises Conflict. A slug that is
-        taken elsewhere, by another workspace or by a published model, gets a random ending.
+        taken elsewhere, by another workspace, a published model or in the trash, gets a random
+        ending.
         """
         wanted = slug_of(name)
         now = self._clock()
@@ -93,8 +95,10 @@ class Projects:
 
     def get(self, workspace_id: str, slug: str) -> Project:
         """Give a project of the workspace, else raise NotFound."""
-        query = select(projects).where(
-            projects.c.slug == slug, projects.c.workspace_id == workspace_id
+        query = select(*COLUMNS).where(
+            projects.c.slug == slug,
+            projects.c.workspace_id == workspace_id,
+            projects.c.trashed_at.is_(None),
         )
         with self._database.read() as connection:
             row = connection.execute(query).mappings().first()
@@ -103,8 +107,8 @@ class Projects:
         return Project(**row)
 
     def by_id(self, workspace_id: str, project_id: str) -> Project:
-        """Give a project of the workspace by its id, else raise NotFound."""
-        query = select(projects).where(
+        """Give a project of the workspace by its id, also from the trash, else raise NotFound."""
+        query = select(*COLUMNS).where(
             projects.c.id == project_id, projects.c.workspace_id == workspace_id
         )
         with self._database.read() as connection:
@@ -116,8 +120,8 @@ class Projects:
     def list(self, workspace_id: str) -> list[Project]:
         """Give the projects of a workspace, oldest first."""
         query = (
-            select(projects)
-            .where(projects.c.workspace_id == workspace_id)
+            select(*COLUMNS)
+            .where(projects.c.workspace_id == workspace_id, projects.c.trashed_at.is_(None))
             .order_by(projects.c.created_at, projects.c.id)
         )
         with self._database.read() as connection:
@@ -176,7 +180,9 @@ class Projects:
             shown = {int(row[0]): int(row[1]) for row in connection.execute(by_class)}
             names = _names(connection, project)
             version_count = connection.execute(
-                select(func.count()).where(versions.c.project_id == project.id)
+                select(func.count()).where(
+                    versions.c.project_id == project.id, versions.c.trashed_at.is_(None)
+                )
             ).scalar()
         splits = {"train": 0, "valid": 0, "test": 0}
         for split, _, in_dataset, count in rows:
@@ -223,7 +229,11 @@ def touch(connection: Connection, project_id: str, now: float) -> None:
 
 
 def _is_free(connection: Connection, project: Project, wanted: str) -> bool:
-    same = and_(projects.c.workspace_id == project.workspace_id, projects.c.slug == wanted)
+    same = and_(
+        projects.c.workspace_id == project.workspace_id,
+        projects.c.slug == wanted,
+        projects.c.trashed_at.is_(None),
+    )
     if connection.execute(select(projects.c.id).where(same)).first():
         raise Conflict(
             f"a project {wanted!r} exists already in this workspace; choose another name"

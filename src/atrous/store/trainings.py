@@ -5,15 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Select, func, insert, select, update
 
-from atrous.domain.errors import NotFound
-from atrous.store.database import Database, jobs, new_id
-from atrous.store.dataset_tables import trainings
+from atrous.domain.errors import Conflict, NotFound
+from atrous.store.database import Database, jobs, models, new_id
+from atrous.store.dataset_tables import trainings, versions
 from atrous.store.jobs import State, add_job
 from atrous.store.versions import Version
 
 TRAIN_VERSION = "train-version"  # the kind of job
+OPEN = ("queued", "running")
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,11 @@ class Training:
     project_id: str
     version_id: str
     job_id: str
+    number: int  # of those on the version, from 1; never given again
     model_type: str
     settings: dict[str, Any]  # as they were asked for
     created_at: float
+    stop_asked_at: float | None  # when somebody wished it to end early, with what it has
     state: State
     progress: dict[str, Any]
     result: dict[str, Any]
@@ -48,6 +51,9 @@ class Trainings:
         """Queue a training on a version."""
         training_id, now = new_id(), self._clock()
         with self._database.write() as connection:
+            of_version = versions.c.id == version.id
+            connection.execute(select(versions.c.id).where(of_version).with_for_update())
+            last = select(func.max(trainings.c.number)).where(trainings.c.version_id == version.id)
             payload = {"version_id": version.id, "training_id": training_id, "settings": settings}
             job = add_job(connection, TRAIN_VERSION, payload, version.workspace_id, now)
             connection.execute(
@@ -57,6 +63,7 @@ class Trainings:
                     project_id=version.project_id,
                     version_id=version.id,
                     job_id=job.id,
+                    number=int(connection.execute(last).scalar() or 0) + 1,
                     model_type=model_type,
                     settings=settings,
                     created_at=now,
@@ -71,20 +78,74 @@ class Trainings:
                 return training
         raise NotFound(f"there is no training {training_id[:100]!r} of this version")
 
+    def by_id(self, workspace_id: str, training_id: str) -> Training:
+        """Give a training of the workspace, also one that lies in the trash."""
+        query = _with_job().where(
+            trainings.c.workspace_id == workspace_id, trainings.c.id == training_id
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise NotFound(f"there is no training {training_id[:100]!r} in this workspace")
+        return _training(row)
+
     def list(self, version: Version) -> list[Training]:
         """Give the trainings of a version, oldest first."""
         query = (
             _with_job()
-            .where(trainings.c.version_id == version.id)
-            .order_by(trainings.c.created_at, trainings.c.id)
+            .where(trainings.c.version_id == version.id, trainings.c.trashed_at.is_(None))
+            .order_by(trainings.c.number)
         )
         with self._database.read() as connection:
             return [_training(row) for row in connection.execute(query).mappings()]
 
+    def ask_to_stop(self, training: Training) -> None:
+        """Let a running training end early and publish the best it has.
+
+        One that has not begun is cancelled; one that is over raises Conflict, unless it was asked
+        to stop before.
+        """
+        if training.stop_asked_at is not None:
+            return
+        if training.state == "queued" and not training.progress:
+            self.cancel(training)
+            return
+        if training.state not in OPEN:
+            raise Conflict(f"the training is {training.state} already")
+        with self._database.write() as connection:
+            connection.execute(
+                update(trainings)
+                .where(trainings.c.id == training.id)
+                .values(stop_asked_at=self._clock())
+            )
+
+    def is_asked_to_stop(self, training_id: str) -> bool:
+        """Tell whether somebody wants the training to end early."""
+        query = select(trainings.c.stop_asked_at).where(trainings.c.id == training_id)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar() is not None
+
+    def cancel(self, training: Training) -> None:
+        """End a training without a model; its worker sees it within a second or two.
+
+        Raises Conflict for one that is over, or has published its model a moment ago.
+        """
+        of_job = jobs.c.id == training.job_id
+        with self._database.write() as connection:
+            lock = select(jobs.c.state).where(of_job).with_for_update()
+            state = connection.execute(lock).scalar()
+            if state not in OPEN:
+                raise Conflict(f"the training is {state} already")
+            published = select(models.c.id).where(models.c.training_id == training.id)
+            if connection.execute(published).first():
+                raise Conflict("the training has published its model; delete it instead")
+            values = {"state": "cancelled", "finished_at": self._clock()}
+            connection.execute(update(jobs).where(of_job).values(values))
+
 
 def _with_job() -> "Select[Any]":
     return select(
-        trainings,
+        *(column for column in trainings.c if column.name != "trashed_at"),
         jobs.c.state,
         jobs.c.progress,
         jobs.c.result,

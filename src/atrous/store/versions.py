@@ -11,6 +11,7 @@ from atrous.domain.classes import BACKGROUND
 from atrous.domain.errors import BadInput, NotFound
 from atrous.store.database import Database, jobs, new_id
 from atrous.store.dataset_tables import (
+    image_tags,
     images,
     labels,
     project_classes,
@@ -27,6 +28,11 @@ ROWS_AT_ONCE = 1000
 EMPTY = (
     "the data set has no labelled image, so that there is nothing to make a version of; "
     "upload images with annotations first"
+)
+
+NONE_TAGGED = (
+    "no labelled image of the data set has the tags that 'filter-tag' asks for; "
+    "require or exclude fewer"
 )
 
 
@@ -49,6 +55,14 @@ class Version:
     created_at: float
     progress: float  # 0..1, of its generation
     error: str | None
+
+
+@dataclass(frozen=True)
+class TagFilter:
+    """Which photos of a data set a version is made of."""
+
+    required: tuple[str, ...] = ()  # a photo has all of these tags
+    excluded: tuple[str, ...] = ()  # and none of these
 
 
 @dataclass(frozen=True)
@@ -80,10 +94,11 @@ class Versions:
         augmentation: dict[str, Any],
         seed: int,
         name: str | None = None,
+        tags: TagFilter | None = None,
     ) -> Version:
         """Freeze the labelled photos of the data set, and queue the making of the pictures.
 
-        Raises BadInput for an empty data set.
+        Raises BadInput for an empty data set, or one of which `tags` leave nothing.
         """
         now = self._clock()
         named = name or time.strftime("%Y-%m-%d %H:%M", time.gmtime(now))
@@ -91,9 +106,10 @@ class Versions:
         with self._database.write() as connection:
             lock(connection, project)
             number = _last_number(connection, project) + 1
-            splits = _count_splits(connection, project)
+            chosen = (*_labelled(project), *_tagged(tags or TagFilter()))
+            splits = _count_splits(connection, chosen)
             if not sum(splits.values()):
-                raise BadInput(EMPTY)
+                raise BadInput(EMPTY if tags in (None, TagFilter()) else NONE_TAGGED)
             payload = {"version_id": version_id}
             job = add_job(connection, GENERATE, payload, project.workspace_id, now)
             connection.execute(
@@ -116,17 +132,18 @@ class Versions:
             )
             columns = [column.name for column in version_sources.columns]
             connection.execute(
-                insert(version_sources).from_select(columns, _sources_of(project, version_id))
+                insert(version_sources).from_select(columns, _sources_of(chosen, version_id))
             )
             touch(connection, project.id, now)
         return self.get(project, number)
 
     def get(self, project: Project, number: int) -> Version:
         """Give a version of the project, else raise NotFound."""
-        return self._one(versions.c.project_id == project.id, versions.c.number == number)
+        of_project = versions.c.project_id == project.id
+        return self._one(of_project, versions.c.number == number, versions.c.trashed_at.is_(None))
 
     def by_id(self, workspace_id: str, version_id: str) -> Version:
-        """Give a version of the workspace by its id, else raise NotFound."""
+        """Give a version of the workspace by its id, also from the trash, else raise NotFound."""
         return self._one(versions.c.workspace_id == workspace_id, versions.c.id == version_id)
 
     def _one(self, *conditions: Any) -> Version:
@@ -142,50 +159,83 @@ class Versions:
 
     def images(self, version: Version) -> list[FrozenImage]:
         """Give what was made; nothing before it is whole."""
-        return self._frozen(version, version_images)
+        is_whole = select(versions.c.id).where(
+            versions.c.id == version.id, versions.c.state == "ready"
+        )
+        return self._frozen(version, version_images, version_images.c.version_id.in_(is_whole))
 
-    def _frozen(self, version: Version, table: Any) -> list[FrozenImage]:
+    def _frozen(self, version: Version, table: Any, *conditions: Any) -> list[FrozenImage]:
         names = list(FrozenImage.__dataclass_fields__)
         query = (
             select(*(table.c[name] for name in names))
-            .where(table.c.version_id == version.id)
+            .where(table.c.version_id == version.id, *conditions)
             .order_by(table.c.position)
         )
         with self._database.read() as connection:
             return [FrozenImage(**row) for row in connection.execute(query).mappings()]
 
-    def finish(
-        self, version: Version, made: Sequence[FrozenImage], class_names: Sequence[str]
-    ) -> None:
-        """Publish what was made, whole and at once. Doing it twice changes nothing."""
-        splits = dict.fromkeys(("train", "valid", "test"), 0)
-        for image in made:
-            splits[image.split] += 1
+    def made_places(self, version: Version) -> list[int]:
+        """Give the places of all pictures that were recorded, in their order."""
+        query = (
+            select(version_images.c.position)
+            .where(version_images.c.version_id == version.id)
+            .order_by(version_images.c.position)
+        )
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def record(self, version: Version, made: Mapping[int, FrozenImage]) -> None:
+        """Write down pictures by their places, all or none; nobody sees them before `publish`.
+
+        What is there already is written anew.
+        """
         rows = [
-            {"version_id": version.id, "position": position, **vars(image)}
-            for position, image in enumerate(made)
+            {"version_id": version.id, "position": place, **vars(image)}
+            for place, image in made.items()
         ]
         with self._database.write() as connection:
-            of_version = version_images.c.version_id == version.id
-            connection.execute(delete(version_images).where(of_version))
             for start in range(0, len(rows), ROWS_AT_ONCE):
-                connection.execute(insert(version_images), rows[start : start + ROWS_AT_ONCE])
-            connection.execute(
-                update(versions)
-                .where(versions.c.id == version.id)
-                .values(
-                    state="ready",
-                    images=len(made),
-                    splits=splits,
-                    class_names=list(class_names),
+                batch = rows[start : start + ROWS_AT_ONCE]
+                places = [row["position"] for row in batch]
+                connection.execute(
+                    delete(version_images).where(
+                        version_images.c.version_id == version.id,
+                        version_images.c.position.in_(places),
+                    )
                 )
-            )
+                connection.execute(insert(version_images), batch)
+
+    def publish(self, version: Version, class_names: Sequence[str]) -> int:
+        """Show everything that was recorded, whole and at once; gives how many pictures it is.
+
+        Without any picture nothing is shown. Doing it twice changes nothing.
+        """
+        counts = (
+            select(version_images.c.split, func.count())
+            .where(version_images.c.version_id == version.id)
+            .group_by(version_images.c.split)
+        )
+        with self._database.write() as connection:
+            counted = {str(row[0]): int(row[1]) for row in connection.execute(counts)}
+            splits = {split: counted.get(split, 0) for split in ("train", "valid", "test")}
+            images_made = sum(splits.values())
+            shown = {
+                "state": "ready",
+                "images": images_made,
+                "splits": splits,
+                "class_names": list(class_names),
+            }
+            if images_made:
+                connection.execute(
+                    update(versions).where(versions.c.id == version.id).values(**shown)
+                )
+        return images_made
 
     def list(self, project: Project) -> list[Version]:
         """Give the versions of a project, newest first."""
         query = (
             _with_job()
-            .where(versions.c.project_id == project.id)
+            .where(versions.c.project_id == project.id, versions.c.trashed_at.is_(None))
             .order_by(versions.c.number.desc())
         )
         with self._database.read() as connection:
@@ -201,7 +251,7 @@ def _with_job() -> "Select[Any]":
 def _version(row: Mapping[Any, Any]) -> Version:
     values = dict(row)
     job_state, progress = values.pop("job_state"), values.pop("progress")
-    del values["job_id"]
+    del values["job_id"], values["trashed_at"]
     if values["state"] == "generating" and job_state in ("failed", "cancelled"):
         values["state"] = "failed"
     ready = values["state"] == "ready"
@@ -231,13 +281,23 @@ def _labelled(project: Project) -> Any:
     )
 
 
-def _count_splits(connection: Connection, project: Project) -> dict[str, int]:
-    query = select(images.c.split, func.count()).where(*_labelled(project)).group_by(images.c.split)
+def _tagged(tags: TagFilter) -> list[Any]:
+    """Conditions on a photo: it has each required tag, and none that is excluded."""
+
+    def has(tag: str) -> Any:
+        of_image = image_tags.c.image_id == images.c.id
+        return select(image_tags.c.tag).where(of_image, image_tags.c.tag == tag).exists()
+
+    return [*(has(tag) for tag in tags.required), *(~has(tag) for tag in tags.excluded)]
+
+
+def _count_splits(connection: Connection, chosen: Sequence[Any]) -> dict[str, int]:
+    query = select(images.c.split, func.count()).where(*chosen).group_by(images.c.split)
     counted = {str(row[0]): int(row[1]) for row in connection.execute(query)}
     return {split: counted.get(split, 0) for split in ("train", "valid", "test")}
 
 
-def _sources_of(project: Project, version_id: str) -> "Select[Any]":
+def _sources_of(chosen: Sequence[Any], version_id: str) -> "Select[Any]":
     """The rows of `version_sources`, in the order of its columns."""
     order = func.row_number().over(order_by=(images.c.created_at, images.c.id))
     return (
@@ -253,5 +313,5 @@ def _sources_of(project: Project, version_id: str) -> "Select[Any]":
             images.c.width,
         )
         .join(labels, (labels.c.image_id == images.c.id) & (labels.c.kind == "label"))
-        .where(*_labelled(project))
+        .where(*chosen)
     )

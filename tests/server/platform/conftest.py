@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from atrous.jobs.dataset_child import run as run_job
 from atrous.masks.rle import encode_rle
 from atrous.store import Store
 
@@ -139,6 +141,42 @@ def labelled(api: Api, roads: str) -> list[str]:
         assert answer.json() == {"success": True}, answer.text
         ids.append(image_id)
     return ids
+
+
+@pytest.fixture
+def generate(api: Api, labelled: list[str], store: Store) -> Callable[..., None]:
+    """Make a version of the three pictures, as the worker does."""
+
+    def make(**steps: Any) -> None:
+        body = {"preprocessing": steps, "augmentation": {}}
+        assert api.post("/default/roads/generate", body).status_code == 200
+        job = store.jobs.claim("w", ["generate"])
+        assert job is not None
+        store.jobs.finish(job.id, "w", run_job(job, "w", store))
+
+    return make
+
+
+@pytest.fixture
+def train(api: Api, store: Store, package: Path) -> Callable[..., str]:
+    """Start a training on the first version, and settle it with a model; its id."""
+
+    def train_one(miou: float = 0.5) -> str:
+        training_id: str = api.post("/default/roads/1/train", {}).json()["trainingId"]
+        job = store.jobs.claim("w", ["train-version"])
+        assert job is not None
+        store.models.publish(
+            "roads",
+            package,
+            workspace_id=job.workspace_id,
+            version=1,
+            facts={"architecture": "deeplabv3plus", "metrics": {"valid": {"miou": miou}}},
+            training_id=training_id,
+        )
+        store.jobs.finish(job.id, "w", {"model_id": "roads/1", "miou": miou})
+        return training_id
+
+    return train_one
 
 
 @pytest.fixture(scope="session")

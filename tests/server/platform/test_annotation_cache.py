@@ -9,13 +9,13 @@ from atrous.server.platform.annotation_cache import AnnotationCache
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were really read."""
     seen: list[str] = []
-    read = annotation_cache.read_coco_upload
+    read = annotation_cache.read_annotations
 
-    def note(text: str, name: str):
+    def note(text: str, name: str, class_names):
         seen.append(name)
-        return read(text, name)
+        return read(text, name, class_names)
 
-    monkeypatch.setattr(annotation_cache, "read_coco_upload", note)
+    monkeypatch.setattr(annotation_cache, "read_annotations", note)
     return seen
 
 
@@ -46,3 +46,12 @@ def test_failures_are_not_kept(reads: list[str]) -> None:
         with pytest.raises(BadDataset):
             cache.read("{}", "x")
     assert reads == ["x", "x"]
+
+
+def test_the_same_text_with_other_names_is_another_file(reads: list[str]) -> None:
+    cache, text = AnnotationCache(), "0 0.1 0.1 0.9 0.1 0.9 0.9"
+    assert cache.read(text, "a.txt", {"0": "road"}).class_names == ("background", "road")
+    assert cache.read(text, "a.txt", {"0": "tree"}).class_names == ("background", "tree")
+    assert reads == ["a.txt", "a.txt"]
+    with pytest.raises(BadDataset, match="keys that are no numbers"):
+        cache.read(text, "a.txt", {"x": "road"})

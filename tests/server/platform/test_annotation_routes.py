@@ -90,8 +90,41 @@ def test_a_placeholder_is_a_photo_without_classes(api, image_id, store: Store, m
     assert api.get("/default/roads").json()["project"]["unannotated"] == 0
 
 
+CORNERS = [[0, 0], [8, 0], [8, 6], [0, 6]]
+SQUARE = "".join(f"<x{n}>{x}</x{n}><y{n}>{y}</y{n}>" for n, (x, y) in enumerate(CORNERS))
+TEXTS = {  # one area of 8x6 pixels, in a photo of 32x24
+    "a.xml": f"<annotation><object><name>road</name><polygon>{SQUARE}</polygon></object>"
+    "</annotation>",
+    "annotations.xml": "<annotations><image name='photo.png' width='32' height='24'>"
+    "<polygon label='road' points='0,0;8,0;8,6;0,6'/></image></annotations>",
+    "a.json": json.dumps({"shapes": [{"label": "road", "points": CORNERS}]}),
+    "a.txt": "1 0 0 0.25 0 0.25 0.25 0 0.25",
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_other_formats_become_labels(api, image_id: str, store: Store, name: str) -> None:
+    body = {"annotationFile": TEXTS[name], "labelmap": {"1": "road"}}
+    path = f"/dataset/roads/annotate/{image_id}"
+    assert api.post(path, body, params={"name": name}).json() == {"success": True}
+    label = stored_label(store, image_id)
+    assert (label[:6, :8] == 1).all()
+    assert label.sum() == 48
+    assert api.get("/default/roads").json()["project"]["classes"] == {"road": 1}
+
+
+def test_numbers_without_names_and_labelmaps_that_are_none(api, image_id: str) -> None:
+    path, text = f"/dataset/roads/annotate/{image_id}", TEXTS["a.txt"]
+    for labelmap, said in ((None, "has no name"), ({"x": "y"}, "labelmap"), (["road"], "labelmap")):
+        answer = api.post(path, {"annotationFile": text, "labelmap": labelmap})
+        assert answer.status_code == 400
+        assert said in answer.json()["error"]["message"]
+    empty = {"annotationFile": ""}  # YOLO's way to say that a photo shows nothing
+    assert api.post(path, empty, params={"name": "a.txt"}).json() == {"success": True}
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{", "0 0.5 0.5", "<annotation/>", "[]", '{"images": []}', "{" * 100_000]
+    "text", ["", "{", "0 0.5 0.5", "<html/>", "[]", '{"images": []}', "{" * 100_000]
 )
 def test_annotations_that_are_not_understood(api, image_id: str, text: str) -> None:
     answer = api.post(f"/dataset/roads/annotate/{image_id}", {"annotationFile": text})

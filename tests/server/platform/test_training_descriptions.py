@@ -3,13 +3,17 @@ from typing import Any
 
 import pytest
 
+from atrous.domain.model_ids import ModelId
+from atrous.server.platform.served_models import ServedModel
 from atrous.server.platform.training_descriptions import (
     describe_results,
     describe_state,
     describe_training,
     model_type_of,
 )
+from atrous.store.models import Model
 from atrous.store.trainings import Training
+from atrous.store.versions import Version
 
 TRAINING = Training(
     id="t" * 32,
@@ -17,9 +21,11 @@ TRAINING = Training(
     project_id="p",
     version_id="v",
     job_id="j",
+    number=1,
     model_type="deeplabv3plus",
     settings={},
     created_at=5.0,
+    stop_asked_at=None,
     state="queued",
     progress={},
     result={},
@@ -29,8 +35,15 @@ TRAINING = Training(
 )
 
 
+SERVED = ServedModel("roads/1", Model(ModelId("roads", 1), "w", "f", {}, 0.0, 1, TRAINING.id))
+
+
 def state(**changes: Any) -> dict[str, Any]:
-    return describe_state(replace(TRAINING, **changes), "http://here")
+    return describe_state([replace(TRAINING, **changes)], {TRAINING.id: SERVED}, "http://here")
+
+
+def test_a_version_without_trainings_says_nothing() -> None:
+    assert describe_state([], {}, "http://here") == {}
 
 
 def test_a_waiting_training_has_no_epochs() -> None:
@@ -52,7 +65,9 @@ def test_a_running_training_shows_its_epoch() -> None:
         "box_loss": 0,
         "obj_loss": 0,
     }
-    (first,) = state(state="running", progress={"epoch": 1})["models"]["roboflow-train"]["epochs"]
+    (first,) = state(state="running", progress={"epoch": 1, "miou": None})["models"][
+        "roboflow-train"
+    ]["epochs"]
     assert first["mAP"] == 0.0  # not null, which clients can't read
 
 
@@ -73,14 +88,23 @@ def test_what_is_over_without_a_model_is_failed(over: str) -> None:
     assert "model" not in described
 
 
-def test_lists_and_results(api, labelled, store) -> None:
-    project = store.projects.get(store.workspaces.default().id, "roads")
-    version = store.versions.create(project, preprocessing={}, augmentation={}, seed=0)
+def test_the_epochs_that_are_done_are_kept() -> None:
+    done = [{"epoch": number, "miou": number / 10, "loss": 1.0} for number in (1, 2)]
+    progress = {"epoch": 3, "fraction": 0.3, "miou": 0.2, "loss": 0.4, "epochs": done}
+    epochs = state(state="running", progress=progress)["models"]["roboflow-train"]["epochs"]
+    assert [(each["epoch"], each["mAP"]) for each in epochs] == [(1, 0.1), (2, 0.2), (3, 0.2)]
+    finished = describe_results(replace(TRAINING, progress={**progress, "epoch": 2}), None)
+    assert [each["epoch"] for each in finished["epochs"]] == [1, 2]
+
+
+def test_lists_and_results() -> None:
+    version = Version("v", "w", "p", 1, "n", 0, (), {}, {}, "ready", 1, {}, 0.0, 1.0, None)
     finished = replace(TRAINING, state="finished", result={"model_id": "roads/1", "miou": 0.5})
-    listed = describe_training(project, version, finished)
+    listed = describe_training(version, finished, SERVED)
     assert listed["id"] == listed["trainingId"] == "t" * 32
     assert (listed["versionId"], listed["modelIds"]) == ("1", ["roads/1"])
     assert "sem" in model_type_of(finished)
-    results = describe_results(finished)
+    results = describe_results(finished, SERVED)
     assert results["models"][0]["metrics"] == {"mIoU": 0.5}
-    assert describe_results(TRAINING)["models"] == []
+    assert describe_results(finished, None)["models"] == []  # it was removed
+    assert describe_results(TRAINING, SERVED)["models"] == []

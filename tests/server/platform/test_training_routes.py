@@ -1,21 +1,8 @@
 import pytest
 
-from atrous.datasets.preparation import read_preparation
-from atrous.jobs.dataset_child import run
-from atrous.server.platform.training_routes import unreplayed
-
 PATH = "/default/roads/1"
-
-
-@pytest.fixture
-def generate(api, labelled, store):
-    def make(**steps) -> None:
-        body = {"preprocessing": steps, "augmentation": {}}
-        assert api.post("/default/roads/generate", body).status_code == 200
-        job = store.jobs.claim("w", ["generate"])
-        store.jobs.finish(job.id, "w", run(job, "w", store))
-
-    return make
+FIRST_SLUG = "default/roads-1-deeplabv3plus-t1"
+SECOND_SLUG = "default/roads-1-deeplabv3plus-t2"
 
 
 @pytest.mark.parametrize(
@@ -45,32 +32,84 @@ def test_a_training_is_queued(api, generate, store, body, settings) -> None:
     assert version["train"]["status"] == "training"
 
 
-def test_a_finished_training_has_its_model(api, generate, store) -> None:
+def test_a_finished_training_has_its_model(api, generate, train) -> None:
     generate()
-    created = api.post(f"{PATH}/v2/trainings", {"modelType": "deeplabv3plus"}).json()
-    assert {"trainingId", "status", "jobId"} <= set(created)
-    job = store.jobs.claim("w", ["train-version"])
-    store.jobs.finish(job.id, "w", {"model_id": "roads/1", "miou": 0.5})
-    for params in ({}, {"trainingId": created["trainingId"]}):
-        results = api.get(f"{PATH}/v2/trainings/get", params=params).json()
+    training_id = train()
+    for path in ("/v2/trainings/get", f"/v2/trainings/get?trainingId={training_id}"):
+        results = api.get(f"{PATH}{path}").json()
         assert results["models"] == [
             {"modelId": "roads/1", "modelType": "deeplabv3plus-sem", "metrics": {"mIoU": 0.5}}
         ]
     (version,) = api.get("/default/roads").json()["versions"]
     assert version["model"]["id"] == "roads/1"
     assert version["train"]["results"] == {"mIoU": 0.5}
+    newest = api.get(f"{PATH}/training/results").json()
+    assert (newest["jobType"], newest["modelCount"]) == ("train", 1)
 
 
-def test_a_version_has_one_training_unless_it_failed(api, generate, store) -> None:
+def test_a_version_has_several_trainings_and_models(api, generate, train) -> None:
     generate()
+    first, second = train(0.5), train(0.75)
+    listed = api.get(f"{PATH}/v2/trainings").json()["trainings"]
+    assert [each["trainingId"] for each in listed] == [first, second]
+    assert [each["modelIds"] for each in listed] == [["roads/1"], [SECOND_SLUG]]
+    assert api.get(f"{PATH}/v2/trainings/get").status_code == 409
+    assert api.get(f"{PATH}/training/results").json()["trainingId"] == second
+    version = api.get(PATH).json()["version"]
+    assert version["model"]["id"] == "roads/1"  # what `project/version` means
+    assert version["train"]["model"]["id"] == SECOND_SLUG
+    assert version["train"]["results"] == {"mIoU": 0.75}
+
+
+@pytest.mark.parametrize("model_id", ["roads/1", FIRST_SLUG, SECOND_SLUG])
+def test_each_model_predicts_at_once(api, generate, train, png, model_id) -> None:
+    generate()
+    train()
+    train()
+    answer = api.call("POST", f"/{model_id}", files={"file": ("a.png", png, "image/png")})
+    assert answer.status_code == 200, answer.text
+    assert set(answer.json()) >= {"segmentation_mask", "class_map", "predictions"}
+
+
+def test_a_failed_training_leaves_the_first_model(api, generate, train, store) -> None:
+    generate()
+    train()
     api.post(f"{PATH}/train", {})
-    assert api.post(f"{PATH}/train", {}).status_code == 409
     job = store.jobs.claim("w", ["train-version"])
     store.jobs.fail(job.id, "w", "out of memory")
-    assert api.get(PATH).json()["version"]["train"]["error"] == "out of memory"
-    assert api.post(f"{PATH}/train", {}).status_code == 200
-    assert api.get(f"{PATH}/v2/trainings/get").status_code == 409
-    assert len(api.get(f"{PATH}/v2/trainings").json()["trainings"]) == 2
+    version = api.get(PATH).json()["version"]
+    assert version["train"] == {"status": "failed", "error": "out of memory"}
+    assert version["model"]["id"] == "roads/1"
+
+
+def test_the_version_may_be_in_the_body(api, generate, store) -> None:
+    generate()
+    answer = api.post("/default/roads/jobs", {"version": "1", "model_type": "deeplabv3"})
+    assert answer.status_code == 200
+    job = store.jobs.get(answer.json()["id"])
+    assert job.payload["settings"] == {"architecture": "deeplabv3"}
+    assert api.post("/default/roads/jobs", {}).status_code == 400
+    assert api.post("/default/roads/jobs", {"version": 7}).status_code == 404
+
+
+def test_a_checkpoint_is_a_model_of_the_workspace(api, generate, train, store) -> None:
+    generate()
+    train()
+    assert api.post(f"{PATH}/train", {"checkpoint": "roads/1"}).status_code == 200
+    job = store.jobs.claim("w", ["train-version"])
+    assert job.payload["settings"]["checkpoint"] == "roads/1"
+    assert api.post(f"{PATH}/train", {"checkpoint": "other/1"}).status_code == 404
+
+
+def test_a_recipe_is_described_and_taken(api, generate, store) -> None:
+    generate()
+    path = f"{PATH}/v2/trainings"
+    recipe = api.get(f"{path}/recipe", params={"modelType": "deeplabv3plus"}).json()["template"]
+    recipe["hyperparameters"]["flip"] = 0.25
+    created = api.post(path, {"modelType": "deeplabv3plus", "trainRecipe": recipe}).json()
+    assert {"trainingId", "status", "jobId"} <= set(created)
+    assert store.jobs.get(created["jobId"]).payload["settings"]["flip"] == 0.25
+    assert api.get(f"{path}/recipe", params={"modelType": "yolo"}).status_code == 400
 
 
 def test_a_model_of_this_name_is_not_trained_over(api, generate, store, package) -> None:
@@ -86,30 +125,13 @@ def test_a_version_that_is_not_ready_is_refused(api, labelled) -> None:
     assert api.post(f"{PATH}/train", {}).status_code == 409
     assert api.get(f"{PATH}/v2/trainings").json() == {"trainings": []}
     assert api.get(f"{PATH}/v2/trainings/get").status_code == 404
+    assert api.get(f"{PATH}/training/results").status_code == 404
 
 
 @pytest.mark.parametrize(
     "body",
-    [{"modelType": "yolov8"}, {"epochs": "x"}, {"checkpoint": "coco"}, {"trainRecipe": {"a": 1}}],
+    [{"modelType": "yolov8"}, {"epochs": "x"}, {"trainRecipe": {"hyperparameters": {"a": 1}}}],
 )
 def test_wishes_that_can_not_be_fulfilled(api, generate, body) -> None:
     generate()
     assert api.post(f"{PATH}/train", body).status_code == 400
-
-
-def test_steps_that_serving_can_not_repeat(api, generate) -> None:
-    generate(grayscale=True)
-    answer = api.post(f"{PATH}/train", {})
-    assert answer.status_code == 400
-    assert "grayscale" in answer.json()["error"]["message"]
-    steps = read_preparation(
-        {
-            "tile": {"rows": 2, "columns": 2},
-            "contrast": {"type": "Contrast Stretching"},
-            "static-crop": {"x_min": 0, "x_max": 50, "y_min": 0, "y_max": 50},
-            "resize": {"width": 64, "height": 64, "format": "Fit (black edges) in"},
-        },
-        {},
-    )
-    assert len(unreplayed(steps)) == 4
-    assert unreplayed(read_preparation({"resize": {"width": 64, "height": 64}}, {})) == []

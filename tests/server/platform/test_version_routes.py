@@ -7,6 +7,38 @@ from atrous.jobs.dataset_child import run
 from atrous.store import Store
 
 EMPTY = {"preprocessing": {}, "augmentation": {}}
+DOCUMENTED = {  # nearly every option at once, as the official package explains them
+    "augmentation": {
+        "bbblur": {"pixels": 1.5},
+        "bbflip": {"horizontal": True, "vertical": False},
+        "blur": {"pixels": 1.5},
+        "brightness": {"brighten": True, "darken": False, "percent": 91},
+        "crop": {"min": 12, "max": 71},
+        "cutout": {"count": 26, "percent": 71},
+        "exposure": {"percent": 30},
+        "flip": {"horizontal": True, "vertical": False},
+        "hue": {"degrees": 180},
+        "image": {"versions": 3},
+        "mosaic": True,
+        "ninety": {"clockwise": True, "counter-clockwise": False, "upside-down": False},
+        "noise": {"percent": 50},
+        "rgrayscale": {"percent": 50},
+        "rotate": {"degrees": 45},
+        "saturation": {"percent": 50},
+        "shear": {"horizontal": 45, "vertical": 45},
+    },
+    "preprocessing": {
+        "auto-orient": True,
+        "contrast": {"type": "Contrast Stretching"},
+        "filter-null": {"percent": 50},
+        "grayscale": True,
+        "isolate": True,
+        "remap": {"original_class_name": "new_class_name"},
+        "resize": {"width": 20, "height": 20, "format": "Stretch to"},
+        "static-crop": {"x_min": 10, "x_max": 90, "y_min": 10, "y_max": 90},
+        "tile": {"rows": 2, "columns": 2},
+    },
+}
 
 
 def work(store: Store) -> None:
@@ -45,10 +77,12 @@ def test_an_empty_data_set_is_refused(api, roads: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"preprocessing": {"isolate": True}},
+        {"preprocessing": {"isolate": "all"}},
+        {"preprocessing": {"sharpen": True}},
         {"preprocessing": {"resize": {"width": 0, "height": 5}}},
         {"preprocessing": []},
-        {"augmentation": {"mosaic": True}},
+        {"augmentation": {"mosaic": {"count": 3}}},
+        {"augmentation": {"rotate": {"degrees": 200}}},
         {"seed": -1},
         {"seed": "x"},
         {"versionName": 3},
@@ -58,6 +92,43 @@ def test_steps_that_can_not_be_done_are_refused_at_once(api, labelled, body) -> 
     answer = api.post("/default/roads/generate", {**EMPTY, **body})
     assert answer.status_code == 400, answer.text
     assert api.get("/default/roads").json()["versions"] == []
+
+
+def test_a_refusal_names_key_value_and_range(api, labelled) -> None:
+    answer = api.post(
+        "/default/roads/generate", {**EMPTY, "augmentation": {"hue": {"degrees": 181}}}
+    )
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == (
+        "augmentation 'hue': 'degrees' is '181'; give a number from 0 to 180"
+    )
+
+
+def test_every_step_of_the_clients_documentation_is_taken(api, labelled, store) -> None:
+    answer = api.post("/default/roads/generate", DOCUMENTED)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()["warnings"]
+    assert [text.split("'")[1] for text in told] == ["bbblur", "bbflip", "remap"]
+    assert "does not have; it has road, tree" in told[-1]
+    work(store)
+    version = api.get("/default/roads/1").json()["version"]
+    assert version["generating"] is False
+    assert "error" not in version
+    splits = version["splits"]
+    assert splits["train"] > 0
+    assert splits["train"] % 3 == 0
+    assert version["augmentation"]["cutout"] == {"enabled": True, "count": 26, "percent": 71}
+
+
+def test_photos_are_chosen_by_tag(api, labelled) -> None:
+    api.post(f"/default/images/{labelled[0]}/metadata", {"addTags": ["night"]})
+    only = {"preprocessing": {"filter-tag": {"require": ["night"]}}}
+    api.post("/default/roads/generate", {**EMPTY, **only})
+    assert api.get("/default/roads/1").json()["version"]["images"] == 1
+    none = {"preprocessing": {"filter-tag": {"require": ["moon"]}}}
+    answer = api.post("/default/roads/generate", {**EMPTY, **none})
+    assert answer.status_code == 400
+    assert "filter-tag" in answer.json()["error"]["message"]
 
 
 def test_an_export_is_made_and_downloaded(api, labelled, store) -> None:

@@ -8,11 +8,18 @@ def test_a_key_says_its_workspace(api) -> None:
     assert {"welcome", "instructions", "docs"} <= set(answer.json())
 
 
-@pytest.mark.parametrize("key", ["", "atr_" + "x" * 43, "nonsense"])
-def test_a_wrong_key_is_401(client, key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("", "Unauthorized api_key"),
+        ("atr_" + "x" * 43, "not authorized"),
+        ("nonsense", "not authorized"),
+    ],
+)
+def test_a_wrong_key_is_401(client, key: str, words: str) -> None:
     answer = client.post("/", params={"api_key": key})
     assert answer.status_code == 401
-    assert "not authorized" in answer.json()["error"]["message"]
+    assert words in answer.json()["error"]["message"]
 
 
 def test_the_page_for_people_stays(client) -> None:

@@ -1,4 +1,4 @@
-"""Labels of a photo: a COCO file, or a PNG whose pixels are class numbers."""
+"""Labels of a photo: an annotation file, or a PNG whose pixels are class numbers."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from atrous.domain.classes import IGNORE_ID
 from atrous.domain.errors import BadInput, BadRequest
 from atrous.domain.geometry import Size
-from atrous.masks.png import decode_label_map, encode_label_map
+from atrous.masks.png import decode_label_map
 from atrous.server.authentication import needs
 from atrous.server.errors import json_response
 from atrous.server.image_input import SentImage, read_posted
@@ -26,14 +26,10 @@ from atrous.server.platform.annotation_cache import AnnotationCache
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import Services, services_of
 from atrous.store.images import Image
-from atrous.store.labels import NewLabel
+from atrous.store.label_maps import store_label_map
 
 router = platform_router("annotations")
 Write = Depends(needs("write"))
-NOT_UNDERSTOOD = (
-    "the annotation is not understood; send a COCO JSON with polygons or RLE, or a PNG mask to "
-    "/{workspace}/{project}/images/{image}/mask"
-)
 cache = AnnotationCache()
 
 
@@ -61,7 +57,8 @@ Wished = Annotated[LabelWishes, Depends()]
     "/dataset/{project:slug}/annotate/{image}", summary="Label a photo", dependencies=[Write]
 )
 async def annotate(request: Request, owned: KeyProject, image: IdPath, wishes: Wished) -> Response:
-    """Read `annotationFile`, the text of a COCO file, and keep what it says of this photo.
+    """Read `annotationFile`, the text of a COCO, LabelMe, VOC, CVAT or YOLO file, and keep what it
+    says of this photo. `labelmap` names the class numbers of YOLO's format.
 
     Later annotations lie on top. A photo that has another label is answered 409 unless
     `overwrite=true`.
@@ -77,23 +74,29 @@ async def annotate(request: Request, owned: KeyProject, image: IdPath, wishes: W
 async def annotate_in_workspace(
     request: Request, owned: NamedProject, image: IdPath, wishes: Wished
 ) -> Response:
-    """Keep what a COCO file says of this photo."""
+    """Keep what an annotation file says of this photo."""
     return await _annotate(request, owned, image, wishes)
 
 
 async def _annotate(request: Request, owned: Owned, image_id: str, wishes: LabelWishes) -> Response:
     services = services_of(request)
-    text = text_field(await read_json(request), "annotationFile")
+    body = await read_json(request)
+    text, labelmap = text_field(body, "annotationFile"), _labelmap(body)
 
     def work() -> dict[str, Any]:
         image = services.store.images.get(owned.project, image_id)
-        if not text.lstrip().startswith("{"):
-            raise BadRequest(NOT_UNDERSTOOD)
-        upload = cache.read(text, wishes.name or "annotationFile")
+        upload = cache.read(text, wishes.name or "annotationFile", labelmap)
         label_map = upload.label_map(image.name, Size(image.height, image.width))
         return _save(services, owned, image, label_map, upload.class_names, wishes)
 
     return await _run(services, owned, work)
+
+
+def _labelmap(body: dict[str, Any]) -> dict[str, Any]:
+    labelmap = body.get("labelmap")
+    if labelmap is not None and not isinstance(labelmap, dict):
+        raise BadRequest(f"'labelmap' is {str(labelmap)[:100]!r}; send names by class number")
+    return labelmap or {}
 
 
 @router.post(
@@ -154,18 +157,9 @@ def _save(
     names: tuple[str, ...],
     wishes: LabelWishes,
 ) -> dict[str, Any]:
-    """Number the classes as the project does, store the mask, then say that it is there."""
+    """Store the mask, then say that it is there."""
     store = services.store
-    numbers = store.projects.number_classes(owned.project, names)
-    table = np.full(256, IGNORE_ID, np.uint8)
-    table[: len(names)] = [numbers[name] for name in names]
-    numbered = np.take(table, label_map)
-    counts = np.bincount(numbered.ravel(), minlength=256)[1:IGNORE_ID]
-    new = NewLabel(
-        digest=store.blobs.put(encode_label_map(numbered)).digest,
-        name=wishes.name or "label",
-        pixels={int(index) + 1: int(counts[index]) for index in np.flatnonzero(counts)},
-    )
+    new = store_label_map(store.projects, store.blobs, owned.project, label_map, names, wishes.name)
     if wishes.prediction:
         store.labels.suggest(image, new)
     else:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from atrous.images.draw import class_colors
+from atrous.server.platform.served_models import serving_models
 from atrous.server.platform.training_descriptions import describe_state
 from atrous.store import Store
 from atrous.store.images import Image
@@ -55,8 +56,9 @@ def colors_of(class_names: list[str]) -> dict[str, str]:
 def describe_version(
     store: Store, workspace: Workspace, project: Project, version: Version, origin: str
 ) -> dict[str, Any]:
-    """A version with its last training. Reads the store; `origin` is how clients reach it."""
+    """A version with its trainings. Reads the store; `origin` is how clients reach it."""
     trainings = store.trainings.list(version)
+    models = serving_models(store, workspace, project) if trainings else {}
     return {
         "id": f"{workspace.slug}/{project.slug}/{version.number}",
         "name": version.name,
@@ -71,7 +73,7 @@ def describe_version(
         "generating": version.state == "generating",
         "progress": version.progress,
         **({"error": version.error} if version.state == "failed" else {}),
-        **(describe_state(trainings[-1], origin) if trainings else {}),
+        **describe_state(trainings, models, origin),
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from atrous.domain.errors import AtrousError, NotAllowed, NotFound
@@ -15,6 +16,26 @@ from atrous.server.platform import paths
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 NO_KEY, LACKS_SCOPE = 401, 403
+
+
+class PlatformFault(BaseModel):
+    """What went wrong."""
+
+    message: str
+    status: int
+    type: str
+
+
+class PlatformFailure(BaseModel):
+    """Every failure, in both shapes that clients know."""
+
+    error: PlatformFault
+    message: str
+
+
+FAILURES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": PlatformFailure, "description": "Not usable, not allowed, or not there."}
+}
 
 
 class PlatformRoute(APIRoute):
@@ -44,7 +65,7 @@ class PlatformRoute(APIRoute):
 def platform_router(tag: str) -> APIRouter:
     """Make a router of such routes."""
     paths.register_path_shapes()
-    return APIRouter(tags=[tag], route_class=PlatformRoute)
+    return APIRouter(tags=[tag], route_class=PlatformRoute, responses=FAILURES)
 
 
 def failure(

@@ -4,84 +4,88 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
 
-from atrous.datasets.preparation import Preparation, read_preparation
 from atrous.domain.errors import BadRequest, Conflict, NotFound
 from atrous.domain.model_ids import ModelId
 from atrous.server.authentication import needs
 from atrous.server.errors import json_response
-from atrous.server.platform.access import NamedVersion, OwnedVersion, number_field, read_json
+from atrous.server.platform.access import (
+    NamedProject,
+    NamedVersion,
+    OwnedVersion,
+    number_field,
+    read_json,
+)
 from atrous.server.platform.routing import platform_router
+from atrous.server.platform.served_models import serving_models
 from atrous.server.platform.training_descriptions import describe_results, describe_training
-from atrous.server.services import services_of
+from atrous.server.platform.training_recipes import (
+    describe_recipe,
+    read_architecture,
+    read_wishes,
+)
+from atrous.server.services import Services, services_of
 from atrous.store import Store
 from atrous.store.trainings import Training
 
 router = platform_router("trainings")
 Write = Depends(needs("write"))
-# What clients may ask for, and the architecture that it is.
-MODEL_TYPES = {
-    "": "deeplabv3plus",
-    "deeplabv3plus": "deeplabv3plus",
-    "deep-lab-v3-plus": "deeplabv3plus",
-    "deeplabv3": "deeplabv3",
-}
-MAX_EPOCHS = 100_000
-PLAIN_FITS = ("Stretch to", "Fit within")
-TRAINED = ("queued", "running", "finished")
+VERSION = "/{workspace:slug}/{project:slug}/{version:number}"
+TrainingId = Annotated[  # as the client spells it
+    str | None, Query(max_length=100, description="Not needed where there is only one.")
+]
 
 
-@router.post(
-    "/{workspace:slug}/{project:slug}/{version:number}/train",
-    summary="Train on a version",
-    dependencies=[Write],
-)
+@router.post(VERSION + "/train", summary="Train on a version", dependencies=[Write])
 async def train(request: Request, owned: NamedVersion) -> Response:
-    """Read `modelType` (deeplabv3plus or deeplabv3) and `epochs`, and queue the training.
-
-    `speed` is not looked at. The model serves as `project/version`.
+    """Read `modelType` (deeplabv3plus or deeplabv3), `epochs` and `checkpoint` (a model to start
+    from), and queue the training. `speed` is not looked at.
     """
-    training = await _start(request, owned)
+    training = await _start(services_of(request), owned, await read_json(request))
     return json_response({"status": "training", "trainingId": training.id})
 
 
 @router.post(
-    "/{workspace:slug}/{project:slug}/{version:number}/v2/trainings",
+    VERSION + "/v2/trainings",
     summary="Train on a version (the same, in the newer form)",
     dependencies=[Write],
 )
 async def create_training(request: Request, owned: NamedVersion) -> Response:
-    """Queue a training."""
-    training = await _start(request, owned)
-    described = describe_training(owned.project, owned.version, training)
+    """Queue a training; besides, `trainRecipe` may set hyperparameters."""
+    training = await _start(services_of(request), owned, await read_json(request))
+    described = describe_training(owned.version, training, None)
     return json_response({**described, "jobId": training.job_id})
 
 
-async def _start(request: Request, owned: OwnedVersion) -> Training:
+@router.post(
+    "/{workspace:slug}/{project:slug}/jobs",
+    summary="Train on a version (the same, with the version in the body)",
+    dependencies=[Write],
+)
+async def create_job(request: Request, owned: NamedProject) -> Response:
+    """Read `version` and what the routes above read, and queue the training."""
     services, body = services_of(request), await read_json(request)
-    model_type, settings = _read_wishes(body)
+    number = body.get("version")
+    if isinstance(number, str) and number.isdecimal():
+        body = {**body, "version": int(number)}
+    if body.get("version") is None:
+        raise BadRequest("'version' is missing; send the number of a version")
+    asked = number_field(body, "version", 1, 10**9 - 1)
+    version = await services.look_up(lambda: services.store.versions.get(owned.project, asked))
+    training = await _start(services, OwnedVersion(owned.workspace, owned.project, version), body)
+    return json_response({"id": training.job_id, "status": "training", "trainingId": training.id})
+
+
+async def _start(services: Services, owned: OwnedVersion, body: dict[str, Any]) -> Training:
+    model_type, settings = read_wishes(body)
     _refuse_unready(owned)
 
     def create() -> Training:
-        _refuse_second(services.store, owned)
+        _refuse_foreign_model(services.store, owned)
+        if "checkpoint" in settings:
+            services.store.models.find(owned.workspace.id, settings["checkpoint"])
         return services.store.trainings.create(owned.version, model_type, settings)
 
     return await services.look_up(create)
-
-
-def _read_wishes(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The architecture, and the fields of a training's recipe."""
-    asked = str(body.get("modelType") or body.get("model_type") or "").lower()
-    architecture = MODEL_TYPES.get(asked.removesuffix("-sem"))
-    if architecture is None:
-        offered = ", ".join(name for name in MODEL_TYPES if name)
-        raise BadRequest(f"modelType {asked[:100]!r} is not offered; take one of {offered}")
-    for name in ("checkpoint", "trainRecipe"):
-        if body.get(name):
-            raise BadRequest(f"'{name}' is not offered yet; leave it out")
-    settings: dict[str, Any] = {"architecture": architecture}
-    if body.get("epochs") is not None:
-        settings["epochs"] = max(number_field(body, "epochs", 1, MAX_EPOCHS), 1)
-    return architecture, settings
 
 
 def _refuse_unready(owned: OwnedVersion) -> None:
@@ -89,71 +93,87 @@ def _refuse_unready(owned: OwnedVersion) -> None:
         raise Conflict(
             f"version {owned.version.number} is {owned.version.state}; train it when it is ready"
         )
-    steps = read_preparation(owned.version.preprocessing, owned.version.augmentation)
-    missing = unreplayed(steps)
-    if missing:
-        raise BadRequest(
-            f"the version's steps {missing} are not repeated for photos that a model is asked "
-            "about, so that it would see other pictures than it learnt from; make a version "
-            "without them"
-        )
 
 
-def unreplayed(steps: Preparation) -> list[str]:
-    """The steps that serving would have to repeat and can't yet."""
-    found = {
-        "static-crop": steps.static_crop,
-        "tile": steps.tiles,
-        "grayscale": steps.grayscale,
-        "contrast": steps.contrast,
-        "resize with edges or crop": steps.resize and steps.resize.fit not in PLAIN_FITS,
-    }
-    return [name for name, value in found.items() if value]
-
-
-def _refuse_second(store: Store, owned: OwnedVersion) -> None:
-    """One model per version so far: its id has room for one."""
-    if any(training.state in TRAINED for training in store.trainings.list(owned.version)):
-        raise Conflict(f"version {owned.version.number} has a training already; make a new version")
+def _refuse_foreign_model(store: Store, owned: OwnedVersion) -> None:
+    """The id `project/version` must mean a model of this version, and no other one."""
     model_id = ModelId(owned.project.slug, owned.version.number)
     try:
-        store.models.get(model_id)
+        model = store.models.get(model_id)
     except NotFound:
         return
-    raise Conflict(f"there is a model {model_id} already, trained without this version")
+    if model.training_id is None:
+        raise Conflict(f"there is a model {model_id} already, trained without this version")
 
 
-@router.get("/{workspace:slug}/{project:slug}/{version:number}/v2/trainings", summary="Trainings")
+@router.get(VERSION + "/v2/trainings", summary="Trainings")
 async def list_trainings(request: Request, owned: NamedVersion) -> Response:
     """Answer with the trainings of a version, oldest first."""
     services = services_of(request)
-    found = await services.look_up(lambda: services.store.trainings.list(owned.version))
-    described = [describe_training(owned.project, owned.version, each) for each in found]
-    return json_response({"trainings": described})
+
+    def read() -> list[dict[str, Any]]:
+        models = serving_models(services.store, owned.workspace, owned.project)
+        return [
+            describe_training(owned.version, training, models.get(training.id))
+            for training in services.store.trainings.list(owned.version)
+        ]
+
+    return json_response({"trainings": await services.look_up(read)})
 
 
-@router.get(
-    "/{workspace:slug}/{project:slug}/{version:number}/v2/trainings/get",
-    summary="One training with its models",
-)
+@router.get(VERSION + "/v2/trainings/get", summary="One training with its models")
 async def get_training(
-    request: Request,
-    owned: NamedVersion,
-    trainingId: Annotated[  # as the client spells it
-        str | None, Query(max_length=100, description="Not needed where there is only one.")
-    ] = None,
+    request: Request, owned: NamedVersion, trainingId: TrainingId = None
 ) -> Response:
     """Answer with a training and the models that came of it."""
     services = services_of(request)
 
-    def find() -> Training:
-        if trainingId:
-            return services.store.trainings.get(owned.version, trainingId)
+    def read() -> dict[str, Any]:
+        training = sole_training(services.store, owned, trainingId)
+        models = serving_models(services.store, owned.workspace, owned.project)
+        return describe_results(training, models.get(training.id))
+
+    return json_response(await services.look_up(read))
+
+
+@router.get(VERSION + "/training/results", summary="The newest training with its models")
+async def get_newest_results(request: Request, owned: NamedVersion) -> Response:
+    """Answer with the newest training, its epochs, and the models that came of it."""
+    services = services_of(request)
+
+    def read() -> dict[str, Any]:
         found = services.store.trainings.list(owned.version)
-        if len(found) > 1:
-            raise Conflict(f"the version has {len(found)} trainings; give trainingId")
         if not found:
             raise NotFound("the version has no training")
-        return found[0]
+        models = serving_models(services.store, owned.workspace, owned.project)
+        return describe_results(found[-1], models.get(found[-1].id))
 
-    return json_response(describe_results(await services.look_up(find)))
+    return json_response(await services.look_up(read))
+
+
+@router.get(VERSION + "/v2/trainings/recipe", summary="What a training can be told")
+async def get_recipe(
+    owned: NamedVersion,
+    modelType: Annotated[str, Query(max_length=100)] = "",  # as the client spells it
+) -> Response:
+    """Answer with the hyperparameters, their bounds, and a template to change and send."""
+    return json_response(describe_recipe(read_architecture(modelType)))
+
+
+def sole_training(
+    store: Store, owned: OwnedVersion, training_id: str | None, *, running: bool = False
+) -> Training:
+    """The training that is asked for, or the only one; of several running ones none is guessed.
+
+    running: whether without an id the only one that is not over is meant.
+    """
+    if training_id:
+        return store.trainings.get(owned.version, training_id)
+    found = store.trainings.list(owned.version)
+    if running and len(found) > 1:
+        found = [each for each in found if each.state in ("queued", "running")] or found
+    if len(found) > 1:
+        raise Conflict(f"the version has {len(found)} trainings; give trainingId")
+    if not found:
+        raise NotFound("the version has no training")
+    return found[0]

@@ -13,11 +13,11 @@ from atrous.server.errors import json_response
 from atrous.server.form_file import find_part
 from atrous.server.image_input import SentImage, read_posted
 from atrous.server.platform.access import KeyProject, NamedProject, Owned
-from atrous.server.platform.photo_files import plain_name, split_of_content, store_photo
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import Services, services_of
 from atrous.server.url_fetch import fetch_image
 from atrous.store.images import NewImage
+from atrous.store.photo_files import plain_name, split_of_content, store_photo
 
 router = platform_router("images")
 Write = Depends(needs("write"))
@@ -82,9 +82,11 @@ async def _upload(request: Request, owned: Owned, url: str | None) -> Response:
 def _store(
     services: Services, owned: Owned, sent: SentImage, fields: UploadFields
 ) -> dict[str, Any]:
-    photo = store_photo(
-        sent.file_bytes(), services.store.blobs, max_pixels=services.settings.max_image_pixels
-    )
+    data = sent.file_bytes()
+    with services.decoded_pixels.of_picture(data):
+        photo = store_photo(
+            data, services.store.blobs, max_pixels=services.settings.max_image_pixels
+        )
     new = NewImage(
         name=plain_name(fields.name, photo),
         digest=photo.digest,
@@ -113,16 +115,21 @@ async def _read_fields(request: Request) -> UploadFields:
         part = find_part(body, content_type, name) if body else None
         return query.get(name, "") if part is None else part.decode("utf-8", "replace")
 
-    split = field("split").strip().lower()
-    if split and split not in SPLIT_NAMES:
-        raise BadRequest(f"split {split[:100]!r} is not one of train, valid, test")
     return UploadFields(
         name=field("name"),
-        split=SPLIT_NAMES[split] if split else None,
+        split=read_split(field("split")),
         batch=field("batch") or DEFAULT_BATCH,
         tags=tuple(dict.fromkeys(tag for tag in query.getlist("tag") if tag)),
         user_metadata=_read_metadata(field("metadata")),
     )
+
+
+def read_split(text: str) -> str | None:
+    """Give the split that a client names, None where it names none."""
+    split = text.strip().lower()
+    if split and split not in SPLIT_NAMES:
+        raise BadRequest(f"split {split[:100]!r} is not one of train, valid, test")
+    return SPLIT_NAMES[split] if split else None
 
 
 def _read_metadata(text: str) -> dict[str, Any]:

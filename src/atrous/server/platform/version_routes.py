@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request, Response
 
-from atrous.datasets.preparation import read_preparation
+from atrous.datasets.version_steps import VersionSteps, read_version_steps
 from atrous.datasets.zip_exports import FORMATS
 from atrous.domain.errors import BadRequest, Conflict
 from atrous.server.authentication import needs
@@ -26,7 +26,7 @@ from atrous.server.platform.links import Links
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import services_of
 from atrous.store.exports import Export
-from atrous.store.versions import Version
+from atrous.store.versions import TagFilter, Version
 
 router = platform_router("versions")
 Write = Depends(needs("write"))
@@ -45,7 +45,8 @@ async def generate(request: Request, owned: NamedProject) -> Response:
     """
     services, body = services_of(request), await read_json(request)
     preprocessing, augmentation = _steps(body, "preprocessing"), _steps(body, "augmentation")
-    read_preparation(preprocessing, augmentation)  # refuses now what could not be done later
+    steps = read_version_steps(preprocessing, augmentation)  # refuses what could not be done later
+    tags = TagFilter(steps.preparation.required_tags, steps.preparation.excluded_tags)
     seed = body.get("seed", secrets.randbelow(MAX_SEED))
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
         raise BadRequest(f"'seed' is {str(seed)[:100]!r}; send a number from 0 to {MAX_SEED}")
@@ -57,10 +58,24 @@ async def generate(request: Request, owned: NamedProject) -> Response:
             augmentation=augmentation,
             seed=seed,
             name=text_field(body, "versionName", "") or None,
+            tags=tags,
         )
 
     version = await services.look_up(create)
-    return json_response({"message": "Generating", "version": version.number})
+    told = [*steps.told, *_unknown_classes(steps, version)]
+    warnings = {"warnings": told} if told else {}
+    return json_response({"message": "Generating", "version": version.number, **warnings})
+
+
+def _unknown_classes(steps: VersionSteps, version: Version) -> list[str]:
+    """What is to be told of classes that are renamed and that there are not."""
+    known = ", ".join(version.class_names[1:])
+    return [
+        f"preprocessing 'remap' names the class {old[:100]!r}, which the project does not have; "
+        f"it has {known}"
+        for old, _ in steps.preparation.remap
+        if old not in version.class_names
+    ]
 
 
 def _steps(body: dict[str, Any], name: str) -> dict[str, Any]:
@@ -99,7 +114,7 @@ async def export_version(
 ) -> Response:
     """Answer 202 with `progress` while the zip is made, then 200 with a signed link to it.
 
-    Formats: png-mask-semantic, coco, coco-segmentation.
+    Formats: png-mask-semantic, coco, coco-segmentation, yolo-seg.
     """
     if format not in FORMATS:
         raise BadRequest(f"format {format!r} is not offered; take one of {', '.join(FORMATS)}")

@@ -1,21 +1,29 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from atrous.domain.errors import BadImage
 from atrous.domain.geometry import Size
-from atrous.server.platform.photo_files import (
+from atrous.store.blobs import Blobs
+from atrous.store.photo_files import (
     PhotoFile,
     make_thumb,
     plain_name,
     split_of_content,
     store_photo,
 )
-from atrous.store.blobs import Blobs
 
 PHOTO = PhotoFile("a" * 64, "b" * 64, "image/jpeg", 10, Size(3, 4))
 
 
-def test_a_photo_is_stored_unchanged(tmp_path, png: bytes) -> None:
+def test_a_photo_is_stored_unchanged(tmp_path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(600, dtype=np.uint16).astype(np.uint8).reshape(10, 20, 3)).save(
+        buffer, "PNG"
+    )
+    png = buffer.getvalue()
     blobs = Blobs(str(tmp_path))
     photo = store_photo(png, blobs, max_pixels=10**6)
     assert blobs.read(photo.digest) == png

@@ -1,0 +1,42 @@
+"""`atrous clean`: delete what nothing refers to any more."""
+
+from typing import Annotated
+
+import typer
+
+from atrous.store.leftovers import GRACE_S, MIN_GRACE_S
+
+SECONDS_PER_HOUR = 3600.0
+BYTES_PER_MIB = 1 << 20
+
+
+def clean_command(
+    older_than_hours: Annotated[
+        float,
+        typer.Option(
+            min=MIN_GRACE_S / SECONDS_PER_HOUR,
+            help="Leave alone what is younger: it may belong to something that is not finished.",
+        ),
+    ] = GRACE_S / SECONDS_PER_HOUR,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would be deleted.")] = False,
+) -> None:
+    """Delete photos, labels and exports that nothing refers to any more, and unfinished files.
+
+    Removed photos leave files behind, and so do crashes. Servers and workers may run meanwhile;
+    a worker does the same once a day.
+
+    \b
+    Example:  atrous clean --dry-run
+    """
+    from atrous.store import home_folder, open_store
+
+    with open_store(home_folder()) as store:
+        removed = store.leftovers.remove(
+            grace_s=older_than_hours * SECONDS_PER_HOUR, only_look=dry_run
+        )
+    for path in removed.unfinished:
+        print(path)
+    print(
+        f"{'would delete' if dry_run else 'deleted'} {removed.blobs} stored files "
+        f"({removed.size_bytes / BYTES_PER_MIB:.1f} MiB) and {len(removed.unfinished)} unfinished"
+    )

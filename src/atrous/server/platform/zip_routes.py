@@ -1,0 +1,127 @@
+"""Whole data sets as zips: announce one, send it to the link that is given, ask how far it is."""
+
+import time
+from functools import partial
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+import anyio.to_thread
+from fastapi import Depends, Path, Request, Response
+
+from atrous.datasets.zip_files import CheckedZip
+from atrous.domain.errors import BadRequest, Conflict
+from atrous.server.authentication import needs, open_to_all
+from atrous.server.errors import json_response
+from atrous.server.platform.access import (
+    IdPath,
+    NamedProject,
+    NamedWorkspace,
+    read_json,
+    text_field,
+    texts_field,
+)
+from atrous.server.platform.links import Links, Target, sign, verify
+from atrous.server.platform.routing import platform_router
+from atrous.server.platform.upload_routes import DEFAULT_BATCH, read_split
+from atrous.server.services import Services, services_of
+from atrous.server.streamed_bodies import body_in_file
+from atrous.store.jobs import Job
+from atrous.store.zip_imports import ImportWishes
+
+router = platform_router("images")
+Write = Depends(needs("write"))
+SECRET_NAME = "zip uploads"  # not that of links to files: neither opens what the other does
+ZIP = "application/zip"
+STATUSES = {
+    "waiting": "pending",
+    "queued": "queued",
+    "running": "processing",
+    "finished": "completed",
+    "failed": "failed",
+    "cancelled": "failed",
+}
+
+
+@router.post(
+    "/{workspace:slug}/{project:slug}/upload/zip",
+    summary="Announce a zip of a data set",
+    dependencies=[Write],
+)
+async def announce_zip(request: Request, owned: NamedProject) -> Response:
+    """Read `split`, `tags`, `batchName` and `annotationOverwrite`, for all photos of the zip.
+
+    Answers with a link, which takes the zip by PUT and needs no key, and the task to ask for.
+    """
+    services, body = services_of(request), await read_json(request)
+    overwrite = body.get("annotationOverwrite", False)
+    if not isinstance(overwrite, bool):
+        raise BadRequest(f"'annotationOverwrite' is {str(overwrite)[:100]!r}; send true or false")
+    wishes = ImportWishes(
+        split=read_split(text_field(body, "split", "")),
+        batch=text_field(body, "batchName", "") or DEFAULT_BATCH,
+        tags=tuple(dict.fromkeys(tag for tag in texts_field(body, "tags") if tag)),
+        overwrite=overwrite,
+    )
+
+    def announce() -> tuple[str, str]:
+        job = services.store.zip_imports.announce(owned.project, wishes)
+        expires_at = time.time() + services.settings.link_lifetime_s
+        secret = services.store.secrets.get(SECRET_NAME)
+        return job.id, sign(Target(job.id, ZIP, expires_at), secret)
+
+    task_id, token = await services.look_up(announce)
+    link = f"{Links(request, services).origin}/files/{token}"
+    return json_response({"taskId": task_id, "signedUrl": link, "url": link})
+
+
+@router.put("/files/{token}", summary="Send a zip to its link")
+@open_to_all  # the token is the key
+async def receive_zip(request: Request, token: Annotated[str, Path(max_length=2000)]) -> Response:
+    """Take the bytes of a zip. Its names, sizes, counts and ratios are checked before anything of
+    it is written; then it is queued.
+    """
+    services = services_of(request)
+
+    def find() -> str:
+        task_id = verify(token, services.store.secrets.get(SECRET_NAME)).digest
+        if not services.store.zip_imports.is_waiting(task_id):
+            raise Conflict("a zip came for this task already; ask for a new one")
+        return task_id
+
+    task_id = await services.look_up(find)
+    most = services.settings.max_zip_bytes
+    async with body_in_file(request, services.store.home.cache, most) as path:
+        # Copying gigabytes: not in the few threads that others wait for.
+        await anyio.to_thread.run_sync(partial(_start, services, task_id, path))
+    return json_response({"success": True, "taskId": task_id})
+
+
+def _start(services: Services, task_id: str, path: FilePath) -> None:
+    with CheckedZip(path):
+        pass
+    services.store.zip_imports.start(task_id, services.store.blobs.put_file(path))
+
+
+@router.get(
+    "/{workspace:slug}/upload/zip/{task}",
+    summary="How far a zip is",
+    dependencies=[Write],
+)
+async def get_zip_upload(request: Request, workspace: NamedWorkspace, task: IdPath) -> Response:
+    """Answer with `status`: pending (no zip yet), queued, processing, completed or failed; and
+    `progress`. When it is completed, `result` counts photos and labels and lists `faults` by file.
+    """
+    services = services_of(request)
+    find = partial(services.store.zip_imports.get, workspace.id, task)
+    return json_response(_describe(await services.look_up(find)))
+
+
+def _describe(job: Job) -> dict[str, Any]:
+    answer: dict[str, Any] = {"taskId": job.id, "status": STATUSES[job.state]}
+    done, total = job.progress.get("done", 0), job.progress.get("total", 0)
+    if job.state == "finished":
+        done = total = job.result["images"] + job.result["duplicates"]
+        answer["result"] = job.result
+    if job.error:
+        answer["error"] = job.error
+    return {**answer, "progress": {"current": done, "total": total}}

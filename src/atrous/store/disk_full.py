@@ -1,0 +1,28 @@
+"""A full disk, told by what the system and the databases say of it."""
+
+import contextlib
+import errno
+from collections.abc import Iterator
+
+from sqlalchemy.exc import DBAPIError
+
+from atrous.domain.errors import DiskFull
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+WORDS = ("disk is full", "no space left")  # of SQLite, and of PostgreSQL
+MESSAGE = "the disk is full, so that nothing was stored; free some space and send it again"
+
+
+@contextlib.contextmanager
+def naming_full_disk() -> Iterator[None]:
+    """Raise DiskFull for an error that comes of a full disk; others go through."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFull(MESSAGE) from error
+        raise
+    except DBAPIError as error:
+        if any(words in str(error.orig).lower() for words in WORDS):
+            raise DiskFull(MESSAGE) from error
+        raise

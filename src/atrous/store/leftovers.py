@@ -1,0 +1,118 @@
+"""What a crash or a deletion leaves behind: blobs that no row names, unfinished files."""
+
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import String, cast, not_, select
+
+from atrous.store.blobs import YOUNG_S, Blobs
+from atrous.store.database import Database, jobs
+from atrous.store.dataset_tables import projects
+from atrous.store.home import Home
+from atrous.store.zip_imports import is_over
+
+GRACE_S = 86_400.0  # whatever is younger may belong to something that is not finished yet
+MIN_GRACE_S = 2 * YOUNG_S
+DIGEST_COLUMN = re.compile(r"(.*_)?digest")
+NO_BLOBS = ("api_keys",)  # their digests are of keys
+ANY_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
+# Below the data folder; all of these names are made by code that removes them when it ends.
+UNFINISHED = (
+    "blobs/*/*/.*.tmp",
+    "packages/.unfinished-*",
+    "runs/*/*/.export-*",
+    "runs/*/*/.*.tmp",
+    "runs/*/*/checkpoints/.*.tmp",
+    "runs/*/*/.package-*",
+    "cache/versions/.*",
+    "cache/export-*",
+    "cache/import-*",
+    "cache/body-*",
+)
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What was deleted, or would be."""
+
+    blobs: int
+    size_bytes: int
+    unfinished: tuple[Path, ...]  # files and folders
+
+
+class Leftovers:
+    """Finds and deletes leftovers, beside everybody else's work."""
+
+    def __init__(self, home: Home, database: Database, blobs: Blobs) -> None:
+        """Work on an open, migrated database."""
+        self._home, self._database, self._blobs = home, database, blobs
+
+    def remove(self, *, grace_s: float = GRACE_S, only_look: bool = False) -> Removed:
+        """Delete what is older than the grace period.
+
+        Less than MIN_GRACE_S is only safe while no server, worker or command runs: an upload
+        that found its blob there may not have written its row yet.
+        """
+        old = {
+            digest: size for digest, size, age_s in self._blobs.stored() if age_s >= grace_s
+        }  # before the rows are read: a blob that is named later was put again, and is young
+        named = self.named_blobs() | self._digests_in_jobs() if old else set()
+        count = size_bytes = 0
+        for digest in old.keys() - named:
+            if only_look or self._blobs.remove(digest, older_than_s=grace_s):
+                count += 1
+                size_bytes += old[digest]
+        unfinished = tuple(self._unfinished(grace_s))
+        if not only_look:
+            for path in unfinished:
+                _delete(path)
+        return Removed(count, size_bytes, unfinished)
+
+    def named_blobs(self) -> set[str]:
+        """Give the digests of all blobs that a row names."""
+        named: set[str] = set()
+        with self._database.read() as connection:
+            for table in projects.metadata.tables.values():
+                if table.name in NO_BLOBS:
+                    continue
+                for column in table.columns:
+                    if DIGEST_COLUMN.fullmatch(column.name):
+                        found = connection.execute(select(column).where(column.is_not(None)))
+                        named.update(found.scalars())
+        return named
+
+    def _digests_in_jobs(self) -> set[str]:
+        """All that looks like a digest inside the JSON of jobs, where some keep blobs, too.
+
+        The zip of an import that is over is needed no more.
+        """
+        named: set[str] = set()
+        with self._database.read() as connection:
+            texts = [cast(jobs.c[name], String) for name in ("payload", "progress", "result")]
+            for row in connection.execute(select(*texts).where(not_(is_over()))):
+                for text in row:
+                    named.update(ANY_DIGEST.findall(text or ""))
+        return named
+
+    def _unfinished(self, grace_s: float) -> Iterator[Path]:
+        for pattern in UNFINISHED:
+            for path in sorted(self._home.folder.glob(pattern)):
+                with contextlib.suppress(FileNotFoundError):  # whoever wrote it has ended
+                    if time.time() - _newest_change(path) >= grace_s:
+                        yield path
+
+
+def _newest_change(path: Path) -> float:
+    return max(entry.lstat().st_mtime for entry in (path, *path.rglob("*")))
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,145 @@
+import io
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from atrous.datasets.zip_exports import ExportFacts, write_zip
+from atrous.domain.errors import BadDataset
+from atrous.jobs.export_version import exported_photos
+from atrous.jobs.generate_version import generate_version
+from atrous.jobs.import_zip import import_zip
+from atrous.masks.png import decode_label_map, encode_label_map
+from atrous.store.image_search import ImageQuery
+from atrous.store.jobs import Job
+from atrous.store.opening import Store
+from atrous.store.projects import Project
+from atrous.store.zip_imports import IMPORT, ImportWishes
+
+CLASSES = b"Pixel Value, Class\n0, background\n1, road\n2, tree"
+
+
+@pytest.fixture
+def target(store: Store) -> Project:
+    workspace = store.workspaces.default()
+    return store.projects.create(
+        workspace.id, "Target", kind="semantic-segmentation", annotation="x"
+    )
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def claimed(store: Store, project: Project, data: bytes, **wishes) -> Job:
+    known = {"split": None, "batch": "zip", "tags": ("t",), "overwrite": False, **wishes}
+    job = store.zip_imports.announce(project, ImportWishes(**known))
+    store.zip_imports.start(job.id, store.blobs.put(data))
+    found = store.jobs.claim("w", [IMPORT])
+    assert found is not None
+    return found
+
+
+def labels_of(store: Store, project: Project) -> dict[str, tuple[str, np.ndarray | None]]:
+    """Split and label map of each photo, by name."""
+    found = {}
+    for image in store.image_search.find(project, ImageQuery()).images:
+        label = store.labels.get(image)
+        mask = decode_label_map(store.blobs.read(label.digest)) if label else None
+        found[image.name] = (image.split, mask)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["png-mask-semantic", "coco", "yolo-seg"])
+def test_an_export_comes_back_as_it_was(
+    store: Store, target: Project, dataset_project: ModuleType, tmp_path: Path, kind: str
+) -> None:
+    version = store.versions.create(
+        dataset_project.fill_project(store), preprocessing={}, augmentation={}, seed=0
+    )
+    made = store.jobs.claim("w", ["generate"])
+    assert made is not None
+    generate_version(made, "w", store)
+    frozen = store.versions.by_id(version.workspace_id, version.id)
+    photos = exported_photos(store.blobs, store.versions.images(frozen), lambda: None)
+    facts = ExportFacts("Roads v1", "2026-01-01")
+    write_zip(tmp_path / "a.zip", kind, frozen.class_names, photos, facts)
+
+    result = import_zip(claimed(store, target, (tmp_path / "a.zip").read_bytes()), "w", store)
+    assert (result["images"], result["labels"], result["faultCount"]) == (6, 6, 0)
+    assert store.projects.class_names(target) == dataset_project.CLASSES
+    found = {int(name.partition("_")[0]): kept for name, kept in labels_of(store, target).items()}
+    for number, (split, mask) in found.items():
+        expected = dataset_project.label_map(number)
+        if not kind.startswith("png"):  # the others can't say that a pixel is ignored
+            expected = np.where(expected == 255, 0, expected)
+        assert np.array_equal(mask, expected)
+        assert split == ("valid" if number == 5 else "train")
+
+
+def test_what_is_broken_is_told_and_the_rest_imported(
+    store: Store, target: Project, dataset_project: ModuleType
+) -> None:
+    pictures = [dataset_project.picture(number) for number in range(4)]
+    mask = encode_label_map(np.ones(dataset_project.SIZE, np.uint8))
+    files = {
+        "test/_classes.csv": CLASSES,
+        "test/good.png": pictures[0],
+        "test/good_mask.png": mask,
+        "test/cut.png": pictures[1][:-30],
+        "test/small.png": pictures[2],
+        "test/small_mask.png": encode_label_map(np.ones((2, 2), np.uint8)),
+        "test/lonely_mask.png": mask,
+        "plain.png": pictures[3],
+        "notes.json": b"[]",
+    }
+    job = claimed(store, target, zipped(files))
+    result = import_zip(job, "w", store)
+    assert {fault["file"] for fault in result["faults"]} == {
+        "test/cut.png",
+        "test/small_mask.png",
+        "test/lonely_mask.png",
+        "notes.json",
+    }
+    counts = {"images": 3, "duplicates": 0, "labels": 1, "unlabelled": 2, "faultCount": 4}
+    assert {key: result[key] for key in counts} == counts
+    labels = labels_of(store, target)
+    assert labels["good.png"][0] == "test"
+    assert labels["plain.png"][0] == "train"
+    again = import_zip(job, "w", store)  # as after a crash in the middle
+    assert (again["images"], again["duplicates"], again["labels"]) == (0, 3, 1)
+    assert list(store.home.cache.glob("import-*")) == []
+
+
+def test_split_batch_tags_and_labels_that_are_there(
+    store: Store, target: Project, dataset_project: ModuleType
+) -> None:
+    def files(value: int) -> bytes:
+        mask = encode_label_map(np.full(dataset_project.SIZE, value, np.uint8))
+        picture = dataset_project.picture(0)
+        return zipped({"_classes.csv": CLASSES, "train/a.png": picture, "train/a_mask.png": mask})
+
+    import_zip(claimed(store, target, files(1), split="valid"), "w", store)
+    image = store.image_search.find(target, ImageQuery()).images[0]
+    assert (image.split, image.tags, image.in_dataset) == ("valid", ("t",), True)
+    assert store.images.batches(target)[0].name == "zip"
+    kept = import_zip(claimed(store, target, files(2)), "w", store)
+    assert "already annotated" in kept["faults"][0]["message"]
+    assert labels_of(store, target)["a.png"][1].max() == 1
+    import_zip(claimed(store, target, files(2), overwrite=True), "w", store)
+    assert labels_of(store, target)["a.png"][1].max() == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [({"a.txt": b"x"}, "no photos"), ({"a.jpg": b"x"}, "no photo of the zip could be read")],
+)
+def test_zips_of_which_nothing_comes(store: Store, target: Project, files, said: str) -> None:
+    with pytest.raises(BadDataset, match=said):
+        import_zip(claimed(store, target, zipped(files)), "w", store)

@@ -1,0 +1,33 @@
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/default/workflows"),
+        ("POST", "/default/createWorkflow"),
+        ("DELETE", "/default/workflows/x"),
+        ("GET", "/default/groups"),
+        ("POST", "/default/devices/v2"),
+        ("GET", "/universe/search"),
+        ("POST", "/videoinfer/"),
+        ("POST", "/default/vision-events/query"),
+        ("GET", "/default/models/prepareUpload"),
+        ("GET", "/default/roads/1/uploadModel"),
+        ("POST", "/default/search/export"),
+        ("GET", "/default/search/export/x"),
+    ],
+)
+def test_what_is_not_supported_says_so(api, roads, method, path) -> None:
+    answer = api.call(method, path)
+    assert answer.status_code == 501
+    assert "not supported by this server" in answer.json()["error"]["message"]
+
+
+def test_a_key_is_needed_all_the_same(client) -> None:
+    assert client.get("/default/workflows").status_code == 401
+
+
+def test_another_workspace_is_not_there(stranger, roads) -> None:
+    assert stranger.get("/default/workflows").status_code == 404
+    assert stranger.get("/other/workflows").status_code == 501
