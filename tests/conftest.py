@@ -5,9 +5,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import hypothesis
 import pytest
 
 TESTS = Path(__file__).parent
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("atrous", deadline=None)
+hypothesis.settings.load_profile("atrous")
 
 
 def load_module(path: Path) -> ModuleType:

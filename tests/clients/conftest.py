@@ -90,17 +90,23 @@ def pytest_runtest_makereport(
     report = yield
     if report.when == "call" and not report.skipped and ROW in item.stash:
         row = {**asdict(item.stash[ROW]), "works": report.passed}
+        row |= {"file": item.path.name, "date": time.strftime("%Y-%m-%d")}
         item.config.stash.setdefault(ROWS, []).append(row)
     return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the lines where `make clients` wants them."""
+    """Write the lines where `make clients` wants them; those of files that were not run stay."""
     target = os.environ.get("ATROUS_COMPATIBILITY")
     rows = session.config.stash.get(ROWS, [])
     if target and rows:
-        measured = {"date": time.strftime("%Y-%m-%d"), "rows": rows}
-        Path(target).write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
+        file = Path(target)
+        before = json.loads(file.read_text("utf-8"))["rows"] if file.exists() else []
+        run = {row["file"] for row in rows}
+        merged = [row for row in before if row["file"] not in run] + rows
+        dates = sorted({row["date"] for row in merged})
+        measured = {"date": " to ".join(dict.fromkeys((dates[0], dates[-1]))), "rows": merged}
+        file.write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
 
 
 @dataclass(frozen=True)

@@ -160,32 +160,61 @@ def run_client(platform: Platform, python: str, program: str, *arguments: Any) -
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_package_sees_what_it_did(journey: tuple[Path, dict[str, Any]]) -> None:
-    _, seen = journey
-    assert "not authorized" in seen["wrong key"]
-    assert seen["workspace"] == "default"
-    assert seen["created"] == "default/roads"
-    assert "no labelled image" in seen["empty"]
-    assert seen["again"] == [True, True]
-    assert seen["annotated"] == {"warn": "already annotated"}
-    assert seen["replaced"] == {"success": True}
-    assert "Could not load input image" in seen["broken"]
-    assert seen["found"] == ["3.png"]
-    assert seen["pages"] == [4, 2]
-    assert seen["image"] == ["1.png", "train", ["1", "day"], ["road", "tree"]]
-    assert seen["batches"] == [["first batch", COUNT]]
-    assert seen["tags"] == ["1", "day", "night"]
-    assert seen["splits"] == {"train": 3, "valid": 2, "test": 0}
-    assert seen["classes"] == {"road": 5, "tree": 5}
-    assert seen["versions"] == ["1"]
-    assert seen["exports"] == ["coco", "png-mask-semantic"]
-    assert seen["models"] == 0
+# The call, what the program noted of it, and what that is, or has in it.
+SEEN = (
+    ("Roboflow: wrong key", "wrong key", "not authorized"),
+    ("Roboflow.workspace", "workspace", "default"),
+    ("create_project", "created", "default/roads"),
+    ("generate_version of nothing is refused", "empty", "no labelled image"),
+    ("single_upload with COCO annotations, twice", "again", [True, True]),
+    ("single_upload of another annotation", "annotated", {"warn": "already annotated"}),
+    ("single_upload, annotation_overwrite", "replaced", {"success": True}),
+    ("single_upload of a broken photo is refused", "broken", "Could not load input image"),
+    ("search by tag", "found", ["3.png"]),
+    ("search_all, in pages", "pages", [4, 2]),
+    ("image", "image", ["1.png", "train", ["1", "day"], ["road", "tree"]]),
+    ("get_batches", "batches", [["first batch", COUNT]]),
+    ("update_image_metadata", "tags", ["1", "day", "night"]),
+    ("delete_images; splits of the project", "splits", {"train": 3, "valid": 2, "test": 0}),
+    ("classes of the project", "classes", {"road": 5, "tree": 5}),
+    ("generate_version, versions", "versions", ["1"]),
+    ("exports of a version", "exports", ["coco", "png-mask-semantic"]),
+    ("models of a version", "models", 0),
+)
+
+
+@pytest.fixture(scope="module")
+def version(clients_python: str, version_of: Callable[[str, str], str]) -> str:
+    return version_of(clients_python, "roboflow")
+
+
+@pytest.fixture
+def tells_package(tells: Callable[..., None], version: str) -> Callable[[str], None]:
+    """Say which line of the compatibility table of the package the test decides."""
+    return lambda call: tells("roboflow", version, call)
+
+
+@pytest.mark.parametrize(("call", "name", "expected"), SEEN, ids=lambda value: str(value)[:30])
+def test_the_package_sees_what_it_did(
+    journey: tuple[Path, dict[str, Any]],
+    tells_package: Callable[[str], None],
+    call: str,
+    name: str,
+    expected: Any,
+) -> None:
+    tells_package(call)
+    seen = journey[1][name]
+    assert expected in seen if isinstance(expected, str) else expected == seen
 
 
 @pytest.mark.parametrize("kind", ["png-mask-semantic", "coco"])
 def test_a_download_reads_back_to_the_same_masks(
-    journey: tuple[Path, dict[str, Any]], platform: Platform, kind: str
+    journey: tuple[Path, dict[str, Any]],
+    platform: Platform,
+    tells_package: Callable[[str], None],
+    kind: str,
 ) -> None:
+    tells_package(f"download of a version as {kind}")
     folder, _ = journey
     checked = platform.conftest.run(
         [sys.executable, "-m", "atrous", "check", str(folder / kind)],
@@ -225,9 +254,11 @@ def test_the_command_line(
     journey: tuple[Path, dict[str, Any]],
     platform: Platform,
     clients_python: str,
+    tells_package: Callable[[str], None],
     command: list[str],
     said: str,
 ) -> None:
+    tells_package(f"command line: {' '.join(command)}")
     program = Path(clients_python).with_name("roboflow")
     done = subprocess.run(
         [str(program), "--json", *command],
@@ -239,6 +270,29 @@ def test_the_command_line(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert said in done.stdout
+
+
+def test_a_version_with_every_step_is_made(
+    journey: tuple[Path, dict[str, Any]],
+    platform: Platform,
+    clients_python: str,
+    tells_package: Callable[[str], None],
+) -> None:
+    tells_package("generate_version with every preprocessing and augmentation")
+    folder, _ = journey
+    run_client(platform, clients_python, "roboflow_generate.py", folder, folder / "steps.json")
+    seen = json.loads((folder / "steps.json").read_text())
+    assert "'degrees' is '181'; give a number from 0 to 180" in seen["refused"]
+    assert seen["splits"] == {"train": 2 * 4 * 3, "valid": 4, "test": 0}
+    assert {"cutout", "mosaic", "shear"} <= set(seen["steps"])
+    dataset = open_dataset(folder / "steps")
+    assert dataset.classes.names == ("background", "street", "tree")
+    samples = [sample for members in dataset.splits.values() for sample in members]
+    assert len(samples) == 28
+    for sample in samples:
+        image, label_map = sample.read()
+        assert image.shape == (40, 40, 3)
+        assert set(np.unique(label_map)) <= {0, 1, 2, 255}
 
 
 def test_everything_is_there_after_a_kill(
@@ -258,13 +312,44 @@ def test_everything_is_there_after_a_kill(
                 assert len(answer.read()) == int(answer.headers["content-length"])
 
 
+def test_every_format_and_a_zip_of_masks(
+    platform: Platform,
+    clients_python: str,
+    tmp_path: Path,
+    tells_package: Callable[[str], None],
+) -> None:
+    tells_package("annotations as VOC, CVAT, LabelMe, YOLO; upload_dataset of masks as a zip")
+    files = platform.conftest.load_beside("format_files")
+    files.write_labels(tmp_path / "labels")
+    files.write_masks(tmp_path / "masks", {"train": (10, 11), "valid": (12,)}, mask_of)
+    run_client(platform, clients_python, "roboflow_formats.py", tmp_path, tmp_path / "seen.json")
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    for name in files.ANNOTATIONS:
+        assert seen[name] == {"success": True}
+    assert seen["zip"]["status"] == "completed"
+    assert [fault["file"] for fault in seen["zip"]["result"]["faults"]] == ["train/broken.jpg"]
+    assert seen["zip"]["result"]["labels"] == 3
+    assert seen["classes"] == {"road": 3, "tree": 7}
+    assert seen["splits"] == {"train": 7, "valid": 1, "test": 0}
+    dataset = open_dataset(tmp_path / "yolo-seg")
+    assert dataset.format == "yolo-seg"
+    to_own = np.array([dataset.classes.names.index(name) for name in NAMES], np.uint8)
+    samples = [sample for split in dataset.splits.values() for sample in split]
+    for sample in samples:
+        number = int(sample.name.partition("_")[0])
+        drawn = mask_of(number) if number >= 10 else files.quarter_of(number, NAMES.index("tree"))
+        assert np.array_equal(sample.read_label_map(), to_own[drawn]), sample.name
+
+
 @pytest.mark.slow
 def test_a_version_is_trained_and_its_model_predicts(
     journey: tuple[Path, dict[str, Any]],
     platform: Platform,
     clients_python: str,
     read_mask: Callable[[str], np.ndarray],
+    tells_package: Callable[[str], None],
 ) -> None:
+    tells_package("train, and predict with what was trained")
     folder, _ = journey
     photo, report = folder / "0.png", folder / "trained.json"
     run_client(platform, clients_python, "roboflow_train.py", photo, report)

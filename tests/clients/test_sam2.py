@@ -10,6 +10,8 @@ import json
 import re
 import subprocess
 import sys
+import urllib.request
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 
@@ -26,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 WRITE_MODEL = ROOT / "tests" / "server" / "disc_sam2.py"
 SEED = ROOT.parent / "shared" / "seeds" / "sam2_http_api.md"
 SIZE = (100, 200)  # height and width of the picture
+SIZES = ("hiera_small", "hiera_large", "hiera_tiny", "hiera_b_plus")
 # The cells of the mask's grid are 0.8 pixels wide here: the outlines may be a pixel off.
 LEAST_RIGHT = 0.98
 
@@ -57,6 +60,19 @@ def photo(pictures) -> Path:
     pixels = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8)
     Image.fromarray(pixels).save(pictures[0] / "photo.png")
     return pictures[0] / "photo.png"
+
+
+@pytest.fixture(scope="session")
+def server_of_all_sizes(start, home_of_model, sam2_server, open_urls):
+    """A server with each size; the other one is there before them."""
+    for size in SIZES:
+        folder = home_of_model / "sam2" / f"{size}-2.1"
+        if not folder.exists():
+            command = [sys.executable, str(WRITE_MODEL), str(folder)]
+            environment = {"PYTHONPATH": str(ROOT / "src")}
+            subprocess.run(command, env=environment, check=True, timeout=300)
+    with start(home_of_model.parent / "sam2-sizes.log", **open_urls) as server:
+        yield server
 
 
 def mask_of(prediction: dict) -> np.ndarray:
@@ -157,3 +173,38 @@ def test_the_curl_line_of_the_seed_document(
     cv2.fillPoly(mask, [np.array(polygon, np.int32) for polygon in prediction["masks"]], 1)
     expected = discs.expected_disc(300, 250, 400, 600)
     assert (mask.astype(bool) == expected).mean() > LEAST_RIGHT
+
+
+def test_the_requests_of_the_peers_suite(server_of_all_sizes, photo, pictures, tells) -> None:
+    """What `integration_tests/test_sam2.py` of roboflow/inference sends: 16 requests.
+
+    Its own run needs the official weights and a picture of the internet, see test_peer_suite.py.
+    """
+    tells("roboflow/inference", "3bb973b5c", "the 16 requests of integration_tests/test_sam2.py")
+
+    def post(path: str, key_in_header: bool, body: dict | None = None) -> dict:
+        key = server_of_all_sizes.key
+        if body is not None and not key_in_header:
+            body = {**body, "api_key": key}
+        request = urllib.request.Request(
+            f"{server_of_all_sizes.url}{path}", json.dumps(body).encode() if body else b""
+        )
+        request.add_header("Content-Type", "application/json")
+        if key_in_header:
+            request.add_header("Authorization", f"Bearer {key}")
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            assert answer.status == 200
+            return json.load(answer)
+
+    post("/model/clear", key_in_header=True)
+    image = {"type": "url", "value": f"{pictures[1]}/photo.png"}
+    for key_in_header, route, size in product((True, False), ("embed", "segment"), SIZES):
+        body = {"image": image, "image_id": "test", "sam2_version_id": size}
+        answer = post(f"/sam2/{route}_image", key_in_header, body)
+        if route == "embed":
+            assert answer["image_id"] == "test"
+            continue
+        [prediction] = answer["predictions"]  # no prompt is one, of the most prominent object
+        assert prediction["masks"] == [[]]  # there is none where discs are drawn round clicks
+        assert prediction["format"] == "polygon"
+        assert isinstance(prediction["confidence"], float)

@@ -57,11 +57,11 @@ def test_server_info(with_key, sdk, tells) -> None:
 @pytest.mark.parametrize("suffix", ["", "_async"])
 @pytest.mark.parametrize("call", CALLS)
 def test_models_with_a_key(with_key, sdk, tells, call, suffix) -> None:
-    but = "the client sends no key with it: 403" if sdk.is_old and call in KEYLESS else ""
+    but = "the client sends no key with it: 401" if sdk.is_old and call in KEYLESS else ""
     told = "" if sdk.is_old or call not in KEYLESS else ", key by both"
     tells("inference-sdk", sdk.version, f"{call}{suffix}{told}", but)
     if but:
-        assert with_key[call + suffix] == {"status": 403}
+        assert with_key[call + suffix] == {"status": 401}
     else:
         check_call(call, with_key[call + suffix])
 

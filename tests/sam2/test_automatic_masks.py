@@ -1,5 +1,6 @@
 import math
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -129,6 +130,31 @@ def test_each_object_is_found_once_in_the_smallest_crop() -> None:
         assert photo[int(one.point[1]), int(one.point[0]), 0] == level
     box = small.box
     assert [box.left, box.top, box.right, box.bottom] == pytest.approx([40, 40, 121, 121], abs=2)
+
+
+def test_small_regions_go_and_duplicates_with_them() -> None:
+    """As the official `postprocess_small_regions`, which prefers masks that needed no change."""
+    generator = pytest.importorskip("sam2.automatic_mask_generator")
+    amg = pytest.importorskip("sam2.utils.amg")
+    photo = np.zeros((400, 600, 3), np.uint8)
+    cv2.circle(photo, (150, 200), 100, (100, 100, 100), -1)
+    cv2.circle(photo, (150, 200), 20, (0, 0, 0), -1)  # a hole
+    cv2.circle(photo, (400, 200), 80, (200, 200, 200), -1)
+    cv2.circle(photo, (550, 60), 15, (200, 200, 200), -1)  # an island
+    settings = AutomaticSettings(points_per_side=8, least_stability=0.8)
+    before = find_masks(DiscSegmenter(), photo, settings)
+    found = find_masks(DiscSegmenter(), photo, replace(settings, least_region_area=2000))
+    masks = torch.from_numpy(np.stack([one.mask for one in before]))
+    data = amg.MaskData(rles=amg.mask_to_rle_pytorch(masks), boxes=amg.batched_mask_to_box(masks))
+    clean = generator.SAM2AutomaticMaskGenerator.postprocess_small_regions
+    expected = [amg.rle_to_mask(rle) for rle in clean(data, 2000, 0.7)["rles"]]
+    assert len(found) == len(expected) == 2
+    for one, mask in zip(found, expected, strict=True):
+        assert np.array_equal(one.mask, mask)
+        assert one.area == mask.sum()
+        rows, columns = np.nonzero(mask)
+        assert (one.box.top, one.box.bottom) == (rows.min(), rows.max() + 1)
+        assert (one.box.left, one.box.right) == (columns.min(), columns.max() + 1)
 
 
 def test_empty_search_finds_nothing(exact: InteractiveSegmenter, photos: Any) -> None:

@@ -1,11 +1,16 @@
 """The whole way from photo to masks, against the official code with the same weights."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from atrous.domain.prompts import Point, Prompt, PromptBox
+from atrous.runtime.core_budget import CoreBudget
+from atrous.sam2 import segmenter as segmenter_module
+from atrous.sam2.engine_choice import EngineReport
+from atrous.sam2.models import Sam2Package
 from atrous.sam2.photo_masks import restore_mask
 from atrous.sam2.segmenter import (
     InteractiveSegmenter,
@@ -201,3 +206,35 @@ def test_logits_for_refining_are_clamped() -> None:
     masks = Sam2Masks(logits_of(40.0, -50.0), np.array([0.5, 0.6], np.float32))
     assert masks.clamped_logits[:, 0, 0].tolist() == [32.0, -32.0]
     assert masks.best == 1
+
+
+class WatchingNetwork:
+    """Answers nothing, and looks how many cores of the budget are free meanwhile."""
+
+    engine, precision = "openvino", "fp32"
+
+    def __init__(self, cores: CoreBudget) -> None:
+        self.cores, self.free = cores, []
+
+    def run(self, inputs: Any) -> tuple[np.ndarray, ...]:
+        self.free.append(self.cores._free)
+        if len(inputs) == 1:  # a photo
+            return tuple(np.zeros((1, 2, 2), np.float32) for _ in range(3))
+        return np.zeros((1, 4, 256, 256), np.float32), np.zeros((1, 4), np.float32)
+
+    def close(self) -> None:
+        """There is nothing to free."""
+
+
+def test_prompts_take_turns_with_other_networks_and_encodings_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cores = CoreBudget(4)
+    encoder, decoder = WatchingNetwork(cores), WatchingNetwork(cores)
+    networks = (encoder, decoder, EngineReport("openvino", "fp32"))
+    monkeypatch.setattr(segmenter_module, "open_networks", lambda *_, **__: networks)
+    package = Sam2Package(Path("anywhere"), "hiera_tiny", "2.1", {})
+    segmenter = InteractiveSegmenter(package, threads=3, cores=cores)
+    embedding = segmenter.embed(np.zeros((20, 30, 3), np.uint8))
+    segmenter.segment(embedding, [Prompt(points=(Point(3.0, 4.0, True),))], multimask=True)
+    assert (encoder.free, decoder.free, cores._free) == ([4], [1], 4)

@@ -19,9 +19,9 @@ from atrous.server.settings import ServerSettings
 from atrous.store import Store, open_store
 
 
-def load_colour_package() -> ModuleType:
-    path = Path(__file__).parent / "colour_package.py"
-    spec = importlib.util.spec_from_file_location("colour_package", path)
+def load_file_beside(name: str) -> ModuleType:
+    """Import a file of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -30,8 +30,13 @@ def load_colour_package() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def load_beside() -> Callable[[str], ModuleType]:
+    return load_file_beside
+
+
+@pytest.fixture(scope="session")
 def colours() -> ModuleType:
-    return load_colour_package()
+    return load_file_beside("colour_package")
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +149,7 @@ def hold(
 
     def hold_and_call(*arguments: Any, **named: Any) -> Any:
         begun.release()
-        assert release.wait(20)
+        assert release.wait(120)
         return call(*arguments, **named)
 
     monkeypatch.setattr(owner, name, hold_and_call)
@@ -163,5 +168,5 @@ def running(store: Store) -> Iterator[Callable[..., Running]]:
     yield start
     for server in servers:
         server.server.should_exit = True
-        server.thread.join(20)
+        server.thread.join(120)
         assert not server.thread.is_alive()

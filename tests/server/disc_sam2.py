@@ -18,7 +18,7 @@ SOFTNESS = 8.0  # input pixels by which the logits fall by one
 
 
 def write_disc_sam2(folder: Path) -> Sam2Package:
-    """Write a package for hiera_tiny 2.1."""
+    """Write a package of version 2.1 to a folder called as it is: `hiera_tiny-2.1`."""
     with tempfile.TemporaryDirectory() as temporary:
         encoder, decoder = Path(temporary) / "encoder.onnx", Path(temporary) / "decoder.onnx"
         onnx.save(_encoder(), encoder)
@@ -27,7 +27,7 @@ def write_disc_sam2(folder: Path) -> Sam2Package:
             folder,
             encoder=encoder,
             decoder=decoder,
-            variant="hiera_tiny",
+            variant=folder.name.rpartition("-")[0],
             version="2.1",
             facts={},
         )

@@ -1,4 +1,14 @@
+from collections.abc import AsyncIterator
+
+import anyio
 import pytest
+from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from atrous.server import body_limit
+from atrous.server.body_limit import BodyLimit
+from atrous.server.metrics import Metrics
+from atrous.server.waiting_bytes import WaitingBytes
 
 
 def chunks(count: int):
@@ -32,3 +42,47 @@ def test_a_large_form_is_413(start, key) -> None:
 def test_the_limit_itself_is_allowed(start, key, png) -> None:
     client = start(max_body_bytes=len(png))
     assert client.post("/colours/1", params={"api_key": key}, content=png).status_code == 200
+
+
+def test_a_streamed_answer_does_not_wait_for_a_body_that_has_come() -> None:
+    """Reading to see the client leave is not mistaken for a body that is still on its way.
+
+    Checked by the messages that are asked for: after the last part of the body only one more
+    is, that of the client's leaving.
+    """
+    asked = 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        pieces = (piece async for piece in _pieces())
+        await StreamingResponse(pieces)(scope, receive, send)
+
+    async def _pieces() -> AsyncIterator[bytes]:
+        yield b"whole"
+
+    async def receive() -> Message:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            await anyio.sleep_forever()
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        assert asked <= 2
+
+    async def slowly_trusted(scope: Scope) -> bool:
+        for _ in range(5):  # as when a key is looked up in the store
+            await anyio.sleep(0)
+        return True
+
+    limit = BodyLimit(app, 1000, WaitingBytes(1000, Metrics()), slowly_trusted)
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "asgi": {"version": "3"}}
+
+    async def run() -> None:
+        with anyio.fail_after(body_limit.DRAIN_TIMEOUT_S):
+            await limit(scope, receive, send)
+
+    anyio.run(run)
+    assert b"".join(message.get("body", b"") for message in sent) == b"whole"

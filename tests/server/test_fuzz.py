@@ -19,6 +19,7 @@ PATH = "/colours/1"
 JSON_PATH = "/infer/semantic_segmentation"
 QUICK, FULL = range(300), range(300, 2300)
 FAILED_ONCE: list[int] = []
+QUICK_ELSEWHERE, FAILED_ELSEWHERE = range(60), ()  # of SAM 2 and uploads
 MAX_GROWTH_BYTES = 100_000_000  # over the full run, in which one leaked picture a case shows
 
 
@@ -217,6 +218,74 @@ def test_the_full_fuzz_and_flat_memory(limited, key, files) -> None:
         check(limited, key, files, case)
     assert resident_bytes(statm) - before < MAX_GROWTH_BYTES
     assert limited.post(PATH, params={"api_key": key}, content=files[4]).status_code == 200
+
+
+@pytest.fixture
+def with_sam2_and_a_project(limited, store, load_beside) -> Any:
+    """The same server, with a small SAM 2 and a project for uploads."""
+    load_beside("disc_sam2").write_disc_sam2(store.home.sam2_models / "hiera_tiny-2.1")
+    store.projects.create(
+        store.workspaces.default().id, "Roads", kind="semantic-segmentation", annotation="x"
+    )
+    return limited
+
+
+def send_elsewhere(client: Any, key: str, files: list[bytes], case: int) -> Any:
+    """A damaged picture to SAM 2, or as an upload in one of its ways."""
+    dice = random.Random(case)
+    picture = dice.choice(files)
+    data = damage(picture, dice) if dice.random() < 0.9 else picture
+    headers = {"authorization": f"Bearer {key}"}
+    text = base64.b64encode(data)
+    way = dice.randrange(5)
+    if way < 2:
+        good = {
+            "image": {"type": "base64", "value": text.decode()},
+            "sam2_version_id": "hiera_tiny",
+            "image_id": str(case),
+            "prompts": [{"points": [{"x": 3, "y": 4, "positive": True}]}],
+            "format": dice.choice(("json", "rle", "png", "binary")),
+        }
+        body = odd_json(good, dice) if dice.random() < 0.5 else json.dumps(good).encode()
+        path = dice.choice(("/sam2/embed_image", "/sam2/segment_image"))
+        headers["content-type"] = "application/json"
+        return client.post(path, content=body, headers=headers)
+    path = dice.choice(("/dataset/roads/upload", "/default/roads/upload"))
+    params = {"name": dice.choice(("a.png", "../\0", "", "\u202e" * 400)), "split": "train"}
+    if way == 2:
+        body = FORM_START % b"image/png" + data + FORM_END
+        if dice.random() < 0.5:
+            body = damage(body, dice)
+        headers["content-type"] = "multipart/form-data; boundary=edge"
+        return client.post(path, params=params, content=body, headers=headers)
+    content_type = dice.choice(TYPES)
+    if content_type:
+        headers["content-type"] = content_type
+    if way == 3:
+        data = damage(text, dice) if dice.random() < 0.6 else text
+    return client.post(path, params=params, content=data, headers=headers)
+
+
+def check_elsewhere(client: Any, key: str, files: list[bytes], case: int) -> int:
+    answer = send_elsewhere(client, key, files, case)
+    status: int = answer.status_code
+    assert 200 <= status < 300 or 400 <= status < 500, f"case {case}: {status} {answer.text[:300]}"
+    if status >= 400:
+        assert isinstance(answer.json()["message"], str), f"case {case}"
+        assert len(answer.content) < 20_000, f"case {case} sends its input back"
+    return status
+
+
+def test_damaged_input_of_sam2_and_uploads(with_sam2_and_a_project, key, files) -> None:
+    client, cases = with_sam2_and_a_project, (*FAILED_ELSEWHERE, *QUICK_ELSEWHERE)
+    assert {200, 400} <= {check_elsewhere(client, key, files, case) for case in cases}
+
+
+@pytest.mark.slow
+def test_the_full_fuzz_of_sam2_and_uploads(with_sam2_and_a_project, key, files) -> None:
+    client = with_sam2_and_a_project
+    statuses = {check_elsewhere(client, key, files, case) for case in range(2000)}
+    assert {200, 400, 422} <= statuses
 
 
 def resident_bytes(statm: Path) -> int:

@@ -1,9 +1,12 @@
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from atrous.domain.errors import BadPackage, NotInstalled
-from atrous.sam2.models import Sam2Package, write_sam2_package
+from atrous.sam2.models import Sam2Package, remove_package, write_sam2_package
 from atrous.sam2.segmenter import InteractiveSegmenter
 from atrous.server.loaded_sam2 import LoadedSam2, is_sam2
 
@@ -93,3 +96,71 @@ def test_a_failed_load_is_tried_again(folder: Path) -> None:
         models.request("hiera_small").result()
     encoder.write_bytes(good)
     assert models.request("hiera_small").result().package.variant == "hiera_small"
+
+
+def when(true: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    for _ in range(60_000):
+        if true():
+            return
+        time.sleep(0.001)
+    raise AssertionError("it never was so")
+
+
+def serves(models: LoadedSam2, version: str) -> bool:
+    return models.request("hiera_small").result().package.version == version
+
+
+def test_a_newer_version_takes_over_when_it_is_ready(folder: Path) -> None:
+    may_load = threading.Event()
+
+    def open_slowly(package: Sam2Package) -> NoSegmenter:
+        assert package.version == "2.0" or may_load.wait(60)
+        return NoSegmenter(package)
+
+    models = LoadedSam2(folder, open_slowly, max_models=2)
+    assert serves(models, "2.0")
+    add(folder, "hiera_small", "2.1")
+    assert serves(models, "2.0")  # while the new one is loaded
+    may_load.set()
+    when(lambda: serves(models, "2.1"))
+    for version in ("2.1", "2.0"):
+        remove_package(folder, f"hiera_small-{version}")
+    assert serves(models, "2.1")  # it goes on until it has to leave memory
+
+
+def test_a_new_version_that_fails_leaves_the_old_one_serving(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened: list[str] = []
+
+    def open_one(package: Sam2Package) -> NoSegmenter:
+        opened.append(package.name)
+        if package.version == "2.1":
+            raise BadPackage("OpenVINO can't load the network")
+        return NoSegmenter(package)
+
+    models = LoadedSam2(folder, open_one, max_models=2)
+    assert serves(models, "2.0")
+    add(folder, "hiera_small", "2.1")
+    assert serves(models, "2.0")
+    when(lambda: "goes on as it was" in caplog.text)
+    assert serves(models, "2.0")
+    assert opened == ["hiera_small-2.0", "hiera_small-2.1"]  # it is not tried again and again
+
+
+def test_one_that_was_removed_meanwhile_stays_away(folder: Path) -> None:
+    may_load = threading.Event()
+
+    def open_slowly(package: Sam2Package) -> NoSegmenter:
+        assert package.version == "2.0" or may_load.wait(60)
+        return NoSegmenter(package)
+
+    models = LoadedSam2(folder, open_slowly, max_models=2)
+    assert serves(models, "2.0")
+    add(folder, "hiera_small", "2.1")
+    models.request("hiera_small")
+    models.clear()
+    may_load.set()
+    when(lambda: not any(one.name == "load SAM 2" for one in threading.enumerate()))
+    assert models.described() == []

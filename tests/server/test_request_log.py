@@ -32,3 +32,14 @@ def test_the_header_of_ids_has_the_name_that_is_set(start) -> None:
     assert answer.headers["X-Correlation-Id"] == "abc-1"
     assert "X-Request-ID" not in answer.headers
     assert "X-Correlation-Id" in answer.headers["access-control-expose-headers"]
+
+
+def test_answers_of_models_say_which_and_how_long(client, key, png) -> None:
+    params = {"api_key": key}
+    answer = client.post("/colours/1", params=params, content=png)
+    assert answer.headers["X-Model-Id"] == "colours/1"
+    assert 0 < float(answer.headers["X-Processing-Time"]) < 1000
+    assert "X-Model-Id" not in client.get("/healthz").headers
+    odd = client.post("/model/add", params=params, json={"model_id": "a\r\nX-Odd: 1"})
+    assert odd.status_code == 400
+    assert "X-Model-Id" not in odd.headers

@@ -23,14 +23,14 @@ def test_a_model_that_loads_keeps_no_other_waiting(start, store, package, monkey
 
     async def scenario() -> None:
         async def ask() -> None:
-            found.append(await services.load_model("slow/1"))
+            found.append(await services.load_model("slow/1", None))
 
         async with anyio.create_task_group() as group:
             for _ in range(50):
                 group.start_soon(ask)
             while slow_folder not in loads:
                 await anyio.sleep(0.001)
-            assert await services.load_model("colours/1") is not None
+            assert await services.load_model("colours/1", None) is not None
             assert not found
             release.set()
 
@@ -52,10 +52,10 @@ def test_who_leaves_while_a_model_loads_does_not_stop_the_load(start, monkeypatc
 
     async def scenario() -> None:
         with anyio.move_on_after(0.05) as leaves:
-            await services.load_model("colours/1")
+            await services.load_model("colours/1", None)
         assert leaves.cancelled_caught
         release.set()
-        await services.load_model("colours/1")
+        await services.load_model("colours/1", None)
 
     anyio.run(scenario)
     assert len(loads) == 1

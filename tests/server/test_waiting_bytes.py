@@ -2,6 +2,7 @@
 
 import anyio
 import anyio.abc
+import orjson
 import pytest
 
 from atrous.domain.errors import Busy
@@ -66,6 +67,76 @@ def test_health_answers_though_nothing_more_may_wait(start) -> None:
         hold(10)
         assert client.get("/healthz").status_code == 200
         assert client.get("/readiness").status_code == 200
+
+
+def test_a_share_is_left_to_callers_with_a_key() -> None:
+    waiting = WaitingBytes(800, Metrics())
+    with waiting.body_account("192.0.2.1") as one, waiting.body_account("192.0.2.1") as same:
+        one.hold(100)  # half of a quarter: all that one address gets
+        with pytest.raises(Busy):
+            same.hold(1)
+        with waiting.body_account("192.0.2.2") as other, waiting.body_account("192.0.2.3") as third:
+            other.hold(100)
+            with pytest.raises(Busy):  # a quarter: all that callers without a key get
+                third.hold(1)
+            third.trust()
+            third.hold(600)
+            other.trust()
+            with pytest.raises(Busy):  # the share is free, and yet all is taken
+                same.hold(1)
+        one.trust()
+        same.hold(100)
+        one.hold(600)
+    assert (waiting._held, dict(waiting._keyless)) == (0, {})
+
+
+def test_one_body_of_the_largest_size_always_fits_in_the_share() -> None:
+    waiting = WaitingBytes(800, Metrics(), max_body_bytes=700)
+    with waiting.body_account("192.0.2.1") as body:
+        body.hold(700)
+    with waiting.body_account("2001:db8::1") as one, waiting.body_account("2001:db8::2") as other:
+        one.hold(700)
+        with pytest.raises(Busy):
+            other.hold(1)
+
+
+@pytest.mark.parametrize("path", ["/colours/1", "/infer/semantic_segmentation", "/model/add"])
+def test_who_has_no_key_can_not_take_the_place_of_others(start, key, path) -> None:
+    """Keys in the head are looked at first; one in the body frees the share once it is read."""
+    client = start(max_waiting_bytes=4000, max_body_bytes=1000, max_url_bytes=1000)
+    waiting = client.app.state.services.waiting_bytes
+    json = {"content-type": "application/json"}
+    bearer = {**json, "authorization": f"Bearer {key}"}
+    keyed = orjson.dumps({"model_id": "colours/1", "api_key": key})
+    with waiting.body_account("192.0.2.1") as body:
+        body.hold(1000)  # all of the share
+        assert client.post(path, headers=json, content=b"A" * 10).status_code == 429
+        wrong = client.post(f"{path}?api_key=wrong", headers=json, content=b"A" * 10)
+        assert wrong.status_code == (403 if path == "/colours/1" else 429)  # 403 without reading
+        assert client.post(path, headers=json, content=keyed).status_code == 429
+        passed = (200, 400, 422)
+        assert client.post(path, headers=bearer, content=b"A" * 1000).status_code in passed
+        answer = client.post(f"{path}?api_key={key}", headers=json, content=b"A" * 1000)
+        assert answer.status_code in passed
+    assert client.post(path, headers=json, content=keyed).status_code in passed
+    assert client.post(path, headers=json, content=b"{}").status_code in (401, 422)
+    assert (waiting._held, dict(waiting._keyless)) == (0, {})
+
+
+def test_a_key_in_the_body_frees_the_share(start, key, monkeypatch) -> None:
+    client = start(max_waiting_bytes=4000, max_body_bytes=1000, max_url_bytes=1000)
+    services = client.app.state.services
+    seen = []
+    load = services.load_any
+
+    async def look_and_load(*arguments) -> None:
+        seen.append((services.waiting_bytes._held > 0, dict(services.waiting_bytes._keyless)))
+        await load(*arguments)
+
+    monkeypatch.setattr(services, "load_any", look_and_load)
+    body = {"model_id": "colours/1", "api_key": key}
+    assert client.post("/model/add", json=body).status_code == 200
+    assert seen == [(True, {})]
 
 
 def test_a_fetched_picture_counts() -> None:

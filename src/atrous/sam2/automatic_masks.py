@@ -6,7 +6,7 @@ Grid, thresholds, suppression of duplicates and crops are those of the official
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -20,6 +20,7 @@ from atrous.masks.rle import decode_rle, encode_rle
 from atrous.sam2.embedding import Embedding
 from atrous.sam2.photo_masks import restore_logits
 from atrous.sam2.segmenter import InteractiveSegmenter
+from atrous.sam2.small_regions import remove_small_regions
 
 EDGE_PIXELS = 20.0  # so near to the edge of a crop an object may be cut off
 Boxes = Float64[np.ndarray, "boxes 4"]  # left, top, right, bottom: the last pixels, included
@@ -39,6 +40,7 @@ class AutomaticSettings:
     crop_nms_iou: float = 0.7  # as box_nms_iou, between crops
     crop_overlap: float = 512 / 1500  # share of the photo's shorter side
     crop_points_downscale: int = 1  # points per side are divided by this in each layer
+    least_region_area: int = 0  # pixels: smaller holes are filled, smaller islands left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +113,31 @@ def find_masks(
     if len(crops) > 1:  # masks of smaller crops are finer
         scores = [1.0 / one.crop.size.area for one in found.masks]
         found = found.suppress(scores, settings.crop_nms_iou)
+    if settings.least_region_area:
+        found = _clean(found, settings, on_cleaned=partial(on_batch, sum(counts), sum(counts)))
     return found.masks
+
+
+def _clean(
+    found: _Found, settings: AutomaticSettings, on_cleaned: Callable[[], None] = lambda: None
+) -> _Found:
+    """Remove small regions; of masks that became alike, one that needed no change is kept."""
+    cleaned, scores = _Found(), []
+    for one, box in zip(found.masks, found.boxes, strict=True):
+        mask, changed = remove_small_regions(one.mask, settings.least_region_area)
+        if changed:
+            box = _extent(mask)
+            one = replace(
+                one,
+                rle=encode_rle(mask),
+                area=int(np.count_nonzero(mask)),
+                box=Box(box[0], box[1], box[2] + 1, box[3] + 1),
+            )
+        cleaned.masks.append(one)
+        cleaned.boxes.append(box)
+        scores.append(float(not changed))
+        on_cleaned()
+    return cleaned.suppress(scores, max(settings.box_nms_iou, settings.crop_nms_iou))
 
 
 def _count_on(on_batch: Callable[[int, int], None], before: int, total: int, done: int) -> None:

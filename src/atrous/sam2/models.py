@@ -1,6 +1,7 @@
 """Converted SAM 2 models: one folder each, read, found and written as a whole."""
 
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ VARIANTS = ("hiera_tiny", "hiera_small", "hiera_b_plus", "hiera_large")
 VERSIONS = ("2.0", "2.1")
 ENCODER, DECODER, MANIFEST = "encoder.onnx", "decoder.onnx", "manifest.json"
 KIND = "sam2"
+NAME = re.compile(r"(?P<variant>.*?)(-(?P<version>\d\.\d))?")
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,33 @@ def find_package(store_folder: Path, variant: str, version: str | None = None) -
         f"the SAM 2 model {variant}{'-' + version if version else ''} is not installed; "
         f"run on the server: atrous sam2 add {variant}{exactly}"
     )
+
+
+def find_by_name(store_folder: Path, name: str) -> Sam2Package:
+    """A model as requests name it: `hiera_tiny`, the newest one there, or `hiera_tiny-2.0`."""
+    return find_package(store_folder, *_parts_of(name))
+
+
+def state_of(store_folder: Path, name: str) -> tuple[str, int, int] | None:
+    """What changes when another model is to be loaded under a name; None where there is none.
+
+    That is when a newer version was added, or this one converted anew. Two looks at the disk.
+    """
+    variant, version = _parts_of(name)
+    if variant not in VARIANTS or version not in (None, *VERSIONS):
+        return None
+    for candidate in (version,) if version else reversed(VERSIONS):
+        try:
+            facts = (store_folder / f"{variant}-{candidate}" / MANIFEST).stat()
+        except FileNotFoundError:
+            continue
+        return f"{variant}-{candidate}", facts.st_ino, facts.st_mtime_ns
+    return None
+
+
+def _parts_of(name: str) -> tuple[str, str | None]:
+    named = NAME.fullmatch(name)
+    return (named["variant"], named["version"]) if named else (name, None)
 
 
 def remove_package(store_folder: Path, name: str) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from atrous.sam2.models import Sam2Package
+from atrous.sam2.segmenter import InteractiveSegmenter
 
 CONTENT_ID_LENGTH = 40
 CONTENT_ID = re.compile(r"[0-9a-f]{40}")
@@ -18,9 +18,9 @@ def content_id_of(file_bytes: bytes) -> str:
     return hashlib.sha256(file_bytes).hexdigest()[:CONTENT_ID_LENGTH]
 
 
-def owner_of(workspace_id: str, package: Sam2Package) -> str:
-    """Whose photos these are, and by which weights they are encoded."""
-    return f"{workspace_id}/{package.identity}"
+def owner_of(workspace_id: str, segmenter: InteractiveSegmenter) -> str:
+    """Whose photos these are, and by which weights and in which precision they are encoded."""
+    return f"{workspace_id}/{segmenter.package.identity}/{segmenter.precision}"
 
 
 def photo_key(owner: str, content_id: str) -> str:

@@ -10,7 +10,9 @@ from jaxtyping import Float32, UInt8
 
 from atrous.domain.geometry import Size
 from atrous.domain.prompts import Prompt
+from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.engine_names import Engine, EngineName, Precision, PrecisionName
+from atrous.runtime.processor import available_cores
 from atrous.sam2.embedding import Embedding
 from atrous.sam2.engine import Network
 from atrous.sam2.engine_choice import EngineReport, open_networks
@@ -61,6 +63,7 @@ class InteractiveSegmenter:
         threads: int | None = None,
         cache_folder: Path | None = None,
         embeddings: Literal["float16", "float32"] = "float16",
+        cores: CoreBudget | None = None,
     ) -> None:
         """Load the networks of a package; BadPackage where they can't be.
 
@@ -70,8 +73,13 @@ class InteractiveSegmenter:
         cache_folder: where the choice is remembered.
         embeddings: in what `embed` keeps features; half precision changes fewer than one pixel in
             a thousand.
+        cores: shared by the networks of a process; None: this model has all to itself. Answers to
+            prompts take their turn in it, an encoding does not: it takes seconds, for which all
+            others would have to wait.
         """
         self.package = package
+        self._cores = cores or CoreBudget()
+        self._threads = threads or available_cores()
         self._dtype = np.dtype(embeddings)
         encoder, decoder, report = open_networks(
             package,
@@ -120,16 +128,16 @@ class InteractiveSegmenter:
         """Logits (prompts, 4, 256, 256) and predicted IoU (prompts, 4)."""
         mask = NO_MASK if batch.mask_input is None else batch.mask_input
         has_mask = np.array([batch.mask_input is not None], np.float32)
-        logits, scores = self._decoder.run(
-            [
-                embedding.image_embeddings,
-                *embedding.high_res_features,
-                batch.coords,
-                batch.labels,
-                mask[None, None],
-                has_mask,
-            ]
-        )
+        inputs = [
+            embedding.image_embeddings,
+            *embedding.high_res_features,
+            batch.coords,
+            batch.labels,
+            mask[None, None],
+            has_mask,
+        ]
+        with self._cores.take(self._threads):
+            logits, scores = self._decoder.run(inputs)
         return logits, scores
 
     def close(self) -> None:

@@ -16,8 +16,9 @@ from atrous.domain.errors import AtrousError
 from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.pool import SegmenterPool
 from atrous.runtime.segmenter import Segmenter
-from atrous.server.authentication import authenticate
+from atrous.server.authentication import authenticate, may_send_body
 from atrous.server.body_limit import BodyLimit
+from atrous.server.decoded_pixels import DecodedPixels
 from atrous.server.errors import add_error_answers
 from atrous.server.failed_keys import FailedKeys
 from atrous.server.inference import (
@@ -25,6 +26,7 @@ from atrous.server.inference import (
     json_routes,
     model_routes,
     operations,
+    sam2_embed_project,
     sam2_routes,
 )
 from atrous.server.loaded_models import LoadedModels, load_from
@@ -94,6 +96,7 @@ def add_routes(app: FastAPI, settings: ServerSettings) -> None:
     app.include_router(model_routes.router)
     app.include_router(json_routes.router)
     app.include_router(sam2_routes.router)
+    app.include_router(sam2_embed_project.router)
     add_platform(app)
     if settings.legacy_route_enabled:
         app.include_router(hosted_route.router)  # last: it matches every path of two segments
@@ -102,7 +105,12 @@ def add_routes(app: FastAPI, settings: ServerSettings) -> None:
 def add_middleware(app: FastAPI, services: Services) -> None:
     """Add what every request passes, the innermost first."""
     settings = services.settings
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, waiting=services.waiting_bytes)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=settings.max_body_bytes,
+        waiting=services.waiting_bytes,
+        is_trusted=partial(may_send_body, services),
+    )
     app.add_middleware(
         RequestLifetime, lifecycle=services.lifecycle, timeout_s=settings.request_timeout_s
     )
@@ -132,12 +140,13 @@ def build_services(settings: ServerSettings, store: Store) -> Services:
     """Bring together what requests share."""
     traces = open_traces(settings)
     metrics = Metrics(traces.stage) if traces else Metrics()
+    cores = CoreBudget()
     open_segmenter = partial(
         Segmenter,
         engine=settings.engine,
         precision=settings.precision,
         cache_folder=Path(settings.model_cache_dir or store.home.cache),
-        cores=CoreBudget(),
+        cores=cores,
         gather_ms=settings.gather_ms,
     )
     pool = SegmenterPool(
@@ -150,12 +159,15 @@ def build_services(settings: ServerSettings, store: Store) -> Services:
         settings=settings,
         store=store,
         models=LoadedModels(store, pool, metrics, pinned=words(settings.pinned_models)),
-        sam2=open_sam2(settings, store.home, metrics),
+        sam2=open_sam2(settings, store.home, metrics, cores=cores),
         metrics=metrics,
         work=WorkQueue(
             settings.http_api_threadpool_workers, settings.max_waiting_requests, metrics
         ),
-        waiting_bytes=WaitingBytes(settings.max_waiting_bytes, metrics),
+        waiting_bytes=WaitingBytes(
+            settings.max_waiting_bytes, metrics, max_body_bytes=settings.max_body_bytes
+        ),
+        decoded_pixels=DecodedPixels(settings.max_decoded_pixels, settings.max_image_pixels),
         failed_keys=FailedKeys(settings.max_wrong_keys_per_minute),
         traces=traces,
     )

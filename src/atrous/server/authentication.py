@@ -5,16 +5,18 @@ from typing import Any, TypeVar
 
 import orjson
 from fastapi import HTTPException, Request
+from starlette.types import Scope as ASGIScope
 
-from atrous.domain.errors import NotAllowed
+from atrous.domain.errors import KeyMissing, NotAllowed
+from atrous.server.body_limit import BODY_ACCOUNT
 from atrous.server.errors import NOT_AUTHORIZED
 from atrous.server.failed_keys import WINDOW_S
-from atrous.server.services import services_of
+from atrous.server.services import Services, services_of
 from atrous.store.api_keys import ApiKey, Scope
 
 HOW_TO_SEND = (
-    "send an active API key as api_key in the query, as a Bearer token in the Authorization "
-    "header, or as api_key in a JSON body"
+    "send an active API key as api_key in the query, in the header Authorization behind the word "
+    "'Bearer', or as api_key in a JSON body"
 )
 RETRY_LATER = {"Retry-After": str(round(WINDOW_S))}
 NO_KEY = ("", "None", "null")  # what clients send when they have none
@@ -44,9 +46,25 @@ async def authenticate(request: Request) -> None:
     key = await services.verify_key(secret) if secret else None
     if secret and key is None:
         _count_failure(request)
+    if secret is None:
+        raise KeyMissing(f"Unauthorized api_key: {HOW_TO_SEND}")
     if key is None:
         raise NotAllowed(f"{NOT_AUTHORIZED}: {HOW_TO_SEND}")
     request.state.api_key = key
+    account = request.scope["state"].get(BODY_ACCOUNT)
+    if account is not None:  # a streamed body has none
+        account.trust()
+
+
+async def may_send_body(services: Services, scope: ASGIScope) -> bool:
+    """Tell whether the head of a request shows that its body is welcome before it is read.
+
+    Else the key may be in the body, or nowhere: that body counts in a share of its own.
+    """
+    if not services.settings.require_key:
+        return True
+    secret = _key_in_head(Request(scope))
+    return secret is not None and await services.verify_key(secret) is not None
 
 
 def _count_failure(request: Request) -> None:
@@ -79,9 +97,11 @@ def needs(scope: Scope) -> Callable[[Request], Coroutine[Any, Any, None]]:
 
 async def find_key(request: Request) -> str | None:
     """Give the key that was sent: query before header before JSON body; None where none was."""
-    candidates = [request.query_params.get("api_key", ""), _bearer(request)]
-    if all(candidate in NO_KEY for candidate in candidates):
-        candidates.append(await _key_in_body(request))
+    return _key_in_head(request) or await _key_in_body(request)
+
+
+def _key_in_head(request: Request) -> str | None:
+    candidates = (request.query_params.get("api_key", ""), _bearer(request))
     return next((candidate for candidate in candidates if candidate not in NO_KEY), None)
 
 
@@ -90,15 +110,15 @@ def _bearer(request: Request) -> str:
     return secret.strip() if kind.lower() == "bearer" else ""
 
 
-async def _key_in_body(request: Request) -> str:
+async def _key_in_body(request: Request) -> str | None:
     if "multipart/" in request.headers.get("content-type", ""):
-        return ""
+        return None
     body = await request.body()
     if not body[:100].lstrip().startswith(b"{"):  # most bodies are pictures, not JSON
-        return ""
+        return None
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return ""
+        return None
     secret = fields.get("api_key") if isinstance(fields, dict) else None
-    return secret if isinstance(secret, str) else ""
+    return secret if isinstance(secret, str) and secret not in NO_KEY else None

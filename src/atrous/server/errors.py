@@ -18,6 +18,8 @@ from atrous.domain.errors import (
     BadRequest,
     Busy,
     Conflict,
+    DiskFull,
+    KeyMissing,
     MissingDependency,
     NotAllowed,
     NotFound,
@@ -43,10 +45,13 @@ STATUSES: tuple[tuple[type[AtrousError], int, str | None], ...] = (
     (BadInput, 400, None),
     (NotInstalled, 404, None),
     (NotFound, 404, UNKNOWN_MODEL),
+    # As the hosted API's gateway has it: no key is 401, one that is not right 403.
+    (KeyMissing, 401, None),
     (NotAllowed, 403, None),
     (Conflict, 409, None),
     (Busy, 429, None),
     (MissingDependency, 501, None),
+    (DiskFull, 507, None),
     (AtrousError, 500, "Internal error."),
 )
 
@@ -83,10 +88,12 @@ async def _answer_known(request: Request, error: Exception) -> Response:
     body = {"message": message}
     if status == 403:
         body = {"Message": NOT_AUTHORIZED, "message": message}
-    return json_response(body, status, _retry_header(status))
+    return json_response(body, status, _headers_of(status))
 
 
-def _retry_header(status: int) -> dict[str, str] | None:
+def _headers_of(status: int) -> dict[str, str] | None:
+    if status == 401:
+        return {"WWW-Authenticate": "Bearer"}
     return {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else None
 
 
@@ -108,7 +115,7 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
 
 async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = {**(_retry_header(error.status_code) or {}), **(error.headers or {})}
+    headers = {**(_headers_of(error.status_code) or {}), **(error.headers or {})}
     return json_response({"message": str(error.detail)}, error.status_code, headers)
 
 

@@ -23,7 +23,7 @@ class FailedKeys:
         """Count one more failure; True where it is one too many."""
         if not self._max_failures:
             return False
-        network = _network(address)
+        network = network_of(address)
         times = self._failures.setdefault(network, deque(maxlen=self._max_failures))
         self._failures.move_to_end(network)
         if len(self._failures) > MAX_ADDRESSES:
@@ -34,7 +34,12 @@ class FailedKeys:
         return too_many
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """What one customer has: an IPv4 address, or the network of an IPv6 address.
+
+    >>> network_of("192.0.2.1"), network_of("2001:db8::1")
+    ('192.0.2.1', '2001:db8::/64')
+    """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -14,11 +14,12 @@ from atrous.runtime.pool import SegmenterPool
 from atrous.runtime.segmenter import Segmenter
 from atrous.server.metrics import Metrics
 from atrous.store import Store
-from atrous.store.models import Model
+from atrous.store.models import Model, first_runs
 
 logger = logging.getLogger(__name__)
 
-SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,80}")  # of a workspace, a project, or `project-version`
+# Of a workspace, a project, `project-version`, or `project-version-architecture-t1`.
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,119}")
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,12 @@ class LoadedModels:
         """
         return self.request(model_id).result()
 
-    def request(self, model_id: str) -> "Future[Segmenter]":
-        """`get` without waiting for a load; what `get` raises about the id is raised here."""
-        model = self._note(model_id)
+    def request(self, model_id: str, workspace_id: str | None = None) -> "Future[Segmenter]":
+        """`get` without waiting for a load; what `get` raises about the id is raised here.
+
+        Models of other workspaces than `workspace_id` are not found; None lets all be asked.
+        """
+        model = self._note(model_id, workspace_id)
         pinned = not self._pinned.isdisjoint((model_id, str(model.model_id)))
         future = self._pool.request(model.folder, pinned=pinned)
         self._metrics.model_requests.labels("hit" if future.done() else "miss").inc()
@@ -69,29 +73,43 @@ class LoadedModels:
         future.add_done_callback(self._measure)
         return future
 
-    def _note(self, model_id: str) -> Model:
-        model = self._find(model_id)
+    def _note(self, model_id: str, workspace_id: str | None) -> Model:
+        model = self._find(model_id, workspace_id)
         if model_id != str(model.model_id):
             self._spellings[model_id] = model.folder
         return model
 
-    def _find(self, model_id: str) -> Model:
+    def _find(self, model_id: str, workspace_id: str | None) -> Model:
         """Look an id up: `project/version`, else `workspace/slug`.
 
-        A slug is that of a project, which means its newest version, or `project-version`.
+        A slug is that of a project, which means its newest version, `project-version`, or the
+        model's own, as `roads-1-deeplabv3plus-t2`.
         """
         try:
-            return self._store.models.get(ModelId.parse(model_id))
+            model = self._store.models.get(ModelId.parse(model_id))
         except BadModelId:
-            workspace_slug, _, slug = model_id.partition("/")
-            if model_id.count("/") != 1 or not workspace_slug or not slug:
-                raise
+            model = self._find_slug(model_id)
+        if workspace_id not in (None, model.workspace_id):
+            raise NotFound(f"there is no model {model_id[:100]!r} that this key opens")
+        return model
+
+    def _find_slug(self, model_id: str) -> Model:
+        workspace_slug, _, slug = model_id.partition("/")
+        if model_id.count("/") != 1 or not workspace_slug or not slug:
+            raise BadModelId(
+                f"model id {model_id[:100]!r} is not of the form project/version, as shapes/1"
+            )
         if not SLUG.fullmatch(workspace_slug) or not SLUG.fullmatch(slug):
             raise NotFound(f"there is no model {model_id[:100]!r}")
         workspace = self._store.workspaces.get(workspace_slug)
         there = [m for m in self._store.models.list() if m.workspace_id == workspace.id]
-        named = [m for m in there if slug == f"{m.model_id.project}-{m.model_id.version}"]
-        versions = [m for m in there if slug == m.model_id.project]
+        first = first_runs(there)
+        named = [m for m in there if slug == m.slug] or [
+            m
+            for m in there
+            if slug == f"{m.model_id.project}-{m.model_id.version}" and m.folder in first
+        ]
+        versions = [m for m in there if slug == m.model_id.project and m.folder in first]
         if not named and not versions:
             raise NotFound(f"there is no model {slug[:100]!r} in workspace {workspace.slug!r}")
         return named[0] if named else max(versions, key=lambda m: m.model_id.version)
@@ -117,15 +135,15 @@ class LoadedModels:
         """Give the ids of the networks in memory, under each spelling that clients used."""
         return [model.model_id for model in self.described()]
 
-    def described(self) -> list[ListedModel]:
+    def described(self, workspace_id: str | None = None) -> list[ListedModel]:
         """Give the networks in memory, once for each spelling that clients used.
 
-        Networks whose model is gone are dropped.
+        Those of one workspace alone, where it is given. Networks whose model is gone are dropped.
         """
-        names = {model.folder: str(model.model_id) for model in self._store.models.list()}
+        there = {model.folder: model for model in self._store.models.list()}
         loaded = self._pool.loaded()
         for folder in loaded:
-            if folder not in names:
+            if folder not in there:
                 self._pool.remove(folder)
         self._spellings = {
             spelling: folder
@@ -133,21 +151,31 @@ class LoadedModels:
             if folder in loaded
         }
         self._measure()
-        ids = sorted((names[folder], folder) for folder in loaded if folder in names)
-        spellings = sorted((s, folder) for s, folder in self._spellings.items() if folder in names)
+        first = first_runs(there.values())
+        ids = sorted((str(there[each].model_id), each) for each in loaded if each in first)
         return [
             ListedModel(name, network.engine, network.device, network.precision)
-            for name, network in ((name, loaded[folder]) for name, folder in ids + spellings)
+            for name, folder in (*ids, *sorted(self._spellings.items()))
+            if folder in there and workspace_id in (None, there[folder].workspace_id)
+            for network in (loaded[folder],)
         ]
 
-    def remove(self, model_id: str) -> None:
+    def remove(self, model_id: str, workspace_id: str | None = None) -> None:
         """Drop a network from memory; the model stays published. Nothing there is no error."""
         try:
-            self._pool.remove(self._find(model_id).folder)
+            self._pool.remove(self._find(model_id, workspace_id).folder)
         except NotFound:
             return
         finally:
             self._measure()
+
+    def clear_workspace(self, workspace_id: str) -> None:
+        """Drop the networks of one workspace from memory."""
+        loaded = self._pool.loaded()
+        for model in self._store.models.list():
+            if model.workspace_id == workspace_id and model.folder in loaded:
+                self._pool.remove(model.folder)
+        self._measure()
 
     def clear(self) -> None:
         """Drop all networks from memory."""

@@ -1,22 +1,23 @@
 """The SAM 2 models in memory: each loaded once, the least recently used given up first."""
 
 import logging
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
-from atrous.domain.errors import NotFound, NotInstalled
-from atrous.sam2.models import Sam2Package, find_package
+from atrous.domain.errors import AtrousError, NotFound, NotInstalled
+from atrous.sam2.models import Sam2Package, find_by_name, state_of
 from atrous.sam2.segmenter import InteractiveSegmenter
 from atrous.server.loaded_models import ListedModel
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "sam2/"  # of their ids among those of other models
-NAME = re.compile(r"(?P<variant>.*?)(-(?P<version>\d\.\d))?")
+State = tuple[str, int, int] | None  # of a package on the disk
 
 
 def is_sam2(model_id: str) -> bool:
@@ -28,11 +29,25 @@ def is_sam2(model_id: str) -> bool:
     return model_id.startswith(PREFIX)
 
 
+@dataclass(eq=False)
+class _Loaded:
+    """A model that is loaded, or is being loaded, and the package that it is from."""
+
+    future: "Future[InteractiveSegmenter]"
+    state: State
+    newer: State = None  # the package that is loaded to take its place, or that can't be
+
+    @property
+    def is_ready(self) -> bool:
+        return self.future.done() and not self.future.exception()
+
+
 class LoadedSam2:
     """SAM 2 models by size and, where it matters, version: `hiera_tiny`, `hiera_tiny-2.0`.
 
-    An id of PREFIX and name means the same. A size alone is its newest version at the time of
-    loading.
+    An id of PREFIX and name means the same. A size alone is its newest version. One that is added
+    later, or converted anew, is loaded with the next request, and takes over when it is ready;
+    one that can't be loaded leaves the old one serving, as does one that is removed.
     """
 
     def __init__(
@@ -47,7 +62,7 @@ class LoadedSam2:
         self._open = open_segmenter
         self._max_models = max_models
         self._lock = threading.Lock()
-        self._models: OrderedDict[str, Future[InteractiveSegmenter]] = OrderedDict()  # oldest first
+        self._models: OrderedDict[str, _Loaded] = OrderedDict()  # least recently used first
 
     def request(self, name: str) -> "Future[InteractiveSegmenter]":
         """Give a future of the model, done at once where it is in memory.
@@ -56,27 +71,28 @@ class LoadedSam2:
         load is not remembered: the next call tries again.
         """
         name = name.removeprefix(PREFIX)
+        state = state_of(self._folder, name)
         with self._lock:
-            future = self._models.get(name)
-            if future is None:
-                future = Future()
-                future.set_running_or_notify_cancel()  # one who leaves can't cancel it for all
-                self._models[name] = future
-                threading.Thread(
-                    target=self._fill, args=(name, future), name="load SAM 2", daemon=True
-                ).start()
+            known = self._models.get(name)
+            if known is None:
+                known = _Loaded(Future(), state)
+                known.future.set_running_or_notify_cancel()  # who leaves can't cancel it for all
+                self._models[name] = known
+                _in_thread(self._fill, name, known)
+            elif known.is_ready and state not in (None, known.state, known.newer):
+                known.newer = state
+                _in_thread(self._replace, name, known)
             self._models.move_to_end(name)
-            return future
+            return known.future
 
     def described(self) -> list[ListedModel]:
         """Give the models that are ready."""
         with self._lock:
-            ready = {
-                name: future.result() for name, future in self._models.items() if _is_ready(future)
-            }
+            models = [(name, one.future) for name, one in self._models.items() if one.is_ready]
+        ready = [(name, future.result()) for name, future in sorted(models, key=itemgetter(0))]
         return [
             ListedModel(PREFIX + name, segmenter.engine, "cpu", segmenter.precision)
-            for name, segmenter in sorted(ready.items())
+            for name, segmenter in ready
         ]
 
     def remove(self, name: str) -> None:
@@ -89,30 +105,41 @@ class LoadedSam2:
         with self._lock:
             self._models.clear()
 
-    def _fill(self, name: str, future: "Future[InteractiveSegmenter]") -> None:
+    def _fill(self, name: str, loading: _Loaded) -> None:
         try:
-            named = NAME.fullmatch(name)
-            assert named is not None  # every text matches
-            segmenter = self._open(self._find(named["variant"], named["version"]))
+            segmenter = self._load(name)
         except BaseException as error:  # noqa: BLE001 - it is raised to all who wait
             with self._lock:
-                if self._models.get(name) is future:
+                if self._models.get(name) is loading:
                     del self._models[name]
-            future.set_exception(error)
+            loading.future.set_exception(error)
             return
         with self._lock:
-            ready = [other for other, one in self._models.items() if _is_ready(one)]
+            ready = [other for other, one in self._models.items() if one.is_ready]
             for other in ready[: max(0, len(ready) + 1 - self._max_models)]:
                 del self._models[other]
                 logger.info("SAM 2 %s left memory to make room", other)
-        future.set_result(segmenter)
+        loading.future.set_result(segmenter)
 
-    def _find(self, variant: str, version: str | None) -> Sam2Package:
+    def _replace(self, name: str, old: _Loaded) -> None:
         try:
-            return find_package(self._folder, variant, version)
+            segmenter = self._load(name)
+        except (AtrousError, RuntimeError, OSError, MemoryError) as error:
+            logger.error("SAM 2 %s goes on as it was, its new package fails: %s", name, error)
+            return
+        new = _Loaded(Future(), old.newer)
+        new.future.set_result(segmenter)
+        with self._lock:
+            if self._models.get(name) is old:  # nobody removed it meanwhile
+                self._models[name] = new
+                logger.info("SAM 2 %s is now %s", name, segmenter.package.name)
+
+    def _load(self, name: str) -> InteractiveSegmenter:
+        try:
+            return self._open(find_by_name(self._folder, name))
         except NotFound as error:
             raise NotInstalled(str(error)) from None
 
 
-def _is_ready(future: "Future[InteractiveSegmenter]") -> bool:
-    return future.done() and not future.exception()
+def _in_thread(work: Callable[[str, _Loaded], None], name: str, model: _Loaded) -> None:
+    threading.Thread(target=work, args=(name, model), name="load SAM 2", daemon=True).start()

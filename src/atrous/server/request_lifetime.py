@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from atrous.server.errors import RETRY_AFTER_S, json_response
 from atrous.server.lifecycle import Lifecycle
+from atrous.server.streamed_bodies import is_streamed
 
 CLIENT_LEFT = 499  # seen in the log and the metrics only
 BODY_TOO_SLOW = 408
@@ -31,7 +32,7 @@ class RequestLifetime:
             await self._app(scope, receive, send)
             return
         work = anyio.CancelScope(deadline=anyio.current_time() + self._timeout_s)
-        request = _Request(receive, send, work, self._timeout_s)
+        request = _Request(receive, send, work, self._timeout_s, is_streamed(scope))
         self._lifecycle.accept(work)
         try:
             await request.run(self._app, scope)
@@ -57,10 +58,15 @@ class _Request:
     """One request, and whether somebody still waits for its answer."""
 
     def __init__(
-        self, receive: Receive, send: Send, work: anyio.CancelScope, timeout_s: float
+        self,
+        receive: Receive,
+        send: Send,
+        work: anyio.CancelScope,
+        timeout_s: float,
+        is_streamed: bool,
     ) -> None:
         self._receive, self._send, self._work = receive, send, work
-        self._timeout_s = timeout_s
+        self._timeout_s, self._is_streamed = timeout_s, is_streamed
         self.body_read, self.client_left = anyio.Event(), anyio.Event()
         self._answering = self._answered = False
 
@@ -94,6 +100,8 @@ class _Request:
             self.client_left.set()
         if not message.get("more_body", False):
             self.body_read.set()
+        if self._is_streamed:  # a long upload has the time for each of its pieces
+            self._work.deadline = anyio.current_time() + self._timeout_s
         return message
 
     async def _send_and_note(self, message: Message) -> None:

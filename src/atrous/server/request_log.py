@@ -13,6 +13,7 @@ from atrous.server.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 ID_PATTERN = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+MODEL_ID_PATTERN = re.compile(r"[A-Za-z0-9._/-]{1,200}")  # it is a client's text
 QUIET_PATHS = ("/healthz", "/readiness", "/metrics")
 
 
@@ -40,7 +41,10 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[self._id_header] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[self._id_header] = request_id
+                if status < 400:  # of a model that is there: other ids may be anything
+                    self._tell_of_model(headers, scope, time.perf_counter() - start)
             await send(message)
 
         try:
@@ -66,3 +70,10 @@ class RequestLog:
                     }
                 },
             )
+
+    def _tell_of_model(self, headers: MutableHeaders, scope: Scope, seconds: float) -> None:
+        """Answer as other servers do where a model was asked: `inference-sdk` collects these."""
+        model_id = scope.get("state", {}).get("model_id")
+        if isinstance(model_id, str) and MODEL_ID_PATTERN.fullmatch(model_id):
+            headers["X-Model-Id"] = model_id
+            headers["X-Processing-Time"] = f"{seconds:.6f}"

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import anyio
 
+from atrous.runtime.core_budget import CoreBudget
 from atrous.sam2.embedding_cache import EmbeddingCache
 from atrous.sam2.models import Sam2Package
 from atrous.sam2.segmenter import InteractiveSegmenter
@@ -70,12 +71,16 @@ def open_sam2(
     home: Home,
     metrics: Metrics,
     open_segmenter: OpenSegmenter | None = None,
+    cores: CoreBudget | None = None,
 ) -> Sam2Services:
-    """Bring together what requests for SAM 2 share; nothing is loaded yet."""
+    """Bring together what requests for SAM 2 share; nothing is loaded yet.
+
+    cores: shared with the networks of other models.
+    """
     disk = home.sam2_embeddings if settings.sam2_embedding_disk_bytes else None
     queue = partial(WorkQueue, max_waiting=settings.max_waiting_requests, metrics=metrics)
     return Sam2Services(
-        models=open_sam2_models(settings, home, open_segmenter),
+        models=open_sam2_models(settings, home, open_segmenter, cores),
         embeddings=EmbeddingCache(
             max_bytes=settings.sam2_embedding_memory_bytes,
             folder=disk,
@@ -90,7 +95,10 @@ def open_sam2(
 
 
 def open_sam2_models(
-    settings: ServerSettings, home: Home, open_segmenter: OpenSegmenter | None = None
+    settings: ServerSettings,
+    home: Home,
+    open_segmenter: OpenSegmenter | None = None,
+    cores: CoreBudget | None = None,
 ) -> LoadedSam2:
     """Give the models of a data folder, as the settings run them."""
     as_settings_say = partial(
@@ -98,6 +106,7 @@ def open_sam2_models(
         engine=settings.engine,
         precision=settings.precision,
         cache_folder=Path(settings.model_cache_dir or home.cache),
+        cores=cores or CoreBudget(),
     )
     return LoadedSam2(
         home.sam2_models,

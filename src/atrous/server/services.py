@@ -11,6 +11,7 @@ import anyio
 from fastapi import Request
 
 from atrous.runtime.segmenter import Segmenter
+from atrous.server.decoded_pixels import DecodedPixels
 from atrous.server.failed_keys import FailedKeys
 from atrous.server.lifecycle import Lifecycle
 from atrous.server.loaded_models import ListedModel, LoadedModels
@@ -39,6 +40,7 @@ class Services:
     metrics: Metrics
     work: WorkQueue
     waiting_bytes: WaitingBytes
+    decoded_pixels: DecodedPixels
     failed_keys: FailedKeys
     traces: Traces | None = None  # None: nobody collects them
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
@@ -59,36 +61,50 @@ class Services:
         """
         return await self.look_up(lambda: self.store.api_keys.verify(secret))
 
-    async def load_model(self, model_id: str) -> Segmenter:
+    async def load_model(self, model_id: str, key: ApiKey | None) -> Segmenter:
         """Give a model's network, loaded if need be, while other models go on answering.
 
-        Who waits for a load holds no thread meanwhile.
+        A key opens the models of its workspace alone; without keys (None) all are open. Who waits
+        for a load holds no thread meanwhile.
         """
-        future = await self.look_up(partial(self.models.request, model_id))
+        future = await self.look_up(partial(self.models.request, model_id, workspace_of(key)))
         return await asyncio.wrap_future(future)
 
-    async def load_any(self, model_id: str) -> None:
+    async def load_any(self, model_id: str, key: ApiKey | None = None) -> None:
         """Load the network of an id, a trained model's or `sam2/hiera_tiny`'s."""
         if is_sam2(model_id):
             await self.sam2.load(model_id)
         else:
-            await self.load_model(model_id)
+            await self.load_model(model_id, key)
 
-    def described(self) -> list[ListedModel]:
-        """Give the networks in memory, of every kind."""
-        return [*self.models.described(), *self.sam2.models.described()]
+    def described(self, key: ApiKey | None = None) -> list[ListedModel]:
+        """Give the networks in memory that a key opens, of every kind."""
+        return [*self.models.described(workspace_of(key)), *self.sam2.models.described()]
 
-    def drop(self, model_id: str) -> None:
+    def drop(self, model_id: str, key: ApiKey | None = None) -> None:
         """Drop a network from memory; one that is not there is no error."""
         if is_sam2(model_id):
             self.sam2.models.remove(model_id)
         else:
-            self.models.remove(model_id)
+            self.models.remove(model_id, workspace_of(key))
 
-    def drop_all(self) -> None:
-        """Drop all networks from memory, and what clients called their photos."""
-        self.models.clear()
+    def drop_all(self, key: ApiKey | None = None) -> None:
+        """Drop all networks that a key opens from memory, and what clients called their photos."""
+        if key is None:
+            self.models.clear()
+        else:
+            self.models.clear_workspace(key.workspace_id)
         self.sam2.clear()
+
+
+def workspace_of(key: ApiKey | None) -> str | None:
+    """Give the workspace that a key opens; None without keys: all of them."""
+    return key.workspace_id if key else None
+
+
+def key_of(request: Request) -> ApiKey | None:
+    """Give the key that a request came with; None where the server asks for none."""
+    return cast("ApiKey | None", request.state.api_key)
 
 
 def services_of(request: Request) -> Services:

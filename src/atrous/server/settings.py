@@ -24,7 +24,9 @@ POSITIVE = (
     "max_batch_size",
     "max_body_bytes",
     "max_url_bytes",
+    "max_zip_bytes",
     "max_image_pixels",
+    "max_decoded_pixels",
     "http_api_threadpool_workers",
     "model_memory_bytes",
     "sam2_max_active_models",
@@ -77,9 +79,11 @@ class ServerSettings:
     sam2_max_logits_cache_size: int = 1000  # masks kept for refinement, 262 KB each; 0: none
     sam2_refuse_reused_image_id: bool = False  # an image_id sent with another photo: 409
     max_body_bytes: int = 64 * 1024 * 1024  # of a request, counted as it arrives
+    max_zip_bytes: int = 2 * 1024**3  # of a zip of a data set, which goes to the disk as it arrives
     max_waiting_bytes: int = 512 * 1024 * 1024  # of all requests that are not answered yet
     max_batch_size: int = 32  # pictures in one request
     max_image_pixels: int = 100_000_000  # read from the header, before anything is decoded
+    max_decoded_pixels: int = 250_000_000  # of all pictures that are in work at once
     http_api_threadpool_workers: int = 2  # requests that decode and predict at once
     max_waiting_requests: int = 64  # for one model; more than these are answered 429 at once
     request_timeout_s: float = 120.0  # from the first byte of a request to its answer

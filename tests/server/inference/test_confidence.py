@@ -49,3 +49,17 @@ def test_best_is_what_the_package_recommends(package, tmp_path) -> None:
         0.5,
         0.3,
     ]
+
+
+def test_best_may_be_one_threshold_per_class(package, tmp_path) -> None:
+    folder = tmp_path / "package"
+    shutil.copytree(package, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    names = read_package(folder).class_names
+    found = {"confidence": 0.3, "per_class_confidence": {names[1]: 0.8, names[2]: 0.1}}
+    manifest["recommended_parameters"] = found
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    recommending = read_package(folder)
+    assert threshold_of(recommending, "best") == (0.3, 0.8, 0.1, *[0.3] * (len(names) - 3))
+    assert threshold_of(recommending, "default") == 0.5
+    assert threshold_of(recommending, 0.4) == 0.4

@@ -83,12 +83,20 @@ def test_broken_images_are_400(client, key, body, cause) -> None:
     assert cause in message
 
 
-def test_wrong_and_missing_keys_are_403(client, png) -> None:
-    for params in ({}, {"api_key": "None"}, {"api_key": ""}, {"api_key": "atr_wrong"}):
-        answer = client.post(PATH, params=params, content=base64.b64encode(png))
-        assert answer.status_code == 403
-        assert answer.json()["Message"] == "User is not authorized to access this resource"
-        assert isinstance(answer.json()["message"], str)
+def test_a_wrong_key_is_403(client, png) -> None:
+    answer = client.post(PATH, params={"api_key": "atr_wrong"}, content=base64.b64encode(png))
+    assert answer.status_code == 403
+    assert answer.json()["Message"] == "User is not authorized to access this resource"
+    assert isinstance(answer.json()["message"], str)
+
+
+@pytest.mark.parametrize("params", [{}, {"api_key": "None"}, {"api_key": ""}])
+def test_no_key_is_401(client, png, params) -> None:
+    answer = client.post(PATH, params=params, content=base64.b64encode(png))
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert answer.json()["message"].startswith("Unauthorized api_key: send an active API key")
+    assert "[hidden]" not in answer.json()["message"]  # no word of it is taken for a key
 
 
 @pytest.mark.parametrize("path", ["/colours/2", "/nothing/1", "/Some%20Workspace/some-slug"])
@@ -147,7 +155,7 @@ def test_confidence_turns_unsure_pixels_into_background(
 @pytest.mark.parametrize("confidence", ["much", "nan", "inf"])
 def test_bad_confidence_is_refused(client, key, png, confidence) -> None:
     answer = client.post(PATH, params={"api_key": key, "confidence": confidence}, content=png)
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert "confidence" in answer.json()["message"]
 
 

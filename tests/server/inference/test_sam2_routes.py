@@ -215,7 +215,7 @@ def test_which_model_is_meant(sam2, photo) -> None:
 
 def test_a_key_is_needed(sam2, photo, store) -> None:
     body = {"image": photo(), "prompts": CLICK}
-    assert sam2.http.post("/sam2/segment_image", json=body).status_code == 403
+    assert sam2.http.post("/sam2/segment_image", json=body).status_code == 401
     workspace = store.workspaces.default()
     other = store.api_keys.create("other", workspace, scopes=("write",)).plain_text
     assert sam2.segment(**body, key=other).status_code == 403

@@ -90,7 +90,7 @@ class Failure(BaseModel):
 
 
 class Refusal(Failure):
-    """A missing or wrong key."""
+    """A wrong key, or one without the scope."""
 
     Message: str = Field(description="The same, as the hosted API writes it.")
 
@@ -115,6 +115,7 @@ def answers_with(model: Any, description: str = "Done.", **media: Any) -> dict[i
     return {
         200: {"model": model, "description": description, **media},
         **{status: {"model": Failure, "description": text} for status, text in failures.items()},
-        403: {"model": Refusal, "description": "No key, or a wrong one."},
+        401: {"model": Failure, "description": "No key."},
+        403: {"model": Refusal, "description": "A wrong key, or one without the scope."},
         422: {"model": Invalid, "description": "A field is missing or of the wrong type."},
     }

@@ -4,6 +4,7 @@ import math
 from typing import Literal
 
 from atrous.domain.errors import BadRequest
+from atrous.domain.predictions import Thresholds
 from atrous.packages.directory import ModelPackage
 
 Named = Literal["best", "default"]
@@ -35,8 +36,11 @@ def of_hosted_route(text: str | None) -> float | Named:
     return max(LOWEST, value / 100 if value >= 1 else value)
 
 
-def threshold_of(package: ModelPackage, wanted: float | Named) -> float:
-    """Give the threshold (0..1) that a request for this model means."""
+def threshold_of(package: ModelPackage, wanted: float | Named) -> Thresholds:
+    """Give what a request for this model means: one threshold (0..1), or each class's own.
+
+    Only "best" may mean one per class: those that maximise F1 on the validation photos.
+    """
     if wanted == "best":
-        return package.best_confidence
+        return package.best_thresholds
     return package.default_confidence if isinstance(wanted, str) else wanted

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from atrous.domain.errors import BadImage, BadRequest, NotFound
 from atrous.server.authentication import needs
@@ -22,7 +23,7 @@ from atrous.server.inference.answer_schemas import HostedSegmentation, answers_w
 from atrous.server.inference.confidence import of_hosted_route
 from atrous.server.inference.responses import with_flat_copies
 from atrous.server.inference.segmentation import Skipped, Wishes, fetch_picture, segment
-from atrous.server.services import services_of
+from atrous.server.services import key_of, services_of
 
 router = APIRouter(tags=["inference"], dependencies=[Depends(needs("infer"))])
 
@@ -100,8 +101,13 @@ def read_wishes(
     """Collect the query parameters that matter; all others are ignored."""
     if not 0 <= stroke <= MAX_STROKE:
         raise BadRequest(f"stroke={stroke} can't be drawn; take 0 to {MAX_STROKE}")
+    try:
+        threshold = of_hosted_route(confidence)
+    except BadRequest as error:  # 422, as for other parameters of the wrong type
+        fault = {"type": "confidence", "loc": ("query", "confidence"), "msg": str(error)}
+        raise RequestValidationError([fault]) from None
     return Wishes(
-        confidence=of_hosted_route(confidence),
+        confidence=threshold,
         inference_id=str(uuid.uuid4()),
         skipped=skipped,
         draw=format in ("image", "image_and_json"),
@@ -139,7 +145,7 @@ async def segment_picture(
     model_id = f"{project}/{version}"
     request.state.model_id = model_id
     with services.work.place(model_id), services.waiting_bytes.account() as hold:
-        segmenter = await services.load_model(model_id)
+        segmenter = await services.load_model(model_id, key_of(request))
         sent = await _read_picture(request, image, image_type, hold)
         work = partial(segment, services, segmenter, sent, wishes)
         answer = await services.work.run(model_id, work)

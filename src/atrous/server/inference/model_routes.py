@@ -1,5 +1,6 @@
 """`/model/*` and `/start/*`: which networks are in memory."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Request, Response
@@ -9,7 +10,7 @@ from atrous.server.authentication import needs
 from atrous.server.errors import json_response
 from atrous.server.inference.answer_schemas import Registry, Started, answers_with
 from atrous.server.inference.responses import registry_body
-from atrous.server.services import services_of
+from atrous.server.services import key_of, services_of
 
 router = APIRouter(tags=["models"])
 registry_router = APIRouter(tags=["models"])  # of the one route that can be switched off
@@ -47,7 +48,7 @@ async def list_models(request: Request) -> Response:
 async def add_model(request: Request, wanted: Annotated[ModelRequest, Body()]) -> Response:
     """Load a model, if it is not in memory, and answer with the loaded models."""
     request.state.model_id = wanted.model_id
-    await services_of(request).load_any(wanted.model_id)
+    await services_of(request).load_any(wanted.model_id, key_of(request))
     return await _registry(request)
 
 
@@ -60,7 +61,7 @@ async def add_model(request: Request, wanted: Annotated[ModelRequest, Body()]) -
 async def remove_model(request: Request, wanted: Annotated[ModelRequest, Body()]) -> Response:
     """Unload a model, which stays published; one that is not loaded is no error."""
     services = services_of(request)
-    await services.look_up(lambda: services.drop(wanted.model_id))
+    await services.look_up(lambda: services.drop(wanted.model_id, key_of(request)))
     return await _registry(request)
 
 
@@ -73,7 +74,7 @@ async def remove_model(request: Request, wanted: Annotated[ModelRequest, Body()]
 async def clear_models(request: Request) -> Response:
     """Unload all models. The body is ignored."""
     services = services_of(request)
-    await services.look_up(services.drop_all)
+    await services.look_up(partial(services.drop_all, key_of(request)))
     return await _registry(request)
 
 
@@ -86,7 +87,7 @@ async def clear_models(request: Request) -> Response:
 async def clear_cache(request: Request) -> Response:
     """Unload all models; an old name of `/model/clear`."""
     services = services_of(request)
-    await services.look_up(services.drop_all)
+    await services.look_up(partial(services.drop_all, key_of(request)))
     return json_response("Cache Cleared")
 
 
@@ -99,10 +100,12 @@ async def clear_cache(request: Request) -> Response:
 async def start_model(request: Request, project: str, version: str) -> Response:
     """Load a model before the first picture comes."""
     request.state.model_id = f"{project}/{version}"
-    await services_of(request).load_any(request.state.model_id)
+    await services_of(request).load_any(request.state.model_id, key_of(request))
     return json_response({"status": 200, "message": "inference session started from local memory."})
 
 
 async def _registry(request: Request) -> Response:
     services = services_of(request)
-    return json_response(registry_body(await services.look_up(services.described)))
+    return json_response(
+        registry_body(await services.look_up(partial(services.described, key_of(request))))
+    )

@@ -48,7 +48,7 @@ class PhotoFinder:
     @property
     def owner(self) -> str:
         """Whose photos these are, and by which weights they are encoded."""
-        return owner_of(self.workspace_id, self.segmenter.package)
+        return owner_of(self.workspace_id, self.segmenter)
 
     async def find(self, wanted: PhotoRequest) -> EmbeddedPhoto:
         """Give the photo of a request, embedded now where it is not yet.
@@ -150,10 +150,11 @@ class PhotoFinder:
         def compute() -> Embedding:
             nonlocal found
             found = "miss"
-            with metrics.timed("decode"):
-                photo = decode_image(file_bytes, max_pixels=settings.max_image_pixels)
-            with metrics.timed("sam2_embed"):
-                return self.segmenter.embed(photo)
+            with self.services.decoded_pixels.of_picture(file_bytes):
+                with metrics.timed("decode"):
+                    photo = decode_image(file_bytes, max_pixels=settings.max_image_pixels)
+                with metrics.timed("sam2_embed"):
+                    return self.segmenter.embed(photo)
 
         embedding = self.services.sam2.embeddings.get_or_compute(key, compute)
         self._count(found)

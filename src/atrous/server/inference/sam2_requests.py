@@ -155,3 +155,9 @@ class AutoRequest(MaskRequest):
     crop_nms_thresh: Number = Field(0.7, ge=0, le=1)
     crop_overlap_ratio: Number = Field(512 / 1500, ge=0, lt=1)
     crop_n_points_downscale_factor: int = Field(1, ge=1, le=8)
+    min_mask_region_area: int = Field(
+        0,
+        description="Pixels: smaller holes in masks are filled, smaller islands left out.",
+        ge=0,
+        le=1_000_000_000,
+    )

@@ -1,5 +1,6 @@
 """All objects of an embedded photo, found and written in a worker thread."""
 
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def read_settings(wanted: AutoRequest) -> AutomaticSettings:
         crop_nms_iou=wanted.crop_nms_thresh,
         crop_overlap=wanted.crop_overlap_ratio,
         crop_points_downscale=wanted.crop_n_points_downscale_factor,
+        least_region_area=wanted.min_mask_region_area,
     )
 
 
@@ -52,19 +54,21 @@ def search_photo(
     """Give a prediction for each object. Without crops the photo's own bytes are not needed."""
     size = photo.embedding.photo_size
     pixels: UInt8[np.ndarray, "height width 3"]
-    if file_bytes is None:  # only the shape is looked at
-        pixels = np.broadcast_to(np.uint8(0), (size.height, size.width, 3))
-    else:
-        with services.metrics.timed("decode"):
-            pixels = decode_image(file_bytes, max_pixels=services.settings.max_image_pixels)
-    with services.metrics.timed("sam2_search"):
-        found = find_masks(
-            segmenter,
-            pixels,
-            read_settings(wanted),
-            embedding=photo.embedding,
-            on_batch=lambda *_: stop_if_unwanted(),
-        )
+    with ExitStack() as until_found:
+        if file_bytes is None:  # only the shape is looked at
+            pixels = np.broadcast_to(np.uint8(0), (size.height, size.width, 3))
+        else:
+            until_found.enter_context(services.decoded_pixels.of_picture(file_bytes))
+            with services.metrics.timed("decode"):
+                pixels = decode_image(file_bytes, max_pixels=services.settings.max_image_pixels)
+        with services.metrics.timed("sam2_search"):
+            found = find_masks(
+                segmenter,
+                pixels,
+                read_settings(wanted),
+                embedding=photo.embedding,
+                on_batch=lambda *_: stop_if_unwanted(),
+            )
     if wanted.format != "rle":
         refuse_too_much(len(found), size, low_res=False)
     style = MaskStyle(format=wanted.format, tolerance=wanted.tolerance, holes=wanted.holes)

@@ -3,7 +3,7 @@
 import base64
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,40 +92,47 @@ def segment(services: Services, segmenter: Segmenter, sent: SentImage, wishes: W
         with services.metrics.timed(name):
             yield
 
-    with stage("decode"):
-        image = _decode(sent, skipped, services.settings.max_image_pixels)
-    prediction = segmenter.predict(
-        image,
-        confidence=threshold_of(package, wishes.confidence),
-        without=skipped.of_recipe,
-        timed=stage,
-    )
-    with stage("encode"):
-        body = segmentation_body(
-            prediction,
-            package.class_map,
-            inference_id=wishes.inference_id,
-            seconds=time.perf_counter() - start,
-        )
-        if not wishes.draw:
-            return Answer(body, None)
-        drawn = draw_overlay(
+    with ExitStack() as until_answered:
+        with stage("decode"):
+            image = until_answered.enter_context(_decoded(services, sent, skipped))
+        prediction = segmenter.predict(
             image,
-            prediction.label_map,
-            package.class_names,
-            labels=wishes.draw_labels,
-            stroke=wishes.stroke,
+            confidence=threshold_of(package, wishes.confidence),
+            without=skipped.of_recipe,
+            timed=stage,
         )
-        overlay = encode_jpeg(drawn)
+        with stage("encode"):
+            body = segmentation_body(
+                prediction,
+                package.class_map,
+                inference_id=wishes.inference_id,
+                seconds=time.perf_counter() - start,
+            )
+            if not wishes.draw:
+                return Answer(body, None)
+            drawn = draw_overlay(
+                image,
+                prediction.label_map,
+                package.class_names,
+                labels=wishes.draw_labels,
+                stroke=wishes.stroke,
+            )
+            overlay = encode_jpeg(drawn)
     return Answer({**body, "visualization": base64.b64encode(overlay).decode()}, overlay)
 
 
-def _decode(
-    sent: SentImage, skipped: Skipped, max_pixels: int
-) -> UInt8[np.ndarray, "height width 3"]:
-    try:
-        return decode_image(
-            sent.file_bytes(), auto_orient=not skipped.auto_orient, max_pixels=max_pixels
-        )
-    except BadImage as error:
-        raise BadImage(f"{NO_IMAGE_AT_URL} {error}" if sent.is_fetched else str(error)) from error
+@contextmanager
+def _decoded(
+    services: Services, sent: SentImage, skipped: Skipped
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """Decode a picture, whose pixels count as in work until the block ends."""
+    limit = services.settings.max_image_pixels
+    with ExitStack() as until_answered:
+        try:
+            file_bytes = sent.file_bytes()
+            until_answered.enter_context(services.decoded_pixels.of_picture(file_bytes))
+            image = decode_image(file_bytes, auto_orient=not skipped.auto_orient, max_pixels=limit)
+        except BadImage as error:
+            reason = f"{NO_IMAGE_AT_URL} {error}" if sent.is_fetched else str(error)
+            raise BadImage(reason) from error
+        yield image

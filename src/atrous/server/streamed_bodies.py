@@ -1,0 +1,47 @@
+"""Bodies that go to a file as they arrive, and are never held in memory: zips of data sets."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Scope
+
+METHOD, PREFIX = "PUT", "/files/"  # where clients send such bodies to
+DRAIN_TIMEOUT_S = 5.0
+
+
+def is_streamed(scope: Scope) -> bool:
+    """Whether a request's body is left to its route, which counts it."""
+    return scope.get("method") == METHOD and str(scope.get("path", "")).startswith(PREFIX)
+
+
+@asynccontextmanager
+async def body_in_file(request: Request, folder: Path, max_bytes: int) -> AsyncIterator[Path]:
+    """Give a file with the whole body, which is gone afterwards; 413 for more than `max_bytes`."""
+    with tempfile.TemporaryDirectory(prefix="body-", dir=folder) as temporary:
+        path = Path(temporary) / "body"
+        received = int(request.headers.get("content-length") or 0)
+        if received <= max_bytes:
+            received = 0
+            async with await anyio.open_file(path, "wb") as file:
+                async for piece in request.stream():
+                    received += len(piece)
+                    if received > max_bytes:
+                        break
+                    await file.write(piece)
+        if received > max_bytes:
+            await _drain(request)
+            raise HTTPException(413, f"The file is larger than {max_bytes} bytes; send it in parts")
+        yield path
+
+
+async def _drain(request: Request) -> None:
+    """Read on for a moment: a client cut off while it sends never sees the answer."""
+    with anyio.move_on_after(DRAIN_TIMEOUT_S):
+        while (await request.receive()).get("more_body", False):
+            pass

@@ -1,0 +1,66 @@
+import anyio
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from atrous.server.lifecycle import Lifecycle
+from atrous.server.request_lifetime import RequestLifetime
+from atrous.server.streamed_bodies import body_in_file, is_streamed
+
+
+@pytest.fixture
+def limited(tmp_path) -> TestClient:
+    async def keep(request: Request) -> PlainTextResponse:
+        async with body_in_file(request, tmp_path, 1000) as path:
+            return PlainTextResponse(str(path.stat().st_size))
+
+    return TestClient(Starlette(routes=[Route("/files/x", keep, methods=["PUT"])]))
+
+
+def chunks(count: int):
+    for _ in range(count):
+        yield b"x" * 100
+
+
+def test_a_body_goes_to_a_file_that_is_gone_afterwards(limited: TestClient, tmp_path) -> None:
+    assert limited.put("/files/x", content=chunks(10)).text == "1000"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_much_is_refused_whatever_was_said(limited: TestClient, tmp_path) -> None:
+    assert limited.put("/files/x", content=b"x" * 1001).status_code == 413
+    assert limited.put("/files/x", content=chunks(11)).status_code == 413
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_which_bodies_these_are() -> None:
+    assert is_streamed({"type": "http", "method": "PUT", "path": "/files/token"})
+    assert not is_streamed({"type": "http", "method": "POST", "path": "/files/token"})
+    assert not is_streamed({"type": "http", "method": "PUT", "path": "/colours/1"})
+    assert not is_streamed({"type": "lifespan"})
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_a_streamed_body_has_the_time_for_each_of_its_pieces(method: str) -> None:
+    deadlines = []
+    pieces = [{"type": "http.request", "body": b"x", "more_body": True}] * 2
+
+    async def receive():
+        return pieces.pop() if pieces else await anyio.sleep_forever()
+
+    async def send(message) -> None:
+        pass
+
+    async def app(scope, receive, send) -> None:
+        for _ in range(2):
+            await receive()
+            deadlines.append(anyio.current_effective_deadline())
+            await anyio.sleep(0.001)
+        await PlainTextResponse("")(scope, receive, send)
+
+    scope = {"type": "http", "method": method, "path": "/files/token", "headers": []}
+    anyio.run(RequestLifetime(app, Lifecycle(), 60.0), scope, receive, send)
+    assert (deadlines[1] > deadlines[0]) == (method == "PUT")
