@@ -1,12 +1,13 @@
 # The targets of daily work; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test lint types imports check clients clean
+.PHONY: help up test test-science test-services lint types imports check clients clean
 
 PYTHON ?= python3
 VENV := .venv
 CLIENTS := .venv-clients
 OLD_CLIENTS := .venv-clients-old
 OLD_ROBOFLOW := 1.4.0 1.1.36
+SERVICES := benchmarks clients disk jobs server store
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --constraint constraints.txt
@@ -18,10 +19,17 @@ help:  ## list the targets
 up: $(VENV)/.train  ## install what is missing, then run server and training worker on port 9001
 	@$(BIN)/atrous up
 
-# The training room in a process of its own: after OpenVINO's tests in the same process, starting
+# Two processes at once, of one thread each: most tests wait for others or keep one core busy.
+# The training room has a process of its own: after OpenVINO's tests in the same process, starting
 # a child process from its tests ends in a segmentation fault whose cause is not known yet.
 test: $(VENV)/.test $(CLIENTS)/.installed $(OLD_CLIENTS)/.installed  ## install what the tests need and run all of them
-	$(BIN)/python -m pytest -q --ignore tests/training
+	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory --jobs 2 --keep-going test-science test-services
+
+test-science:
+	$(BIN)/python -m pytest -q $(foreach room,$(SERVICES) training,--ignore tests/$(room))
+
+test-services:
+	$(BIN)/python -m pytest -q $(foreach room,$(SERVICES),tests/$(room))
 	$(BIN)/python -m pytest -q tests/training
 
 lint: $(VENV)/.test  ## style of the code: ruff
