@@ -2,7 +2,7 @@
 # Trains and tests on the real data sets of the README's "Results": real_data.sh SET [BUDGET]
 #
 # SET is camvid, nuclei or nuclei-coco, read from ../shared/data (or DATA). Writes the log, the
-# epochs' figures and the test figures to benchmarks/results/SET.{log,csv,json}.
+# epochs' figures, the test figures and the report to benchmarks/results/SET.{log,csv,json,html}.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -39,4 +39,5 @@ export ATROUS_HOME=${ATROUS_HOME:-$(mktemp -d)}
 } | tee "$out.log"
 "$atrous" evaluate "$1/1" "$folder" "${options[@]}" --json > "$out.json"
 cp "$ATROUS_HOME/runs/$1/0001/results.csv" "$out.csv"
+cp "$ATROUS_HOME/runs/$1/0001/report.html" "$out.html"
 cat "$out.json"

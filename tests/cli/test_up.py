@@ -96,6 +96,9 @@ TRAINING = {"epoch": 3, "fraction": 0.25, "loss": 0.5, "left_s": 90.0, "stage": 
             {"state": "finished", "result": {"model_id": "cats/2", "miou": None}},
             "[cats] published as cats/2",
         ),
+        # Other kinds of jobs, which know no epochs and make no model.
+        ({"kind": "export", "progress": {"fraction": 0.4}}, "[cats] export: 40%"),
+        ({"kind": "export", "state": "finished", "result": {"size": 3}}, "[cats] export: done"),
         ({"state": "failed", "error": "the loss became nan"}, "[cats] failed: the loss became nan"),
         ({"state": "cancelled"}, "[cats] cancelled"),
     ],
@@ -115,7 +118,6 @@ def test_what_is_said_of_a_job_and_when(
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     companion = Companion(ServerSettings(), store, Path("key"), training=False)
-    assert told(companion, capsys, job(id="old", state="finished")) == ""  # of an earlier start
     running = job(progress=TRAINING)
     assert "epoch 3" in told(companion, capsys, running)
     now[0] += 1
@@ -125,8 +127,47 @@ def test_what_is_said_of_a_job_and_when(
     assert "epoch 4" in told(companion, capsys, job(progress={**TRAINING, "epoch": 4}))
     done = job(state="finished", result={"model_id": "cats/1", "miou": 0.5})
     assert "published as cats/1" in told(companion, capsys, done)
-    now[0] += 100
-    assert told(companion, capsys, done) == ""
+    assert companion._said == {}
+
+
+def test_only_jobs_in_hand_are_looked_at(store: Store) -> None:
+    """Those that were settled before, or were said to be, are not read again and again."""
+    workspace = store.workspaces.default().id
+    old, running, queued = (
+        store.jobs.enqueue("train", {"project": name}, workspace_id=workspace).id
+        for name in ("old", "running", "queued")
+    )
+    store.jobs.claim("worker")
+    store.jobs.finish(old, "worker")
+    store.jobs.claim("worker")
+    companion = Companion(ServerSettings(), store, Path("key"), training=False)
+    assert {job.id for job in companion._jobs_in_hand()} == {running, queued}
+    for seen in companion._jobs_in_hand():
+        companion._tell(seen)
+    store.jobs.finish(running, "worker", {"model_id": "cats/1"})
+    assert {job.id for job in companion._jobs_in_hand()} == {running, queued}
+    for seen in companion._jobs_in_hand():
+        companion._tell(seen)
+    assert {job.id for job in companion._jobs_in_hand()} == {queued}
+
+
+def test_a_fault_in_the_lines_does_not_leave_the_worker_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looked = threading.Event()
+
+    def broken(self: Companion) -> list[Job]:
+        if "could not say" in caplog.text:  # it came back after the first time
+            looked.set()
+        raise ValueError("broken")
+
+    monkeypatch.setattr(up, "POLL_S", 0.01)
+    monkeypatch.setattr(Companion, "_wait_until_ready", lambda self: True)
+    monkeypatch.setattr(Companion, "_jobs_in_hand", broken)
+    companion = Companion(ServerSettings(), store, ensure_key(store), training=False)
+    companion.start()
+    assert looked.wait(60)
+    companion.stop()
 
 
 def test_greeting_of_an_empty_store(store: Store) -> None:

@@ -45,3 +45,28 @@ def test_formats_are_recognised_by_content(text: str, format: str) -> None:
 def test_what_is_not_understood(text: str, said: str) -> None:
     with pytest.raises(BadDataset, match=said):
         read_annotations(text, "a.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<annotations><image><mask label='a' left='0' top='0' width='2' height='2' rle='{long}'/>"
+        "</image></annotations>",
+        "<annotation><size><height>{long}</height><width>2</width></size></annotation>",
+        "<annotation><object><name>a</name><polygon><x{long}>1</x{long}></polygon></object>"
+        "</annotation>",
+        "{long} 0.1 0.1 0.5 0.1 0.5 0.5",
+    ],
+    ids=["cvat", "voc size", "voc point", "yolo"],
+)
+def test_numbers_of_thousands_of_digits(text: str) -> None:
+    with pytest.raises(BadDataset, match=r"^a.txt can't be read \(Exceeds the limit"):
+        read_annotations(text.replace("{long}", "1" * 5000), "a.txt", {0: "road"})
+
+
+@pytest.mark.parametrize("number", ["1e999", "1" * 5000])
+def test_numbers_of_json_that_no_number_can_be(number: str) -> None:
+    annotation = {"id": "?", "image_id": 1, "category_id": 1}
+    text = json.dumps({**COCO, "annotations": [annotation]}).replace('"?"', number)
+    with pytest.raises(BadDataset, match=r"^a.txt is no (COCO file|JSON)"):
+        read_annotations(text, "a.txt")

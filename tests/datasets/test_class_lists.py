@@ -31,6 +31,7 @@ def test_lists_as_people_write_them(tmp_path: Path, text: str, names: tuple[str,
         ("Pixel Value, Class\n0, background\n0, cat", "each value once"),
         ("Pixel Value, Class\n0, background\none, cat", "'one, cat'"),
         ("Pixel Value, Class\n0, background\n1,", "class name"),
+        (f"Pixel Value, Class\n{'1' * 5000}, cat", "has the row '1111"),
     ],
 )
 def test_damaged_lists_are_refused(tmp_path: Path, text: str, complaint: str) -> None:

@@ -1,11 +1,12 @@
 import json
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
 from atrous.datasets.coco_upload import read_coco_upload
-from atrous.domain.errors import BadDataset
+from atrous.domain.errors import BadDataset, BadImage
 from atrous.domain.geometry import Size
 
 SIZE = Size(10, 12)
@@ -76,6 +77,20 @@ def test_a_placeholder_is_no_annotation() -> None:
     assert not upload.label_map("a.jpg", SIZE).any()
 
 
+@pytest.mark.parametrize("outline", [[[0, 0, 5, 5, 10**400, 2]], 3, True])
+def test_an_outline_that_can_not_be_drawn(outline: object) -> None:
+    entry = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": outline}
+    upload = read_coco_upload(coco(annotations=[entry]), "a.json")
+    with pytest.raises(BadImage, match=r"a.json: a.jpg: .*(a polygon has|an outline is)"):
+        upload.label_map("a.jpg", SIZE)
+
+
+def test_ids_of_categories_may_be_texts() -> None:
+    categories = [{"id": "0", "name": "all"}, {"id": "1", "name": "road", "supercategory": "all"}]
+    upload = read_coco_upload(coco(categories=categories, annotations=[]), "a.json")
+    assert upload.class_names == ("background", "road")
+
+
 def test_one_name_given_twice_is_one_class_and_background_is_background() -> None:
     categories = [
         {"id": 1, "name": "road"},
@@ -100,9 +115,10 @@ def test_one_name_given_twice_is_one_class_and_background_is_background() -> Non
         coco(categories=None),
         coco(categories=[{"id": n, "name": f"c{n}"} for n in range(1, 300)]),
         coco(annotations=[{"id": 1}]),
+        coco(annotations=[{"id": math.inf, "image_id": 1, "category_id": 1}]),
         "[" * 200_000,
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_what_is_no_coco_file(text: str) -> None:
     with pytest.raises(BadDataset):

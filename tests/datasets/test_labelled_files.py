@@ -117,6 +117,24 @@ def test_a_file_in_another_folder_lists_photos_too() -> None:
     assert labels["x.png"] is None
 
 
+def test_numbers_that_can_not_be_read_spoil_no_other_photo() -> None:
+    long = b"1" * 5000
+    labels, faults = labels_in(
+        {
+            "a.jpg": b"",
+            "a_mask.png": mask(0),
+            "b.jpg": b"",
+            "b.txt": b"",
+            "_classes.csv": b"Pixel Value, Class\n" + long + b", cat",
+            "data.yaml": b"names:\n  " + long + b": road",
+            "all.json": coco("c.jpg").replace(b'"id": 0', b'"id": 1e999'),
+        }
+    )
+    assert labels["a.jpg"].label_map.max() == 0
+    assert labels["b.jpg"].label_map.max() == 0
+    assert set(faults) == {"_classes.csv", "data.yaml", "all.json"}
+
+
 def test_faults_are_of_their_file() -> None:
     files = {"a.jpg": b"", "a.txt": b"\xff\xfe", "a_mask.png": b"x", "b.jpg": b"", "b.xml": b"<a/>"}
     found = LabelledFiles(files, lambda path: files[path])

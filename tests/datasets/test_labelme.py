@@ -48,9 +48,14 @@ def test_shapes_of_every_kind() -> None:
         ({"points": [[0, 0], [4, 0], [4, 4]]}, "has no label"),
         ({"label": "a"}, "points that can't be read"),
         ({"label": "a", "points": [[0, 0], [4, None], [4, 4]]}, "points that can't be read"),
+        ({"label": "a", "points": [[0, 0], [4, 10**400], [4, 4]]}, "points that can't be read"),
         ({"label": "a", "points": [[0, 0], [4, 0]]}, "polygon of 2 points"),
         ({"label": "a", "points": [[0, 0]], "shape_type": "cube"}, "cube of 1 points"),
         ({"label": "a", "points": [[0, 0], [1, 1]], "shape_type": "mask"}, "mask can't be read"),
+        (
+            {"label": "a", "points": [[0, 0], [1, 1]], "shape_type": "mask", "mask": "é"},
+            "mask can't be read",
+        ),
     ],
 )
 def test_faults_name_file_and_shape(shape: dict[str, Any], said: str) -> None:

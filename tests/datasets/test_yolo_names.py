@@ -21,6 +21,19 @@ def test_names_in_every_way_of_writing(text: str) -> None:
     assert read_names(text, "data.yaml") == EXPECTED
 
 
+@pytest.mark.parametrize("text", ["names:\n  {}: road", "names: {{{}: road}}"])
+def test_a_number_of_thousands_of_digits(text: str) -> None:
+    with pytest.raises(BadDataset, match=r"^data.yaml can't be read"):
+        read_names(text.format("1" * 5000), "data.yaml")
+
+
+def test_lines_that_are_too_long_to_be_names() -> None:
+    inner = f"a{' ' * 9_000}b"
+    assert read_names(f"names:\n- {inner} \t \n- c\n", "data.yaml") == {0: inner, 1: "c"}
+    with pytest.raises(BadDataset, match="data.yaml has a line of 10001 characters"):
+        read_names(f"names:\n- a{' ' * 9_997}b\n", "data.yaml")
+
+
 def test_names_on_lines() -> None:
     assert read_names("road\n\nold tree \nit's", "classes.txt") == EXPECTED
 

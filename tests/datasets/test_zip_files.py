@@ -1,5 +1,6 @@
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,58 @@ def test_counts_and_sizes(
     path = write(tmp_path / "a.zip", {"a": b"x" * 20, "b": b"y" * 20})
     monkeypatch.setattr(zip_files, limit, value)
     with pytest.raises(BadDataset, match=said):
+        CheckedZip(path)
+
+
+def with_zip64_record(data: bytes) -> bytes:
+    """The same zip, whose length of the table of contents stands in a ZIP64 record."""
+    end = data.rindex(b"PK\x05\x06")
+    size, start = struct.unpack_from("<II", data, end + 12)
+    record = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, size, start)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1)
+    return data[:end] + record + locator + data[end : end + 12] + b"\xff" * 8 + data[end + 20 :]
+
+
+@pytest.mark.parametrize("change", [bytes, with_zip64_record])
+def test_a_long_table_of_contents_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes]
+) -> None:
+    path = write(tmp_path / "a.zip", {"x" * 300: b"", "y" * 300: b""})
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<HH", data, data.rindex(b"PK\x05\x06") + 8, 1, 1)  # the count is a lie
+    path.write_bytes(change(bytes(data)))
+    with CheckedZip(path) as archive:
+        assert len(archive.names) == 2
+    monkeypatch.setattr(zip_files, "MAX_FILES", 1)
+    with pytest.raises(BadDataset, match="table of contents has 692 bytes; expected at most 400"):
+        CheckedZip(path)
+
+
+def test_large_files_are_no_table_of_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.zip", {"a": b"x" * 5000}, zipfile.ZIP_STORED)
+    monkeypatch.setattr(zip_files, "MAX_FILES", 1)
+    with CheckedZip(path) as archive:
+        assert archive.read("a") == b"x" * 5000
+
+
+def test_a_name_that_is_no_utf8_where_its_file_begins(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.zip", {"ä": b"x", "b": b"y"})
+    data = path.read_bytes()
+    path.write_bytes(data.replace("ä".encode(), b"\xff\xff", 1))
+    with CheckedZip(path) as archive:
+        with pytest.raises(BadDataset, match="damaged in the zip"):
+            archive.read("ä")
+        assert archive.read("b") == b"y"
+
+
+def test_a_file_that_lies_outside(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.zip", {"a": b"x"})
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, data.index(b"PK\x01\x02") + 42, 1_000_000)
+    path.write_bytes(data)
+    with pytest.raises(BadDataset, match="'a' lies outside of the zip"):
         CheckedZip(path)
 
 

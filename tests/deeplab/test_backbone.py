@@ -97,3 +97,9 @@ def test_frozen_layers_stay_as_they_are(name: str, stride: int, first_free: str)
     frozen = [value for value in backbone.network.parameters() if not value.requires_grad]
     assert sum(value.numel() for value in frozen) == count > 0
     assert not backbone.eval().network.training
+
+
+def test_nothing_to_freeze_is_refused() -> None:
+    backbone = Backbone("resnet18", output_stride=16)
+    with pytest.raises(BadInput, match=r"no map at stride 1 or below; its maps are at \[2, 4"):
+        backbone.freeze(1)

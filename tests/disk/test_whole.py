@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from atrous.disk.whole import flush, write_whole
+from atrous.disk import whole
+from atrous.disk.whole import flush, flush_tree, write_whole
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -63,5 +64,16 @@ def test_folders_and_files_can_be_flushed(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     flush(tmp_path / "file")
     flush(tmp_path)
+    flush_tree(tmp_path)
     with pytest.raises(FileNotFoundError):
         flush(tmp_path / "absent")
+
+
+def test_a_whole_tree_is_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").write_bytes(b"x")
+    flushed: list[Path] = []
+    monkeypatch.setattr(whole, "flush", flushed.append)
+    flush_tree(tmp_path)
+    assert set(flushed) == {tmp_path, *tmp_path.rglob("*")}
+    assert len(flushed) == 4

@@ -27,7 +27,11 @@ def test_a_result_finishes_the_job(store: Store, job: Job) -> None:
 
 @pytest.mark.parametrize(
     ("error", "told"),
-    [(BadInput("too small"), "too small"), (OSError(28, "disk full"), "OSError: [Errno 28]")],
+    [
+        (BadInput("too small"), "too small"),
+        (OSError(28, "disk full"), "OSError: [Errno 28]"),
+        (OverflowError("too large"), "OverflowError: too large"),
+    ],
 )
 def test_an_error_fails_it(store: Store, job: Job, error: Exception, told: str) -> None:
     def fail(*_: Any) -> dict[str, Any]:
@@ -37,6 +41,19 @@ def test_an_error_fails_it(store: Store, job: Job, error: Exception, told: str) 
     failed = store.jobs.get(job.id)
     assert failed.state == "failed"
     assert (failed.error or "").startswith(told)
+
+
+@pytest.mark.parametrize("kind", [BadInput, OSError])
+def test_a_message_does_not_say_where_the_data_folder_lies(
+    store: Store, job: Job, kind: type[Exception]
+) -> None:
+    def fail(*_: Any) -> dict[str, Any]:
+        raise kind(f"{store.home.folder}/cache/versions/1 shows one class alone")
+
+    assert run_and_settle(job.id, "w", fail) == 0
+    message = store.jobs.get(job.id).error or ""
+    assert "the data folder/cache/versions/1 shows one class alone" in message
+    assert str(store.home.folder) not in message
 
 
 def test_what_nobody_foresaw_ends_the_process(store: Store, job: Job) -> None:

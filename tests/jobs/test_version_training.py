@@ -1,5 +1,8 @@
 import json
+import os
+import shutil
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -89,13 +92,41 @@ def test_the_folder_is_made_once_and_again_where_it_went(store: Store, project: 
     before = open_dataset(first).fingerprint()
     (first / "kept").touch()
     assert (version_request(job, store).directory / "kept").exists()
-    import shutil
-
     shutil.rmtree(first)
     again = version_request(job, store).directory
     assert again == first
     assert open_dataset(again).fingerprint() == before
     assert [path.name for path in first.parent.iterdir()] == [first.name]
+
+
+def test_two_workers_make_the_folder_at_once(
+    store: Store, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes second takes the folder of the first, and leaves nothing of its own."""
+    job = training_job(store, ready(store, project), {})
+    replace, made = os.replace, []
+
+    def second(source: Path, target: Path) -> None:
+        if not made:
+            shutil.copytree(source, target)
+            made.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", second)
+    request = version_request(job, store)
+    folder = request.directory
+    assert made == [folder]
+    assert check_dataset(open_dataset(folder, request.options)).faults == ()
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_a_begun_training_needs_only_its_pictures(store: Store, project: Project) -> None:
+    """What it started from may be gone when it goes on."""
+    job = training_job(store, ready(store, project), {"checkpoint": "gone/1"})
+    with pytest.raises(NotFound):
+        version_request(job, store)
+    child.restore_pictures(job, store)
+    assert any((store.home.cache / "versions").iterdir())
 
 
 def test_a_version_that_is_not_made_is_refused(store: Store, project: Project) -> None:

@@ -61,3 +61,11 @@ def test_encoded_mask_is_json_that_pycocotools_reads() -> None:
 def test_damage_is_refused(counts: object) -> None:
     with pytest.raises(BadImage, match="RLE"):
         decode_rle(counts, Size(2, 3))
+
+
+@pytest.mark.parametrize("length", [8, 100_000])
+def test_a_number_of_many_characters_is_refused(length: int) -> None:
+    counts = "P" * (length - 1) + "0"  # P: a digit of 0, and more follow
+    with pytest.raises(BadImage, match="compressed RLE .* is damaged"):
+        decode_rle("6" + counts, Size(2, 3))
+    assert not decode_rle("V" + counts[-6:], Size(2, 3)).any()  # 7 characters say 6

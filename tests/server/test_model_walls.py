@@ -46,6 +46,18 @@ def test_loading_listing_and_dropping(client, key, stranger) -> None:
     assert client.post("/model/clear", params={"api_key": key}).json()["models"] == []
 
 
+def test_clearing_leaves_what_others_called_their_photos(start, key) -> None:
+    """Names and embeddings of SAM 2 are of all workspaces: no key drops them, no keys do."""
+    for keyed, left in ((True, ["cat"]), (False, [])):
+        client = start(require_key=keyed)
+        kept = ["cat"]
+        sam2 = client.app.state.services.sam2
+        sam2.image_ids.clear = kept.clear
+        parameters = {"api_key": key} if keyed else {}
+        assert client.post("/model/clear", params=parameters).status_code == 200
+        assert kept == left
+
+
 def test_without_keys_all_models_are_open(start, png) -> None:
     client = start(require_key=False)
     files = {"file": ("a.png", png, "image/png")}

@@ -1,11 +1,14 @@
 import anyio
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from atrous.server import streamed_bodies
+from atrous.server.errors import add_error_answers
 from atrous.server.lifecycle import Lifecycle
 from atrous.server.request_lifetime import RequestLifetime
 from atrous.server.streamed_bodies import body_in_file, is_streamed
@@ -33,6 +36,26 @@ def test_a_body_goes_to_a_file_that_is_gone_afterwards(limited: TestClient, tmp_
 def test_too_much_is_refused_whatever_was_said(limited: TestClient, tmp_path) -> None:
     assert limited.put("/files/x", content=b"x" * 1001).status_code == 413
     assert limited.put("/files/x", content=chunks(11)).status_code == 413
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def keep(request: Request) -> None:
+        async with body_in_file(request, tmp_path, 100_000):
+            pytest.fail("a body that was not kept")
+
+    async def open_full(path, mode: str):
+        return await open_file("/dev/full", mode)
+
+    open_file = anyio.open_file
+    monkeypatch.setattr(anyio, "open_file", open_full)
+    monkeypatch.setattr(streamed_bodies, "DRAIN_TIMEOUT_S", 0.01)  # nothing more will come
+    app = FastAPI()
+    app.add_api_route("/files/x", keep, methods=["PUT"])
+    add_error_answers(app)
+    answer = TestClient(app).put("/files/x", content=(b"x" * 20_000 for _ in range(3)))
+    assert answer.status_code == 507
+    assert "the disk is full" in answer.json()["message"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -73,6 +73,14 @@ def test_the_gradient_is_that_of_the_whole_batch(tiny: ModuleType) -> None:
         torch.testing.assert_close(summed, whole, rtol=1e-3, atol=1e-5)
 
 
+def test_the_share_is_of_the_pixels_that_the_loss_sees() -> None:
+    images, labels = labelled_batch(4)
+    seen = labels[:, ::2, 1::2]
+    shares = [share for _, _, share in parts_of(images, seen, 2)]
+    counts = [int((half != IGNORE_ID).sum()) for half in seen.tensor_split(2)]
+    assert shares == [count / sum(counts) for count in counts]
+
+
 @pytest.mark.parametrize(
     "error", [CPU_ERROR, torch.OutOfMemoryError("CUDA out of memory."), MemoryError()]
 )

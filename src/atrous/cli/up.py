@@ -118,10 +118,20 @@ class Companion:
                     "the worker ended with exit code %d: starting it anew", worker.returncode
                 )
                 worker = self._start_worker()
-            for job in self._store.jobs.list():
-                self._tell(job)
+            try:
+                for job in self._jobs_in_hand():
+                    self._tell(job)
+            except Exception:  # whatever it is, the worker must still be looked after
+                logger.exception("could not say how far the jobs are")
         if worker is not None:
             _end(worker)
+
+    def _jobs_in_hand(self) -> list["Job"]:
+        """The jobs that wait or run, and those that did when they were last looked at."""
+        jobs = self._store.jobs
+        open_jobs = [*jobs.list(state="queued"), *jobs.list(state="running")]
+        settled = self._said.keys() - {job.id for job in open_jobs}
+        return [*open_jobs, *(jobs.get(job_id) for job_id in settled)]
 
     @property
     def _url(self) -> str:
@@ -160,13 +170,11 @@ class Companion:
         news = (job.state, job.progress.get("epoch"), job.progress.get("stage"))
         before, when = self._said.get(job.id, (None, 0.0))
         now = time.monotonic()
-        settled = job.state in ("finished", "failed", "cancelled")
-        if before is None and settled:  # from an earlier start
-            self._said[job.id] = (news, now)
-            return
-        if news == before and (settled or now - when < LINE_EVERY_S):
+        if news == before and now - when < LINE_EVERY_S:
             return
         self._said[job.id] = (news, now)
+        if job.state in ("finished", "failed", "cancelled"):
+            del self._said[job.id]
         line = line_about(job)
         if line:
             print(line, flush=True)
@@ -177,14 +185,18 @@ def line_about(job: "Job") -> str:
     from atrous.cli.training_progress import spoken
 
     name = "demo" if job.kind == "demo" else job.payload.get("project", job.kind)
+    if job.state == "finished" and "model_id" not in job.result:
+        return f"[{name}] {job.kind}: done"
     if job.state == "finished":
         miou = job.result.get("miou")  # None where another worker had trained it already
         reached = f", mIoU {miou:.3f}" if miou is not None else ""
         return f"[{name}] published as {job.result['model_id']}{reached}"
     if job.state == "failed":
         return f"[{name}] failed: {job.error}"
-    if job.state == "running" and "fraction" in job.progress:
-        share = job.progress["fraction"]
+    share = job.progress.get("fraction")
+    if job.state == "running" and share is not None and "epoch" not in job.progress:
+        return f"[{name}] {job.kind}: {share:.0%}"
+    if job.state == "running" and share is not None:
         bar = "#" * round(20 * share)
         miou = job.progress.get("miou")
         reached = f", mIoU {miou:.3f}" if miou is not None else ""

@@ -27,14 +27,22 @@ def read_annotations(
 
     class_names: by number, for YOLO's format, which does not say them.
     """
-    name, start = name[:100], text.lstrip("\ufeff \t\r\n")[:1]
+    name = name[:100]
+    try:
+        return _read(text, name, class_names or {})
+    except (ArithmeticError, ValueError) as error:  # numbers that no float or int can be
+        raise BadDataset(f"{name} can't be read ({str(error)[:60]}); export it anew") from error
+
+
+def _read(text: str, name: str, class_names: Mapping[int, str]) -> AnnotationFile:
+    start = text.lstrip("\ufeff \t\r\n")[:1]
     if start == "{":
         return _read_json(text, name)
     if start == "<":
         return _read_xml(text, name)
     is_empty_yolo = not start and name.lower().endswith(".txt")
     if looks_like_yolo(text) or is_empty_yolo:
-        return read_yolo(text, name, class_names or {})
+        return read_yolo(text, name, class_names)
     raise BadDataset(
         f"{name} is not understood; send {FORMATS}, or a PNG mask to "
         "/{workspace}/{project}/images/{image}/mask"

@@ -1,5 +1,6 @@
 """Class lists as people keep them in files, and how raw ids of masks become ids of a model."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from atrous.domain.classes import BACKGROUND, IGNORE_ID, ClassTable, behind_back
 from atrous.domain.errors import BadDataset
 
 CSV_HEADER = "pixel value"
+PIXEL_VALUE = re.compile(r"\d{1,9}")
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,10 @@ def _names_by_pixel_value(path: str, rows: list[str]) -> tuple[str, ...]:
     names: dict[int, str] = {}
     for row in rows:
         value, _, name = row.partition(",")
-        if not value.strip().isdecimal() or not name.strip() or int(value) in names:
+        is_value = PIXEL_VALUE.fullmatch(value.strip())
+        if not is_value or not name.strip() or int(value) in names:
             raise BadDataset(
-                f"class list {path} has the row {row!r}; expected `pixel value, class name`, "
+                f"class list {path} has the row {row[:100]!r}; expected `pixel value, class name`, "
                 "each value once"
             )
         names[int(value)] = name.strip().strip('"')

@@ -64,7 +64,7 @@ class CocoLabels:
             for outline in outlines:
                 if isinstance(outline, dict):
                     covered |= self._decode(outline, size)
-                elif all(isinstance(polygon, list) for polygon in outline):
+                elif isinstance(outline, list) and all(isinstance(part, list) for part in outline):
                     polygons += outline
                 else:
                     raise BadImage("an outline is neither a list of polygons nor an RLE")

@@ -92,13 +92,13 @@ def coco_upload(content: Any, name: str) -> CocoUpload:
         images = tuple(dict(entry) for entry in content["images"])
         for image in images:
             image["id"], image["file_name"] = int(image["id"]), str(image["file_name"])
-        categories = [dict(entry) for entry in content["categories"]]
-        names = {int(entry["id"]): str(entry["name"]) for entry in categories}
+        categories = [{**entry, "id": int(entry["id"])} for entry in content["categories"]]
+        names = {entry["id"]: str(entry["name"]) for entry in categories}
         annotations = defaultdict(list)
         for entry in content["annotations"]:
             if not int(entry["id"]) == int(entry["image_id"]) == PLACEHOLDER_ID:
                 annotations[int(entry["image_id"])].append(_checked(entry))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
         raise BadDataset(
             f"{name[:100]} is no COCO file ({type(error).__name__}: {str(error)[:100]}); {EXPECTED}"
         ) from error

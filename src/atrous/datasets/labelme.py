@@ -1,7 +1,6 @@
 """LabelMe's JSON: one file per photo, shapes with points; masks as small PNGs."""
 
 import base64
-import binascii
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -71,7 +70,7 @@ def _read_shape(shape: Mapping[str, Any], where: str) -> Area | None:
 def _points(shape: Mapping[str, Any], where: str) -> Points:
     try:
         points = [(float(x), float(y)) for x, y in shape["points"]]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         points = [(math.nan, math.nan)]
     if not all(math.isfinite(value) for point in points for value in point):
         raise BadDataset(f"{where} has points that can't be read; expected [[x, y], ...]")
@@ -82,7 +81,7 @@ def _read_mask(shape: Mapping[str, Any], points: Points, where: str) -> Patch:
     try:
         data = base64.b64decode(str(shape.get("mask")), validate=True)
         pixels = decode_label_map(data) > 0
-    except (binascii.Error, BadImage) as error:
+    except (ValueError, BadImage) as error:
         raise BadDataset(f"{where}: its mask can't be read ({error}); export it anew") from error
     left, top = (round(min(values)) for values in zip(*points, strict=True))
     return Patch(left, top, pixels)

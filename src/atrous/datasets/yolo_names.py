@@ -12,23 +12,31 @@ from atrous.domain.errors import BadDataset
 NAMES_FILES = ("data.yaml", "data.yml", "dataset.yaml", "_darknet.labels", "obj.names")
 YAML_ENDINGS = (".yaml", ".yml")
 NAMES_KEY = re.compile(r"^names[ \t]*:[ \t]*(.*)$", re.MULTILINE)
-BLOCK_ENTRY = re.compile(r"^[ \t]*(?:-|(\d+)[ \t]*:)[ \t]+(\S.*?)[ \t]*$")
+BLOCK_ENTRY = re.compile(r"^[ \t]*(?:-|(\d+)[ \t]*:)[ \t]+(\S.*)$")
 FLOW_ENTRY = re.compile(r"""\s*(?:(\d+)\s*:\s*)?("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^,\]}]+)\s*,?""")
+MAX_LINE = 10_000
 EXPECTED = "expected `names:` with a list, or with a number and a name per line"
 
 
 def read_names(text: str, name: str) -> dict[int, str]:
     """Names by class number, from a YAML file or one of lines; BadDataset where there are none."""
+    try:
+        return _checked(_read(text, name), name)
+    except ValueError as error:  # a number of thousands of digits
+        raise BadDataset(f"{name} can't be read ({str(error)[:60]}); {EXPECTED}") from error
+
+
+def _read(text: str, name: str) -> dict[int, str]:
     if not name.lower().endswith(YAML_ENDINGS):
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return _checked(dict(enumerate(lines)), name)
+        return dict(enumerate(lines))
     key = NAMES_KEY.search(text)
     if key is None:
         raise BadDataset(f"{name} has no class names; {EXPECTED}")
     first = _without_comment(key.group(1))
     if first[:1] in ("[", "{"):
-        return _checked(_read_flow(text[key.start(1) :], name), name)
-    return _checked(_read_block(text[key.end() :].splitlines()), name)
+        return _read_flow(text[key.start(1) :], name)
+    return _read_block(text[key.end() :].splitlines(), name)
 
 
 def write_data_yaml(class_names: tuple[str, ...], splits: tuple[str, ...]) -> str:
@@ -50,13 +58,16 @@ def labelmap_names(labelmap: Mapping[str, object], name: str) -> dict[int, str]:
         ) from None
 
 
-def _read_block(lines: list[str]) -> dict[int, str]:
+def _read_block(lines: list[str], name: str) -> dict[int, str]:
     """`- road` or `0: road` on lines of their own, until something else comes."""
     names: dict[int, str] = {}
     for line in lines:
-        if not _without_comment(line).strip():
+        if len(line) > MAX_LINE:
+            raise BadDataset(f"{name} has a line of {len(line)} characters; {EXPECTED}")
+        said = _without_comment(line).rstrip()
+        if not said:
             continue
-        entry = BLOCK_ENTRY.match(_without_comment(line))
+        entry = BLOCK_ENTRY.match(said)
         if entry is None:
             break
         names[int(entry[1]) if entry[1] else len(names)] = _unquoted(entry[2])

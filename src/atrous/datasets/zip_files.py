@@ -1,5 +1,6 @@
 """Zips of strangers: checked by their table of contents before any file of them is read."""
 
+import io
 import re
 import stat
 import zipfile
@@ -10,6 +11,7 @@ from types import TracebackType
 from atrous.domain.errors import BadDataset
 
 MAX_FILES = 200_000
+DIRECTORY_BYTES = 400  # of the table of contents, on average for a file
 MAX_FILE_BYTES = 512 * 1024 * 1024  # of one file, unpacked: it is held in memory
 MAX_TOTAL_BYTES = 64 * 1024**3  # of all files, unpacked
 MAX_RATIO = 200  # unpacked to packed; masks and texts of real data sets stay below 100
@@ -18,7 +20,35 @@ MAX_NAME = 1000
 UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")  # control characters and backslashes
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 IS_ENCRYPTED = 0x1
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    UnicodeDecodeError,  # a name
+)
+
+
+class _ZipReader(io.BufferedReader):
+    """A file that gives no table of contents too long to be held.
+
+    zipfile reads the table at once, as long as the file says it is, and makes objects of all its
+    entries; how many the file says there are is not looked at. So its length is what counts, taken
+    where it is used: a file may state several.
+    """
+
+    has_directory = False  # once the table was read
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read; BadDataset for a table of contents that is too long."""
+        most = DIRECTORY_BYTES * MAX_FILES
+        if not self.has_directory and size is not None and size > most:
+            raise BadDataset(
+                f"the zip's table of contents has {size} bytes; expected at most {most}: "
+                f"send at most {MAX_FILES} files at once"
+            )
+        return super().read(size)
 
 
 class CheckedZip:
@@ -26,14 +56,16 @@ class CheckedZip:
 
     def __init__(self, path: Path) -> None:
         """Open a zip; BadDataset says which entry is not sound, before anything is unpacked."""
+        self._file = _ZipReader(path.open("rb", buffering=0))
         try:
-            self._archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, UnicodeDecodeError) as error:
-            raise BadDataset(f"the file is no zip, or cut off ({error}); zip it anew") from error
-        try:
+            self._archive = zipfile.ZipFile(self._file)
+            self._file.has_directory = True
             self._entries = _checked(self._archive.infolist(), path.stat().st_size)
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+            self._file.close()
+            raise BadDataset(f"the file is no zip, or cut off ({error}); zip it anew") from error
         except BadDataset:
-            self._archive.close()
+            self._file.close()
             raise
 
     @property
@@ -60,6 +92,7 @@ class CheckedZip:
     ) -> None:
         """Close the file."""
         self._archive.close()
+        self._file.close()
 
 
 def _checked(listed: list[zipfile.ZipInfo], zip_bytes: int) -> dict[str, zipfile.ZipInfo]:
@@ -71,6 +104,8 @@ def _checked(listed: list[zipfile.ZipInfo], zip_bytes: int) -> dict[str, zipfile
         if entry.is_dir():
             continue
         _check_content(entry)
+        if not 0 <= entry.header_offset < zip_bytes:
+            raise BadDataset(f"{entry.filename[:100]!r} lies outside of the zip; zip it anew")
         if entry.filename in entries:
             raise BadDataset(f"the zip has {entry.filename[:100]!r} twice; zip it anew")
         entries[entry.filename] = entry

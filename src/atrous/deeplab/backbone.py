@@ -65,7 +65,13 @@ class Backbone(nn.Module):
         """
         info = self.network.feature_info
         ends = zip(info.module_name(), info.reduction(), strict=True)
-        last = [name for name, reduction in ends if reduction <= stride][-1]
+        ended = [name for name, reduction in ends if reduction <= stride]
+        if not ended:
+            raise BadInput(
+                f"backbone {self.name!r} has no map at stride {stride} or below; its maps are at "
+                f"{info.reduction()}: freeze up to one of these"
+            )
+        last = ended[-1]
         names, modules = zip(*self.network.named_modules(), strict=True)
         end = 1 + max(i for i, name in enumerate(names) if f"{name}.".startswith(f"{last}."))
         self._frozen = [part for part in modules[:end] if [*part.parameters(recurse=False)]]

@@ -18,6 +18,13 @@ def write_whole(path: Path, data: bytes) -> None:
     flush(path.parent)
 
 
+def flush_tree(folder: Path) -> None:
+    """Wait until a folder is on the disk with all that is in it."""
+    for path in folder.rglob("*"):
+        flush(path)
+    flush(folder)
+
+
 def flush(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

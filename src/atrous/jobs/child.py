@@ -13,7 +13,7 @@ from atrous.jobs.demo import demo_request
 from atrous.jobs.settling import run_and_settle
 from atrous.jobs.train import StoppedEarly, finish_run, start_run
 from atrous.jobs.training_request import TrainingRequest
-from atrous.jobs.version_training import version_request
+from atrous.jobs.version_training import version_folder, version_request
 from atrous.store.jobs import Job
 from atrous.store.opening import Store
 from atrous.store.trainings import TRAIN_VERSION
@@ -34,7 +34,7 @@ def run_training(job: Job, worker: str, store: Store) -> dict[str, Any]:
     known = dict(job.progress)
     if "run" in known:
         run = RunFolder(Path(known["run"]))
-        request_of(job, store)  # the pictures are there again, if they went meanwhile
+        restore_pictures(job, store)
         known["epochs"] = _epochs_of(run)  # the last one may not have been reported
     else:
         store.jobs.progress(job.id, worker, {"stage": "reading the pictures"})
@@ -108,6 +108,19 @@ def _ask_for_evaluation(job: Job, store: Store) -> None:
     training_id = job.payload["training_id"]
     if not store.evaluations.list(job.workspace_id, training_id=training_id):
         store.evaluations.create(store.trainings.by_id(job.workspace_id, training_id))
+
+
+def restore_pictures(job: Job, store: Store) -> None:
+    """Make anew what a training that was begun reads, if it went meanwhile.
+
+    What the training starts from may be gone as well; it is not asked for again.
+    """
+    if job.kind == "demo":
+        demo_request(store.home.folder)
+    elif job.kind == TRAIN_VERSION:
+        version = store.versions.by_id(job.workspace_id, job.payload["version_id"])
+        project = store.projects.by_id(job.workspace_id, version.project_id)
+        version_folder(store, project, version)
 
 
 def request_of(job: Job, store: Store) -> TrainingRequest:

@@ -14,6 +14,8 @@ from atrous.store.opening import Store, open_store
 
 logger = logging.getLogger(__name__)
 PARENT_POLL_S = 1.0
+# What bad data or a bad disk make of a job.
+FAULTS = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 NICENESS = 5  # serving goes before slow work where both want the processor
 
 Run = Callable[[Job, str, Store], dict[str, Any]]  # job, worker, store -> the job's result
@@ -30,14 +32,19 @@ def run_and_settle(job_id: str, worker: str, run: Run) -> int:
             result = run(job, worker, store)
         except AtrousError as error:
             logger.warning("job %s failed: %s", job.id, error)
-            store.jobs.fail(job.id, worker, str(error))
-        except (OSError, RuntimeError, ValueError, LookupError, TypeError) as error:
+            store.jobs.fail(job.id, worker, told(str(error), store))
+        except FAULTS as error:
             # Trying again would end the same way; the cause is kept instead.
             logger.exception("job %s failed", job.id)
-            store.jobs.fail(job.id, worker, f"{type(error).__name__}: {error}")
+            store.jobs.fail(job.id, worker, told(f"{type(error).__name__}: {error}", store))
         else:
             store.jobs.finish(job.id, worker, result)
     return 0
+
+
+def told(message: str, store: Store) -> str:
+    """A message for everybody who may see the job: it does not say where the data folder lies."""
+    return message.replace(str(store.home.folder), "the data folder")
 
 
 def end_with(parent: int) -> None:

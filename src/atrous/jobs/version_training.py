@@ -12,7 +12,7 @@ from atrous.datasets.detect import DatasetOptions
 from atrous.datasets.preparation import serving_choices
 from atrous.datasets.version_steps import read_preparation
 from atrous.datasets.zip_exports import write_zip
-from atrous.disk.whole import flush
+from atrous.disk.whole import flush, flush_tree
 from atrous.domain.classes import IGNORE_ID
 from atrous.domain.errors import Conflict, NotFound
 from atrous.domain.recipes import MAX_SIDE
@@ -80,7 +80,12 @@ def version_folder(store: Store, project: Project, version: Version) -> Path:
         write_zip(packed, FORMAT, version.class_names, photos, facts_of(project, version))
         with zipfile.ZipFile(packed) as archive:
             archive.extractall(unfinished / "version")
-        os.replace(unfinished / "version", folder)
+        flush_tree(unfinished / "version")
+        try:
+            os.replace(unfinished / "version", folder)
+        except OSError:  # another worker made the same meanwhile
+            if not folder.is_dir():
+                raise
         flush(folder.parent)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

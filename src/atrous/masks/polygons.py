@@ -1,6 +1,5 @@
 """Polygons to pixels, exactly as the COCO tools fill them."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ from atrous.masks.rle import decode_rle
 
 # The filling takes memory by the length of the outline, so far outliers are refused.
 FARTHEST_SIDES = 10
+LARGEST = 1e15  # whole numbers of files may be too large for a float
 
 
 def rasterize_polygons(
@@ -45,4 +45,4 @@ def rasterize_polygons(
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    return isinstance(value, (int, float)) and abs(value) < LARGEST

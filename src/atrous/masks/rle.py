@@ -13,6 +13,7 @@ from atrous.domain.errors import BadImage
 from atrous.domain.geometry import Size
 
 FIRST_CHARACTER = 48  # "0" holds the value 0
+MAX_CHARACTERS = 7  # of one number: 35 bits, of which pycocotools uses 32
 CONTINUES, SIGN = 0x20, 0x10  # bits of a character's value; the other four and SIGN are the number
 
 
@@ -50,9 +51,11 @@ def _read_counts(text: str | bytes) -> list[int]:
     """
     raw = text.encode("ascii", errors="replace") if isinstance(text, str) else text
     digits = [character - FIRST_CHARACTER for character in raw]
-    if any(not 0 <= digit < 64 for digit in digits) or (digits and digits[-1] & CONTINUES):
-        raise BadImage(f"the compressed RLE {raw[:20]!r} is damaged or cut off; export it anew")
     ends = [-1, *(index for index, digit in enumerate(digits) if not digit & CONTINUES)]
+    is_foreign = any(not 0 <= digit < 64 for digit in digits)
+    is_cut_off = ends[-1] != len(digits) - 1
+    if is_foreign or is_cut_off or np.diff(ends).max(initial=0) > MAX_CHARACTERS:
+        raise BadImage(f"the compressed RLE {raw[:20]!r} is damaged or cut off; export it anew")
     lengths: list[int] = []
     for before, end in pairwise(ends):
         number = digits[before + 1 : end + 1]

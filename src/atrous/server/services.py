@@ -89,12 +89,17 @@ class Services:
             self.models.remove(model_id, workspace_of(key))
 
     def drop_all(self, key: ApiKey | None = None) -> None:
-        """Drop all networks that a key opens from memory, and what clients called their photos."""
+        """Drop all networks that a key opens from memory.
+
+        Without keys also what clients called their photos and what was computed of them: with
+        keys, that is of other workspaces as well.
+        """
         if key is None:
             self.models.clear()
+            self.sam2.clear()
         else:
             self.models.clear_workspace(key.workspace_id)
-        self.sam2.clear()
+            self.sam2.models.clear()
 
 
 def workspace_of(key: ApiKey | None) -> str | None:

@@ -11,6 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Scope
 
+from atrous.domain.errors import DiskFull
+from atrous.store.disk_full import naming_full_disk
+
 METHOD, PREFIX = "PUT", "/files/"  # where clients send such bodies to
 DRAIN_TIMEOUT_S = 5.0
 
@@ -22,22 +25,36 @@ def is_streamed(scope: Scope) -> bool:
 
 @asynccontextmanager
 async def body_in_file(request: Request, folder: Path, max_bytes: int) -> AsyncIterator[Path]:
-    """Give a file with the whole body, which is gone afterwards; 413 for more than `max_bytes`."""
+    """Give a file with the whole body, which is gone afterwards.
+
+    413 for more than `max_bytes`; DiskFull where there is no room for it.
+    """
     with tempfile.TemporaryDirectory(prefix="body-", dir=folder) as temporary:
         path = Path(temporary) / "body"
         received = int(request.headers.get("content-length") or 0)
         if received <= max_bytes:
-            received = 0
+            received = await _write(request, path, max_bytes)
+        if received > max_bytes:
+            await _drain(request)
+            raise HTTPException(413, f"The file is larger than {max_bytes} bytes; send it in parts")
+        yield path
+
+
+async def _write(request: Request, path: Path, max_bytes: int) -> int:
+    """Write a body to a file; how many bytes came. Stops where they are more than `max_bytes`."""
+    received = 0
+    try:
+        with naming_full_disk():
             async with await anyio.open_file(path, "wb") as file:
                 async for piece in request.stream():
                     received += len(piece)
                     if received > max_bytes:
                         break
                     await file.write(piece)
-        if received > max_bytes:
-            await _drain(request)
-            raise HTTPException(413, f"The file is larger than {max_bytes} bytes; send it in parts")
-        yield path
+    except DiskFull:
+        await _drain(request)
+        raise
+    return received
 
 
 async def _drain(request: Request) -> None:

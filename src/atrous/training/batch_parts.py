@@ -17,13 +17,14 @@ CPU_ALLOCATION = ("DefaultCPUAllocator", "can't allocate memory", "not enough me
 
 def parts_of(
     images: UInt8[Tensor, "batch 3 height width"],
-    label_maps: UInt8[Tensor, "batch height width"],
+    label_maps: UInt8[Tensor, "batch rows columns"],
     parts: int,
 ) -> Iterator[
-    tuple[UInt8[Tensor, "part 3 height width"], UInt8[Tensor, "part height width"], float]
+    tuple[UInt8[Tensor, "part 3 height width"], UInt8[Tensor, "part rows columns"], float]
 ]:
     """The photos and labels of each part, and its share in the batch's loss.
 
+    label_maps: of the pixels that the loss sees, which need not be all of a photo's.
     The share is that of the labelled pixels: the sum of the parts' mean losses over pixels is
     the whole batch's then, exactly, and so is its gradient.
     """

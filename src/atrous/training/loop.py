@@ -215,12 +215,12 @@ def gradients_of(
     training.optimizer.zero_grad(set_to_none=True)
     pixels = loss_pixels(recipe.loss_stride, training.state.step)
     total = 0.0
-    for photos, labels, share in parts_of(images, label_maps, parts):
+    targets = label_maps if pixels is None else label_maps[:, pixels[0], pixels[1]]
+    for photos, labels, share in parts_of(images, targets, parts):
         batch = normalize_batch(photos.to(device), recipe)
         with autocast(recipe, device):
             output = training.network(batch.contiguous(memory_format=torch.channels_last), pixels)
-        targets = labels if pixels is None else labels[:, pixels[0], pixels[1]]
-        loss = share * loss_of(output, targets.to(device).long(), recipe)
+        loss = share * loss_of(output, labels.to(device).long(), recipe)
         total += finite(loss.item(), training)
         with float32_depthwise_gradients(device):
             loss.backward()  # type: ignore[no-untyped-call]

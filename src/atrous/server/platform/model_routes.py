@@ -121,6 +121,7 @@ def pack(store: Store, model: Model) -> FilePath:
         with zipfile.ZipFile(unfinished, "w") as archive:
             for path, name in _parts(store, model):
                 archive.write(path, name)
+        flush(FilePath(unfinished))
         os.replace(unfinished, target)
     finally:
         FilePath(unfinished).unlink(missing_ok=True)
