@@ -11,7 +11,7 @@ recipe=()
 case ${1:-} in
   camvid)
     folder=$data/camvid
-    budget=${2:-54m}
+    budget=${2:-51m}
     options=(--ignore-id 11 --classes
       sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist)
     # Few epochs fit into the time. Small batches make more steps of it, half-sized photos in the
