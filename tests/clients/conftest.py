@@ -73,6 +73,12 @@ ROW = pytest.StashKey[Row]()
 ROWS = pytest.StashKey[list[dict[str, Any]]]()
 
 
+@pytest.fixture(scope="session")
+def conftest() -> ModuleType:
+    """This module, for tests that use its functions with values of their own."""
+    return sys.modules[__name__]
+
+
 @pytest.fixture
 def tells(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Say which line of the compatibility table the test decides."""

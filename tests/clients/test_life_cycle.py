@@ -7,25 +7,16 @@ import threading
 import time
 import urllib.request
 
-import pytest
 from PIL import Image
 
 from atrous.server.settings import ServerSettings
 
 
-def conftest_of(request: pytest.FixtureRequest):
-    return next(
-        plugin
-        for plugin in request.config.pluginmanager.get_plugins()
-        if getattr(plugin, "__file__", "") == str(request.path.with_name("conftest.py"))
-    )
-
-
-def test_a_port_in_use_is_one_clear_message(server, home_of_model, request) -> None:
+def test_a_port_in_use_is_one_clear_message(server, home_of_model, conftest) -> None:
     port = server.url.rpartition(":")[2]
     done = subprocess.run(
         [sys.executable, "-m", "atrous", "serve", "--port", port],
-        env=conftest_of(request).atrous_environment(home_of_model),
+        env=conftest.atrous_environment(home_of_model),
         capture_output=True,
         text=True,
         timeout=120,
@@ -36,10 +27,10 @@ def test_a_port_in_use_is_one_clear_message(server, home_of_model, request) -> N
     assert "Traceback" not in done.stderr
 
 
-def test_no_auth_on_an_open_address_is_refused(home_of_model, request) -> None:
+def test_no_auth_on_an_open_address_is_refused(home_of_model, conftest) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "atrous", "serve", "--host", "0.0.0.0", "--no-auth"],
-        env=conftest_of(request).atrous_environment(home_of_model),
+        env=conftest.atrous_environment(home_of_model),
         capture_output=True,
         text=True,
         timeout=120,
@@ -49,9 +40,8 @@ def test_no_auth_on_an_open_address_is_refused(home_of_model, request) -> None:
 
 
 def test_sigterm_answers_what_was_accepted_and_exits_with_0(
-    home_of_model, request, tmp_path
+    home_of_model, conftest, tmp_path
 ) -> None:
-    conftest = conftest_of(request)
     server = conftest.start_server(home_of_model, tmp_path / "log")
     buffer = io.BytesIO()
     Image.new("RGB", (3000, 3000), (255, 0, 0)).save(buffer, "PNG")

@@ -22,14 +22,6 @@ REVISION = "3bb973b5c"  # the commit whose counts are asserted here
 SAM2 = "tests/inference/integration_tests/test_sam2.py"
 
 
-def conftest_of(request: pytest.FixtureRequest):
-    return next(
-        plugin
-        for plugin in request.config.pluginmanager.get_plugins()
-        if getattr(plugin, "__file__", "") == str(request.path.with_name("conftest.py"))
-    )
-
-
 @pytest.fixture(scope="session")
 def checkout() -> Path:
     named = os.environ.get("ATROUS_PEER_TESTS")
@@ -56,9 +48,8 @@ def peer_server(home_of_model, start, atrous, free_port, tmp_path):
 
 
 @pytest.fixture
-def atrous(home_of_model, request):
+def atrous(home_of_model, conftest):
     """Run a command of atrous on the folder with the model."""
-    conftest = conftest_of(request)
     environment = conftest.atrous_environment(home_of_model)
     return lambda *words: conftest.run([sys.executable, "-m", "atrous", *words], environment)
 
@@ -94,7 +85,7 @@ def test_hosted_platform_refusals(checkout, clients_python, peer_server, tells) 
     assert counts == {"passed": 18}
 
 
-def test_sam2(checkout, clients_python, free_port, request, tells, tmp_path) -> None:
+def test_sam2(checkout, clients_python, free_port, conftest, tells, tmp_path) -> None:
     home = os.environ.get("ATROUS_PEER_SAM2_HOME")
     if not home:
         pytest.skip("ATROUS_PEER_SAM2_HOME names no data folder with the models of SAM 2")
@@ -104,8 +95,6 @@ def test_sam2(checkout, clients_python, free_port, request, tells, tmp_path) -> 
         pytest.skip(f"the suite's picture is at {SAM2_PICTURES}, which can't be reached from here")
     tells("roboflow/inference", REVISION, "integration_tests/test_sam2.py: 16 tests")
     # The suite clears all models without a key.
-    with conftest_of(request).running_server(
-        Path(home), tmp_path / "log", "--no-auth", port=free_port
-    ):
+    with conftest.running_server(Path(home), tmp_path / "log", "--no-auth", port=free_port):
         counts = run_suite(clients_python, checkout, SAM2, SKIP_SAM2_TESTS="false", API_KEY="none")
     assert counts == {"passed": 16}

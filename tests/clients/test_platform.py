@@ -67,14 +67,7 @@ class Platform:
 
 
 @pytest.fixture(scope="module")
-def platform(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Platform]:
-    conftest = next(
-        plugin
-        for plugin in request.config.pluginmanager.get_plugins()
-        if getattr(plugin, "__file__", "") == str(request.path.with_name("conftest.py"))
-    )
+def platform(conftest: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp("platform")
     home = folder / "home"
     server = conftest.start_server(home, folder / "server.log")

@@ -110,14 +110,7 @@ def work(store: Store, package: Path, stopping: threading.Event, failures: list[
 
 
 @pytest.fixture(scope="module")
-def platform(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Platform]:
-    conftest = next(
-        plugin
-        for plugin in request.config.pluginmanager.get_plugins()
-        if getattr(plugin, "__file__", "") == str(request.path.with_name("conftest.py"))
-    )
+def platform(conftest: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp("models")
     package = folder / "package"
     environment = conftest.atrous_environment(folder / "home")

@@ -3,8 +3,10 @@ import base64
 import pytest
 from fastapi.routing import APIRoute
 
+from atrous.server import authentication
 from atrous.server.authentication import is_open
 from atrous.server.inference import hosted_route, json_routes, model_routes, operations
+from atrous.store.api_keys import ApiKeys
 
 OPEN = {"/", "/docs", "/info", "/healthz", "/readiness", "/metrics"}
 KEY_IN_PATH = {"/query/cliAuthToken/{token}"}  # it answers null to what is no key
@@ -108,3 +110,31 @@ def test_without_keys_all_is_open(start, png) -> None:
     client = start(require_key=False)
     assert client.post("/colours/1", content=base64.b64encode(png)).status_code == 200
     assert client.post("/model/clear").status_code == 200
+
+
+@pytest.fixture
+def look_ups(monkeypatch) -> list[str]:
+    """The secrets that are looked up in the store from now on."""
+    seen: list[str] = []
+    verify = ApiKeys.verify
+
+    def counted(self: ApiKeys, secret: str) -> object:
+        seen.append(secret)
+        return verify(self, secret)
+
+    monkeypatch.setattr(ApiKeys, "verify", counted)
+    return seen
+
+
+@pytest.mark.parametrize("path", ["/colours/1", "/infer/semantic_segmentation"])
+def test_a_key_is_looked_up_once_in_a_request(client, key, look_ups, path) -> None:
+    answer = client.post(path, params={"api_key": key}, json=BODY)
+    assert answer.status_code == 400  # no picture
+    assert look_ups == [key]
+
+
+def test_one_found_a_while_ago_is_looked_up_again(client, key, look_ups, monkeypatch) -> None:
+    """A body may take long to arrive, and its key be revoked meanwhile."""
+    monkeypatch.setattr(authentication, "FRESH_S", -1.0)
+    client.post("/infer/semantic_segmentation", params={"api_key": key}, json=BODY)
+    assert look_ups == [key, key]

@@ -57,3 +57,24 @@ def test_a_removed_model_takes_its_evaluations_along(
     store.models.remove(model.model_id)
     with pytest.raises(NotFound):
         store.evaluations.get(project.workspace_id, asked.id)
+
+
+def test_it_names_the_model_that_was_made(
+    store: Store, project: Project, add_labelled, package: Path
+) -> None:
+    """A start of another architecture decides that of the model, whatever was asked for."""
+    add_labelled(project, 1)
+    version = store.versions.create(project, preprocessing={}, augmentation={}, seed=0)
+    made = store.trainings.create(version, "deeplabv3plus", {})
+    model_id = store.models.publish(
+        "roads",
+        package,
+        workspace_id=project.workspace_id,
+        version=1,
+        facts={"architecture": "deeplabv3"},
+        training_id=made.id,
+    )
+    asked = store.evaluations.create(made)
+    slug = f"{asked.project}-{asked.version}-{asked.model_type}-t{asked.run}"
+    assert slug == "roads-1-deeplabv3-t1"
+    assert store.models.find(project.workspace_id, slug).model_id == model_id

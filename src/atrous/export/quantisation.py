@@ -5,7 +5,7 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,7 +105,7 @@ def _spared(model: onnx.ModelProto, sparing: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _quietly():  # type: ignore[no-untyped-def]
+def _quietly() -> Iterator[None]:
     """Without NNCF's progress bars on standard output."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield

@@ -106,7 +106,7 @@ def _epochs_of(run: RunFolder) -> list[dict[str, Any]]:
 
 def _ask_for_evaluation(job: Job, store: Store) -> None:
     training_id = job.payload["training_id"]
-    if not store.evaluations.list(job.workspace_id, training_id=training_id):
+    if not store.evaluations.list(job.workspace_id, training_id=training_id, limit=1):
         store.evaluations.create(store.trainings.by_id(job.workspace_id, training_id))
 
 

@@ -49,7 +49,8 @@ class BodyLimit:
             nonlocal received, unread
             message = await receive()
             unread = message.get("more_body", False)
-            if not received and not account.is_trusted and await self._is_trusted(scope):
+            first = not received and bool(message.get("body"))
+            if first and not account.is_trusted and await self._is_trusted(scope):
                 account.trust()
             received += len(message.get("body", b""))
             if received > self._max_bytes:

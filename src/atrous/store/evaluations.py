@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Select, func, insert, select
 
 from atrous.domain.errors import NotFound
 from atrous.store.database import Database, jobs, models, new_id
@@ -29,7 +29,7 @@ class Evaluation:
     project: str  # slug
     version: int
     run: int  # the training's number on its version
-    model_type: str
+    model_type: str  # of the model, which need not be what was asked for
     state: State
     result: dict[str, Any]  # by the job: the figures
     error: str | None
@@ -100,7 +100,9 @@ def _there(workspace_id: str) -> "Select[Any]":
             projects.c.slug.label("project"),
             versions.c.number.label("version"),
             trainings.c.number.label("run"),
-            trainings.c.model_type,
+            func.coalesce(models.c.facts["architecture"].as_string(), trainings.c.model_type).label(
+                "model_type"
+            ),
             jobs.c.state,
             jobs.c.result,
             jobs.c.error,

@@ -230,9 +230,18 @@ def test_the_registry_knows_it(sam2, photo) -> None:
     assert sam2.post("/model/remove", model_id="sam2/hiera_tiny").json()["models"] == []
     assert sam2.segment(image_id="cat").status_code == 200  # loaded again
     assert sam2.post("/model/clear").json()["models"] == []
-    assert sam2.segment(image_id="cat").status_code == 404  # names go with the models
+    assert sam2.segment(image_id="cat").status_code == 200  # names of photos are kept
     answer = sam2.http.get("/start/sam2/hiera_tiny", params={"api_key": sam2.key})
     assert answer.status_code == 200
+
+
+def test_without_keys_names_go_with_the_models(start_sam2, photo) -> None:
+    """With keys they stay: they are those of other workspaces, too."""
+    sam2 = start_sam2(require_key=False)
+    sam2.embed(image=photo(), image_id="cat")
+    assert sam2.segment(image_id="cat").status_code == 200
+    assert sam2.post("/model/clear").json()["models"] == []
+    assert sam2.segment(image_id="cat").status_code == 404
 
 
 def test_no_project_hides_behind_the_prefix(sam2) -> None:
