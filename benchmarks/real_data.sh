@@ -14,13 +14,13 @@ case ${1:-} in
     budget=${2:-51m}
     options=(--ignore-id 11 --classes
       sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist)
-    # Few epochs fit into the time. Small batches make more steps of it, half-sized photos in the
-    # first part more epochs, and scale_min no crops that are half empty.
-    recipe=(--batch-size 4 --learning-rate 0.001 --precision fp32 --export-stride 8
-      --set backbone_rate=1 --set frozen_stride=4 --set loss_stride=2 --set early_share=0.6
-      --set scale_min=0.75) ;;
-  nuclei) folder=$data/nuclei; budget=${2:-12m}; options=() ;;
-  nuclei-coco) folder=$data/nuclei; budget=${2:-12m}; options=(--format coco) ;;
+    recipe=(--export-stride 8 --set frozen_stride=4) ;;
+  nuclei) folder=$data/nuclei; budget=${2:-12m}; options=(); recipe=(--export-stride 8) ;;
+  nuclei-coco)
+    folder=$data/nuclei
+    budget=${2:-12m}
+    options=(--format coco)
+    recipe=(--export-stride 8) ;;
   *) sed -n '2,5s/^# //p' "$0"; exit 2 ;;
 esac
 

@@ -83,8 +83,10 @@ def test_length_of_a_training(dataset: Dataset) -> None:
     many = Dataset(
         dataset.root, dataset.format, dataset.classes, {"train": dataset.splits["train"] * 60}
     )
-    assert recipe_for(many).epochs == STEPS // 60
-    assert recipe_for(many, batch_size=16).epochs == STEPS // 30
+    photos = len(many.splits["train"])
+    assert recipe_for(many, batch_size=8).epochs == round(STEPS / (photos // 8))
+    assert recipe_for(many, batch_size=4).epochs == round(2 * STEPS / (photos // 4))
+    assert recipe_for(many, batch_size=16).epochs == round(STEPS / (photos // 16))
 
 
 def test_a_time_budget_alone_ends_by_the_clock(dataset: Dataset) -> None:
@@ -146,6 +148,7 @@ def test_every_decision_has_its_reason(dataset: Dataset, tiny: ModuleType) -> No
     recipe = recipe_for(dataset, backbone=tiny.BACKBONE, epochs=3, loss="ce + dice")
     decided = {
         *("preprocess", "crop", "loss", "class_weights", "learning_rate", "backbone_rate"),
+        *("early_share", "loss_stride", "scale_min"),
         *("batch_size", "accumulation", "norm", "workers", "epochs"),
     }
     assert set(recipe.reasons) == {*decided, "backbone"}
@@ -159,7 +162,7 @@ def test_short_memory_parts_the_batch(dataset: Dataset, tiny: ModuleType) -> Non
     parts = {}
     for megabytes in (2000, 60, 1):
         machine = Machine(2, megabytes * 10**6)
-        recipe = recipe_for(dataset, machine=machine, backbone=tiny.BACKBONE)
+        recipe = recipe_for(dataset, machine=machine, backbone=tiny.BACKBONE, batch_size=8)
         parts[megabytes] = (recipe.batch_size, recipe.accumulation)
     assert parts[2000] == (8, 1)
     assert parts[60][1] in (2, 4)
@@ -193,6 +196,18 @@ def test_a_gpu_has_larger_batches_and_helpers(dataset: Dataset, tiny: ModuleType
     assert (recipe.batch_size, recipe.workers, recipe.epochs) == (16, 5, 150)
     recipe = recipe_for(few(dataset, 159), machine=machine, backbone=tiny.BACKBONE)
     assert recipe.batch_size == 8
+
+
+def test_without_a_gpu_steps_are_cheap(tmp_path: Path, tiny: ModuleType) -> None:
+    large = shaped(tmp_path, 256, 300)
+    recipe = recipe_for(large, backbone=tiny.BACKBONE)
+    assert (recipe.early_share, recipe.loss_stride, recipe.backbone_rate) == (0.6, 2, 1.0)
+    assert recipe_for(large, backbone=tiny.BACKBONE, early_share=0.2).early_share == 0.2
+    small = recipe_for(large, backbone=tiny.BACKBONE, crop=Size(255, 300))
+    assert (small.early_share, small.loss_stride) == (0.0, 2)
+    assert recipe_for(large, backbone=tiny.BACKBONE, optimizer="sgd").backbone_rate == 0.25
+    fast = recipe_for(large, machine=Machine(6, 10**11, "Card 8"), backbone=tiny.BACKBONE)
+    assert (fast.early_share, fast.loss_stride, fast.backbone_rate) == (0.0, 1, 0.25)
 
 
 def test_sgd_has_its_own_rate(dataset: Dataset, tiny: ModuleType) -> None:

@@ -22,10 +22,15 @@ from atrous.training.machine import Machine
 
 logger = logging.getLogger(__name__)
 LOOKED_AT = 500  # photos whose size is read
-STEPS = 1500  # of the optimizer, where neither epochs nor a time budget are given
+STEPS = 1500  # of batches of the usual size, where neither epochs nor a time budget are given
 EPOCHS_AT_MOST = 150  # where STEPS would be more: a tiny set learns nothing from more
 AUXILIARY_WEIGHT = 0.5  # as torchvision trained its published weights
 UNLIMITED_EPOCHS = 100_000  # with a time budget alone
+CPU_BATCH = 4  # more steps of the same photos; steps are what a short training lacks
+CPU_BACKBONE_RATE = 1.0  # of the head's: a backbone that is held back is not done in a few epochs
+CPU_SCALE_MIN = 0.75  # a crop that shows a smaller photo is half empty, and costs as much
+CPU_LOSS_STRIDE = 2
+EARLY_SHARE, EARLY_SIDE = 0.6, 256  # shorter crops show too little at half the size
 GPU_BATCH = 16  # 1706.05587, table 7: 16 photos instead of 8 gave DeepLabv3 1.4 points
 GPU_BATCHES = 10  # of them that an epoch has at least
 TINY_BATCH = 4  # photos in a part, below which batch statistics are too noisy to train with
@@ -87,10 +92,11 @@ def recipe_for(
     checked_choices = decisions.recipe(preprocess)  # before anything is computed from them
     augmentation_from_text(checked_choices.augmentation)  # refuses what can't be read
     _decide_weights(decisions, dataset, class_pixels, balancing)
-    _decide_rates(decisions, checked_choices)
-    photos = len(dataset.splits["train"])
-    _decide_batch(decisions, preprocess, dataset, machine or Machine.here())
-    _decide_length(decisions, photos)
+    machine = machine or Machine.here()
+    _decide_rates(decisions, checked_choices, machine)
+    _decide_pace(decisions, machine)
+    _decide_batch(decisions, preprocess, dataset, machine)
+    _decide_length(decisions, len(dataset.splits["train"]))
     return decisions.recipe(preprocess)
 
 
@@ -111,7 +117,8 @@ def _insist_on_photos(dataset: Dataset) -> None:
 
 def _insist_on_two_classes(dataset: Dataset, class_pixels: Sequence[int]) -> None:
     """Refuse labels that show nothing to tell apart; warn of a class that they never show."""
-    seen = [name for name, pixels in zip(dataset.classes.names, class_pixels) if pixels]  # noqa: B905
+    counted = zip(dataset.classes.names, class_pixels, strict=False)  # there may be no counts
+    seen = [name for name, pixels in counted if pixels]
     if class_pixels and len(seen) < 2:
         shown = f"one class alone, {seen[0]}" if seen else "no class at all"
         raise BadDataset(
@@ -170,15 +177,40 @@ def _decide_weights(
         )
 
 
-def _decide_rates(decisions: Decisions, checked_choices: TrainingRecipe) -> None:
-    """Learning rate and weight decay by the optimizer."""
+def _decide_rates(decisions: Decisions, checked_choices: TrainingRecipe, machine: Machine) -> None:
+    """Learning rate and weight decay by the optimizer, and the backbone's part of the rate."""
     if checked_choices.optimizer == "sgd":
         decisions.decide("learning_rate", SGD_RATE, "of the head, usual with SGD")
         decisions.decide("weight_decay", SGD_DECAY, "usual with SGD, which adds it to gradients")
     else:
         decisions.decide("learning_rate", TrainingRecipe.learning_rate, "of the head, with AdamW")
+    rate, why = TrainingRecipe.backbone_rate, "of that: the backbone has less to learn"
+    if machine.gpu is None and checked_choices.optimizer == "adamw":
+        rate, why = CPU_BACKBONE_RATE, "of that: without a GPU the backbone has few steps to learn"
+    decisions.decide("backbone_rate", rate, why)
+
+
+def _decide_pace(decisions: Decisions, machine: Machine) -> None:
+    """Without a GPU: cheaper steps, so that there are more of them.
+
+    What each brought is in docs/training_log.md.
+    """
+    if machine.gpu is not None:
+        return
+    crop = decisions.values["crop"]
+    large = min(crop.height, crop.width) >= EARLY_SIDE
     decisions.decide(
-        "backbone_rate", TrainingRecipe.backbone_rate, "of that: the backbone has less to learn"
+        "early_share",
+        EARLY_SHARE if large else 0.0,
+        "without a GPU: photos of half the size first, a step of them takes a quarter"
+        if large
+        else f"a crop with a side below {EARLY_SIDE} shows too little at half the size",
+    )
+    decisions.decide(
+        "loss_stride", CPU_LOSS_STRIDE, "without a GPU: the loss on a quarter of the pixels in turn"
+    )
+    decisions.decide(
+        "scale_min", CPU_SCALE_MIN, "without a GPU: crops of smaller photos are half empty"
     )
 
 
@@ -187,9 +219,11 @@ def _decide_batch(
 ) -> None:
     """Batch size, the parts it is computed in, what norms do with it, and who augments."""
     photos = len(dataset.splits["train"])
-    on_gpu = machine.gpu is not None and photos >= GPU_BATCHES * GPU_BATCH
-    wanted = GPU_BATCH if on_gpu else TrainingRecipe.batch_size
-    why = "a GPU computes as many at once" if on_gpu else "norms need 8 or so"
+    wanted, why = TrainingRecipe.batch_size, "too few photos for a GPU's larger batches"
+    if machine.gpu is None:
+        wanted, why = CPU_BATCH, "without a GPU: small batches make more steps"
+    elif photos >= GPU_BATCHES * GPU_BATCH:
+        wanted, why = GPU_BATCH, "a GPU computes as many at once"
     batch = decisions.decide(
         "batch_size", min(wanted, photos), why if photos >= wanted else "all photos that there are"
     )
@@ -223,9 +257,11 @@ def _decide_batch(
 
 def _decide_length(decisions: Decisions, photos: int) -> None:
     """Epochs, from a number of steps or without end under a time budget."""
-    steps_in_epoch = max(1, photos // decisions.values["batch_size"])
-    epochs = min(EPOCHS_AT_MOST, max(1, round(STEPS / steps_in_epoch)))
-    why = f"{epochs * steps_in_epoch} steps of {decisions.values['batch_size']} photos"
+    batch = decisions.values["batch_size"]
+    steps_in_epoch = max(1, photos // batch)
+    steps = STEPS * max(1, TrainingRecipe.batch_size // batch)
+    epochs = min(EPOCHS_AT_MOST, max(1, round(steps / steps_in_epoch)))
+    why = f"{epochs * steps_in_epoch} steps of {batch} photos"
     budget_s = decisions.given.get("time_budget_s")
     if budget_s:
         epochs, why = UNLIMITED_EPOCHS, f"the time budget of {budget_s:g} s ends it"
