@@ -54,7 +54,7 @@ def test_it_is_a_session_like_the_one_behind_it(session: Session) -> None:
 
 def test_pictures_of_one_moment_run_together_and_get_their_own_answers(session: Session) -> None:
     sizes = counted(session)
-    gathering = GatheringSession(session, gather_s=30.0, most_pictures=PICTURES)
+    gathering = GatheringSession(session, gather_s=300.0, most_pictures=PICTURES)
 
     def answer(number: int) -> bool:
         with gathering.lend(picture(number)) as logits:
@@ -66,7 +66,7 @@ def test_pictures_of_one_moment_run_together_and_get_their_own_answers(session: 
     with ThreadPoolExecutor(PICTURES) as threads:
         assert all(threads.map(answer, range(PICTURES)))
     assert sizes == [PICTURES]
-    assert time.perf_counter() - start < 30  # a full batch does not wait
+    assert time.perf_counter() - start < 300  # a full batch does not wait
 
 
 def test_batches_join_and_the_next_one_begins_where_one_is_full(session: Session) -> None:

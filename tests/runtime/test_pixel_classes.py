@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional
 
 from atrous.runtime import pixel_classes
-from atrous.runtime.pixel_classes import PixelClasses, find_pixel_classes
+from atrous.runtime.pixel_classes import Limit, PixelClasses, find_pixel_classes
 from atrous.runtime.resampling import twice_bilinear
 
 
@@ -64,19 +66,6 @@ def test_noise_of_any_range(scale: float) -> None:
     assert (found.label_map == ids.numpy()).mean() > 0.9999
 
 
-def test_few_contenders_give_the_answer_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    logits = smooth(21, scale=20.0)
-    rows = twice_bilinear(20, 20, slice(0, 20), 300)
-    columns = twice_bilinear(30, 30, slice(0, 30), 400)
-    assert not pixel_classes._contenders(logits, rows, columns).all()
-    few = enlarge(logits, 300, 400)
-    monkeypatch.setattr(pixel_classes, "PAYING_GROWTH", float("inf"))
-    assert pixel_classes._contenders(logits, rows, columns).all()
-    everyone = enlarge(logits, 300, 400)
-    assert np.array_equal(few.label_map, everyone.label_map)
-    assert np.allclose(few.confidence, everyone.confidence, atol=1e-6)
-
-
 def test_a_class_may_win_between_places_where_it_loses() -> None:
     logits = np.array([[[10, 0]], [[0, 10]], [[7, 7]]], np.float32).repeat(2, axis=1)
     found = enlarge(logits, 60, 60)
@@ -91,15 +80,84 @@ def test_the_first_of_equals_wins_wherever_it_stands() -> None:
     assert (enlarge(logits, 40, 40).label_map == 2).all()
 
 
-def test_bands_and_strips_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("floats", "bands"), [(1, 1), (1, 50), (5 * 4 * 48, 3), (1 << 30, 50)])
+def test_bands_and_tiles_do_not_show(
+    floats: int, bands: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     logits = smooth(5)
-    whole = enlarge(logits, 203, 101)
-    for of_band, of_strip in [(1, 1), (1 << 18, 1), (1 << 30, 5 * 101 * 9), (5 * 101 * 4, 1 << 30)]:
-        monkeypatch.setattr(pixel_classes, "BAND_FLOATS", of_band)
-        monkeypatch.setattr(pixel_classes, "STRIP_FLOATS", of_strip)
-        parts = enlarge(logits, 203, 101)
-        assert np.array_equal(whole.label_map, parts.label_map)
-        assert np.allclose(whole.confidence, parts.confidence, atol=1e-6)
+    whole = enlarge(logits, 203, 301)
+    monkeypatch.setattr(pixel_classes, "CACHE_FLOATS", floats)
+    monkeypatch.setattr(pixel_classes, "BANDS_PER_CORE", bands)
+    monkeypatch.setattr(pixel_classes, "LEAST_ROWS", 1)
+    parts = enlarge(logits, 203, 301)
+    assert np.array_equal(whole.label_map, parts.label_map)
+    assert np.array_equal(whole.confidence, parts.confidence)
+
+
+@given(
+    channels=st.integers(1, 40),
+    low=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    scale=st.sampled_from([0.01, 3.0, 60.0]),
+    seed=st.integers(0, 1 << 30),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_shape(
+    channels: int, low: tuple[int, int], size: tuple[int, int], scale: float, seed: int
+) -> None:
+    noise = np.random.default_rng(seed).standard_normal((channels, *low)) * scale
+    logits = noise.astype(np.float32)
+    found = enlarge(logits, *size)
+    if channels > 1:
+        assert_right(found, probabilities(logits, *size))
+        return
+    whole = torch.from_numpy(logits.astype(np.float64))[None]
+    enlarged = functional.interpolate(whole, size, mode="bilinear", align_corners=False)
+    assert np.allclose(found.confidence, enlarged[0, 0].sigmoid(), atol=1e-5)
+
+
+@given(channels=st.integers(2, 12), threshold=st.sampled_from([0.0, 0.2, 0.6, 1.0]), data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_limits_leave_what_is_sure_enough(
+    channels: int, threshold: float, data: st.DataObject
+) -> None:
+    logits = (np.random.default_rng(channels).standard_normal((channels, 9, 8)) * 4).astype("f4")
+    ids = np.array(data.draw(st.permutations(range(channels + 2)))[:channels], np.uint8)
+    limits = tuple(threshold if index % 2 else threshold / 2 for index in range(channels))
+    rows, columns = (twice_bilinear(side, side, slice(0, side), 40) for side in (9, 8))
+    free, limited = (
+        PixelClasses(np.empty((40, 40), np.uint8), np.empty((40, 40), np.float32)) for _ in "ab"
+    )
+    find_pixel_classes(logits, rows, columns, ids, free)
+    find_pixel_classes(logits, rows, columns, ids, limited, Limit(limits, 200))
+    by_id = np.zeros(256, np.float32)
+    by_id[:channels] = limits
+    below = free.confidence < by_id[free.label_map]
+    assert np.array_equal(limited.label_map, np.where(below, 200, free.label_map))
+    assert np.array_equal(limited.confidence, np.where(below, 0, free.confidence))
+
+
+def test_infinite_logits_are_very_large_ones() -> None:
+    logits = np.zeros((4, 3, 3), np.float32)
+    logits[0], logits[3] = -np.inf, -3e38
+    logits[2, 1, 1] = np.inf
+    found = enlarge(logits, 30, 30)
+    assert np.isfinite(found.confidence).all()
+    assert set(np.unique(found.label_map)) == {1, 2}
+    assert found.label_map[15, 15] == 2
+    assert found.confidence[15, 15] == 1
+    assert found.label_map[0, 0] == 1  # of two that are equal, the first
+    assert found.confidence[0, 0] == 0.5
+
+
+def test_a_sure_pixel_passes_a_limit_of_one() -> None:
+    logits = np.zeros((3, 2, 2), np.float32)
+    logits[1] = 200
+    rows = twice_bilinear(2, 2, slice(0, 2), 20)
+    target = PixelClasses(np.empty((20, 20), np.uint8), np.empty((20, 20), np.float32))
+    find_pixel_classes(logits, rows, rows, np.arange(3, dtype=np.uint8), target, Limit(1.0, 0))
+    assert (target.label_map == 1).all()
+    assert (target.confidence == 1).all()
 
 
 def test_many_at_once_do_not_mix() -> None:

@@ -47,7 +47,7 @@ def test_concurrent_gets_load_once(package: ModelPackage) -> None:
 
     def load(model_id: str) -> ModelPackage:
         loads.append(model_id)
-        assert everyone_asks.wait(10)
+        assert everyone_asks.wait(120)
         return package
 
     pool = SegmenterPool(load, opened)
@@ -62,7 +62,7 @@ def test_loading_one_does_not_hold_up_another(package: ModelPackage) -> None:
     release = threading.Event()
 
     def load(model_id: str) -> ModelPackage:
-        assert model_id == "fast/1" or release.wait(10)
+        assert model_id == "fast/1" or release.wait(120)
         return package
 
     pool = SegmenterPool(load, opened)
@@ -77,7 +77,7 @@ def test_loading_one_does_not_hold_up_another(package: ModelPackage) -> None:
 
 def test_failure_reaches_all_who_wait_and_is_not_remembered(package: ModelPackage) -> None:
     outcomes: list[ModelPackage | NotFound] = [NotFound("gone"), package]
-    waiting = threading.Barrier(2, timeout=10)
+    waiting = threading.Barrier(2, timeout=120)
 
     def load(model_id: str) -> ModelPackage:
         if len(outcomes) == 2:
@@ -183,7 +183,7 @@ def test_without_a_measurement_it_is_estimated(package: ModelPackage) -> None:
 
 def test_a_load_alone_is_measured_and_two_at_once_are_not(package: ModelPackage) -> None:
     measured: list[int | None] = []
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=120)
 
     def load(model_id: str) -> ModelPackage:
         if model_id != "alone/1":
@@ -207,7 +207,7 @@ def test_who_leaves_cancels_nothing_for_others(package: ModelPackage) -> None:
     release = threading.Event()
 
     def load(model_id: str) -> ModelPackage:
-        assert release.wait(10)
+        assert release.wait(120)
         return package
 
     pool = SegmenterPool(load, opened)

@@ -11,7 +11,6 @@ from atrous.domain.errors import BadPackage
 from atrous.domain.geometry import Size
 from atrous.domain.recipes import PreprocessRecipe, StaticCrop
 from atrous.images.preprocess import Placement, place
-from atrous.runtime import pixel_classes
 from atrous.runtime.postprocess import restore
 
 NETWORK = Size(64, 96)
@@ -159,16 +158,6 @@ def test_the_last_enlargement_may_be_left_to_restore(
     clear = np.abs(expected_confidence - prediction.confidence) < 1e-4
     assert (~clear).sum() <= 2
     assert (expected_map != prediction.label_map).sum() <= 2
-
-
-def test_strips_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    placement = place(Size(203, 101), replace(STRETCH, resize_mode="letterbox"))
-    whole = restore(random_logits(5), placement, background_id=0, class_count=5)
-    for floats in (1, 5 * 101 * 7):
-        monkeypatch.setattr(pixel_classes, "STRIP_FLOATS", floats)
-        strips = restore(random_logits(5), placement, background_id=0, class_count=5)
-        assert np.array_equal(whole.label_map, strips.label_map)
-        assert np.allclose(whole.confidence, strips.confidence, atol=1e-6)
 
 
 @pytest.mark.parametrize("photo", [Size(1, 1), Size(1, 700), Size(700, 1)])

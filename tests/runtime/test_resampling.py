@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from atrous.runtime import resampling
-from atrous.runtime.resampling import Resampling, multiply, twice_bilinear
+from atrous.runtime.resampling import Resampling, twice_bilinear
 
 sides = st.integers(1, 90)
 
@@ -20,8 +19,8 @@ def interpolated(rows: torch.Tensor, size: int) -> torch.Tensor:
 
 def whole_matrix(way: Resampling) -> np.ndarray:
     matrix = np.zeros((way.size, 90))
-    for block in way.blocks():
-        matrix[block.results, block.sources] = block.weights.T
+    block = way.block(slice(0, way.size))
+    matrix[:, block.sources] = block.weights.T
     return matrix
 
 
@@ -54,19 +53,23 @@ def test_corners_are_cut_as_by_two_resizings() -> None:
 @given(sides, sides, sides)
 def test_sources_lie_within_the_source(source: int, between: int, result: int) -> None:
     way = twice_bilinear(source, between, slice(0, between), result)
-    for block in way.blocks():
-        assert 0 <= block.sources.start < block.sources.stop <= source
+    sources = way.sources(slice(0, way.size))
+    assert 0 <= sources.start < sources.stop <= source
 
 
-@pytest.mark.parametrize(("rows", "inner", "columns"), [(3, 4, 50), (50, 4, 3), (7, 7, 7)])
-@pytest.mark.parametrize("limit", [1, 30, 100_000])
-def test_products_in_parts(
-    rows: int, inner: int, columns: int, limit: int, monkeypatch: pytest.MonkeyPatch
+def test_padded_weights_are_the_same_and_zeros() -> None:
+    way = twice_bilinear(8, 8, slice(0, 8), 20)
+    padded = way.padded_weights(3)
+    assert padded.shape == (20, 3)
+    assert np.array_equal(padded[:, : way.taps], way.weights)
+    assert not padded[:, way.taps :].any()
+    with pytest.raises(ValueError, match="2 taps don't fit in 1"):
+        way.padded_weights(1)
+
+
+@given(sides, sides, sides)
+def test_an_enlargement_and_any_resizing_take_three_taps(
+    source: int, more: int, result: int
 ) -> None:
-    monkeypatch.setattr(resampling, "MULTIPLICATIONS", limit)
-    generator = np.random.default_rng(1)
-    left = generator.random((rows, inner), np.float32)
-    right = generator.random((inner, columns), np.float32)
-    out = np.full((rows, columns), np.nan, np.float32)
-    multiply(left, right, out)
-    assert np.allclose(out, left @ right, atol=1e-6)
+    between = source + more
+    assert twice_bilinear(source, between, slice(0, between), result).taps <= 3

@@ -1,28 +1,28 @@
 """Logits -> the most likely class of every pixel of a larger grid, and how likely it is.
 
-The probabilities of all classes of a photo would be hundreds of megabytes. Here a few rows at a
-time are enlarged and reduced to two numbers a pixel while they lie in a core's cache, by several
-threads, each with a band of rows.
+The probabilities of all classes of a photo would be hundreds of megabytes. Here a row at a time is
+enlarged and reduced to two numbers a pixel while it lies in a core's cache, by machine code
+(`pixel_kernel.py`) in several threads, each with a band of rows.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Float32, Int32, Int64, UInt8
 
 from atrous.domain.predictions import Thresholds
+from atrous.runtime.machine_code import load_kernel
 from atrous.runtime.processor import available_cores
-from atrous.runtime.resampling import Block, Resampling, multiply
+from atrous.runtime.resampling import Resampling
 
-STRIP_FLOATS = 1 << 17  # logits that are held enlarged at a time: half a core's cache or less
-BAND_FLOATS = 1 << 18  # logits of the lines that a thread widens in one go, for several strips
-SMALLEST = -80.0  # exponentials of less are denormal numbers, which take fifty times as long
-WINDOW = 3  # taps of a Resampling that `_contenders` can vouch for
-PAYING_GROWTH = 16  # pixels per logit from where finding the contenders takes less than it saves
+TAPS = 3  # neighbours that the machine code mixes
+CACHE_FLOATS = 1 << 18  # of the enlarged logits at a time: half of a core's cache or less
+VECTOR, LEAST_VECTORS = 16, 4  # columns that a processor's widest instructions take; of a tile
+BANDS_PER_CORE = 4  # so that one core, which others keep busy, does not keep the rest waiting
+LEAST_ROWS = 16  # of a band: each enlarges the lines at its edges anew
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,12 @@ class Limit:
             np.copyto(pixels.label_map, self.background_id, where=below)
             np.copyto(pixels.confidence, 0, where=below)
 
+    def of_class(self, class_id: int) -> float:
+        """The least probability (0..1) of a class; 0 where none is given."""
+        if not isinstance(self.thresholds, tuple):
+            return self.thresholds
+        return self.thresholds[class_id] if class_id < len(self.thresholds) else 0.0
+
     def _of(
         self, label_map: UInt8[np.ndarray, "height width"]
     ) -> float | Float32[np.ndarray, "height width"]:
@@ -78,30 +84,81 @@ def find_pixel_classes(
     """Enlarge the logits by `rows` and `columns`, and write each pixel's winner into `target`.
 
     ids: class id of each channel. Of equally likely channels the first wins. A single channel
-    always wins; its confidence is its sigmoid.
+    always wins; its confidence is its sigmoid. An infinite logit counts as a very large one.
     """
-    contenders = _contenders(logits, rows, columns)
-    blocks = columns.blocks()
-    bands = iter(_bands(len(logits), rows, columns))
+    work = _Work(
+        logits=np.ascontiguousarray(logits),
+        rows=rows.first,
+        row_weights=rows.padded_weights(TAPS),
+        columns=columns.first,
+        column_weights=np.ascontiguousarray(columns.padded_weights(TAPS).T),
+        ids=ids,
+        limits=np.array([limit.of_class(class_id) for class_id in ids.tolist()], np.float32),
+        background_id=limit.background_id,
+    )
+    waiting = iter(_bands(rows.size))
+    tile = _tile(len(logits))
 
     def write_bands(_: int) -> None:
-        space = _Space.of(len(logits), rows.size, columns.size)
-        for band in bands:  # shared by the threads: one that is free takes the next
-            sources = rows.sources(band)
-            may_win = contenders[:, sources].any(axis=1)
-            order = np.argsort(~may_win, kind="stable")  # contenders first, each part ascending
-            lines = _comparable(logits[order, sources])
-            far_apart = float(lines.min()) < SMALLEST
-            for strip, scores in _enlarged_strips(_widen(lines, blocks), rows, band, space):
-                part = target.part(strip)
-                if len(logits) == 1:
-                    _write_sigmoid(scores[:, 0], ids[0], part)
-                    continue
-                _write_winners(scores[:, : may_win.sum()], ids[order], part, space)
-                _write_shares(scores, part, space, far_apart=far_apart)
-            limit.apply(target.part(band))
+        space = _Space.of(len(logits), logits.shape[2], tile)
+        for band in waiting:  # shared by the threads: one that is free takes the next
+            work.write(band, tile, target, space)
 
     list(_threads().map(write_bands, range(available_cores())))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the machine code reads, in the types and the order in memory that it was made for."""
+
+    logits: Float32[np.ndarray, "channels out_height out_width"]
+    rows: Int64[np.ndarray, " rows"]
+    row_weights: Float32[np.ndarray, "rows 3"]
+    columns: Int64[np.ndarray, " columns"]
+    column_weights: Float32[np.ndarray, "3 columns"]
+    ids: UInt8[np.ndarray, " channels"]
+    limits: Float32[np.ndarray, " channels"]
+    background_id: int
+
+    def write(self, band: slice, tile: int, target: PixelClasses, space: "_Space") -> None:
+        """Write some rows of the target, `tile` columns at a time."""
+        label_map, confidence = target.label_map, target.confidence
+        sizes = [
+            *(*self.logits.shape, band.start, band.stop, len(self.columns), tile),
+            *(label_map.strides[0], confidence.strides[0] // confidence.itemsize),
+            self.background_id,
+        ]
+        arrays = [
+            *(np.array(sizes, np.int64), self.logits),
+            *(self.rows, self.row_weights, self.columns, self.column_weights),
+            *(self.ids, self.limits, label_map, confidence),
+            *(space.lines, space.scores, space.best, space.share, space.padded, space.winner),
+        ]
+        kernel = load_kernel().result()
+        kernel(*(array.ctypes.data for array in arrays))
+
+
+@dataclass(frozen=True)
+class _Space:
+    """Memory of one thread, written anew for every row: fresh memory costs more than the work."""
+
+    lines: Float32[np.ndarray, "3 channels tile"]  # of logits, as wide as the result
+    scores: Float32[np.ndarray, "channels tile"]  # of a row of the result
+    best: Float32[np.ndarray, " tile"]
+    share: Float32[np.ndarray, " tile"]
+    padded: Float32[np.ndarray, " padded"]  # a line of logits, beyond its end
+    winner: Int32[np.ndarray, " tile"]
+
+    @classmethod
+    def of(cls, channels: int, out_width: int, tile: int) -> "_Space":
+        return cls(
+            lines=np.empty((TAPS, channels, tile), np.float32),
+            scores=np.empty((channels, tile), np.float32),
+            best=np.empty(tile, np.float32),
+            share=np.empty(tile, np.float32),
+            padded=np.empty(out_width + TAPS - 1, np.float32),
+            winner=np.empty(tile, np.int32),
+        )
 
 
 @lru_cache
@@ -110,137 +167,13 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(available_cores(), thread_name_prefix="pixels")
 
 
-def _bands(channels: int, rows: Resampling, columns: Resampling) -> list[slice]:
-    """The rows of the result, as many at a time as lines of logits fit the cache when widened."""
-    lines = max(BAND_FLOATS // (channels * columns.size) - rows.taps, 1)
-    height = max(lines * rows.size // int(rows.first[-1] + rows.taps), 1)
-    return [slice(top, min(top + height, rows.size)) for top in range(0, rows.size, height)]
+def _bands(height: int) -> list[slice]:
+    """The rows of the result in parts, some for each core."""
+    step = max(-(-height // (BANDS_PER_CORE * available_cores())), LEAST_ROWS)
+    return [slice(top, min(top + step, height)) for top in range(0, height, step)]
 
 
-@dataclass(frozen=True)
-class _Space:
-    """Memory of one thread, written anew for every strip: fresh memory costs more than the work."""
-
-    scores: Float32[np.ndarray, "rows channels width"]
-    wins: UInt8[np.ndarray, "rows channels width"]
-    best: Float32[np.ndarray, "rows width"]
-
-    @classmethod
-    def of(cls, channels: int, height: int, width: int) -> "_Space":
-        rows = min(max(1, STRIP_FLOATS // (channels * width)), height)
-        return cls(
-            scores=np.empty((rows, channels, width), np.float32),
-            wins=np.empty((rows, channels, width), np.uint8),
-            best=np.empty((rows, width), np.float32),
-        )
-
-
-def _comparable(
-    lines: Float32[np.ndarray, "channels lines out_width"],
-) -> Float32[np.ndarray, "lines channels out_width"]:
-    """Each line's channels next to each other, as differences from the highest of a place.
-
-    The same is taken from all channels of a place, so no pixel's answer changes; and their
-    exponentials are at most 1.
-    """
-    if len(lines) == 1:
-        return lines.transpose(1, 0, 2)
-    result = np.empty((lines.shape[1], lines.shape[0], lines.shape[2]), np.float32)
-    np.subtract(lines.transpose(1, 0, 2), lines.max(axis=0)[:, None], out=result)
-    return result
-
-
-def _widen(
-    lines: Float32[np.ndarray, "lines channels out_width"], blocks: list[Block]
-) -> Float32[np.ndarray, "lines channels width"]:
-    count, channels, out_width = lines.shape
-    wide = np.empty((count, channels, blocks[-1].results.stop), np.float32)
-    flat, flat_wide = lines.reshape(-1, out_width), wide.reshape(count * channels, -1)
-    for block in blocks:
-        multiply(flat[:, block.sources], block.weights, flat_wide[:, block.results])
-    return wide
-
-
-def _enlarged_strips(
-    wide: Float32[np.ndarray, "lines channels width"], rows: Resampling, band: slice, space: _Space
-) -> Iterator[tuple[slice, Float32[np.ndarray, "rows channels width"]]]:
-    """Go through a band a few rows at a time; each step overwrites the scores of the last."""
-    top = rows.sources(band).start
-    for first in range(band.start, band.stop, len(space.scores)):
-        strip = slice(first, min(first + len(space.scores), band.stop))
-        block = rows.block(strip)
-        lines = wide[block.sources.start - top : block.sources.stop - top]
-        scores = space.scores[: strip.stop - strip.start]
-        multiply(block.weights.T, lines.reshape(len(lines), -1), scores.reshape(len(scores), -1))
-        yield strip, scores
-
-
-def _write_winners(
-    scores: Float32[np.ndarray, "rows contenders width"],
-    ids: UInt8[np.ndarray, " channels"],
-    target: PixelClasses,
-    space: _Space,
-) -> None:
-    """Write the class of the highest score; leave that score in `space.best`."""
-    rows, contenders, _ = scores.shape
-    best = np.maximum.reduce(scores, axis=1, out=space.best[:rows])
-    wins = space.wins[:rows, :contenders]
-    np.equal(scores, best[:, None], out=wins.view(bool))
-    # The first of equals gets the highest mark, and the highest mark wins.
-    marks = 255 - np.arange(contenders, dtype=np.uint8)
-    np.multiply(wins, marks[:, None], out=wins)
-    class_of_mark = np.zeros(256, np.uint8)
-    class_of_mark[marks] = ids[:contenders]
-    target.label_map[:] = cv2.LUT(np.maximum.reduce(wins, axis=1), class_of_mark)
-
-
-def _write_shares(
-    scores: Float32[np.ndarray, "rows channels width"],
-    target: PixelClasses,
-    space: _Space,
-    *,
-    far_apart: bool,
-) -> None:
-    """Write the winner's exponential over the sum of all; overwrites `scores`."""
-    best = space.best[: len(scores)]
-    if far_apart:
-        scores -= best[:, None]
-        np.maximum(scores, SMALLEST, out=scores)
-        best[:] = 0
-    for values in (scores.reshape(1, -1), best):
-        cv2.exp(values, values)  # NumPy's takes twice as long
-    np.divide(best, np.add.reduce(scores, axis=1), out=target.confidence)
-
-
-def _write_sigmoid(
-    scores: Float32[np.ndarray, "rows width"], class_id: np.uint8, target: PixelClasses
-) -> None:
-    target.label_map[:] = class_id
-    opposite = np.clip(-scores, SMALLEST, -SMALLEST)
-    np.divide(1, 1 + np.exp(opposite), out=target.confidence)
-
-
-def _contenders(
-    logits: Float32[np.ndarray, "channels out_height out_width"],
-    rows: Resampling,
-    columns: Resampling,
-) -> Bool[np.ndarray, "channels out_height"]:
-    """Which channels may win a pixel that is made of this line of logits; all where unsure.
-
-    A pixel is a weighted mean of neighbouring logits. So a channel whose highest logit among the
-    neighbours is below the lowest of another channel can't win there: this is exact.
-    """
-    _, height, width = logits.shape
-    pays = rows.size * columns.size >= PAYING_GROWTH * height * width
-    if not pays or max(rows.taps, columns.taps) > WINDOW:
-        return np.ones(logits.shape[:2], bool)
-    window = np.ones((WINDOW, WINDOW), np.uint8)
-    relative = logits - logits.max(axis=0)
-    floor = np.full((height, width), -np.inf, np.float32)
-    around = np.empty((height, width), np.float32)
-    for plane in relative:
-        cv2.max(floor, cv2.erode(plane, window, around), floor)
-    may_win = np.empty((len(logits), height), bool)
-    for plane, lines in zip(relative, may_win, strict=True):
-        np.any(cv2.dilate(plane, window, around) >= floor, axis=1, out=lines)
-    return may_win
+def _tile(channels: int) -> int:
+    """How many columns are worked on at a time."""
+    fitting = CACHE_FLOATS // ((TAPS + 1) * channels)
+    return max(fitting // VECTOR, LEAST_VECTORS) * VECTOR

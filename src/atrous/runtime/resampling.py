@@ -5,9 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-MULTIPLICATIONS = 1 << 18  # of one matrix product: BLAS starts threads of its own above
-BLOCK = 64  # results of one matrix: longer ones hold more zeros, shorter ones mean more calls
-
 
 @dataclass(frozen=True)
 class Block:
@@ -35,6 +32,12 @@ class Resampling:
         """The most source positions that one result needs."""
         return int(self.weights.shape[1])
 
+    def padded_weights(self, taps: int) -> Float32[np.ndarray, "results padded_taps"]:
+        """The weights of so many source positions, of which the last may be beyond the end."""
+        if self.taps > taps:
+            raise ValueError(f"{self.taps} taps don't fit in {taps}; enlarge before shrinking")
+        return np.pad(self.weights, ((0, 0), (0, taps - self.taps)))
+
     def sources(self, results: slice) -> slice:
         """The source positions that some results need."""
         part = self.first[results]
@@ -47,11 +50,6 @@ class Resampling:
         taps = first - sources.start + np.arange(self.taps)[:, None]
         matrix[taps, np.arange(len(first))] = self.weights[results].T
         return Block(results, sources, matrix)
-
-    def blocks(self) -> list[Block]:
-        """All results, a block at a time."""
-        starts = range(0, self.size, BLOCK)
-        return [self.block(slice(start, min(start + BLOCK, self.size))) for start in starts]
 
 
 def twice_bilinear(source: int, between: int, part: slice, result: int) -> Resampling:
@@ -78,28 +76,6 @@ def twice_bilinear(source: int, between: int, part: slice, result: int) -> Resam
     for index, term in terms:
         weights[np.arange(result), index - first] += term
     return Resampling(first, weights.astype(np.float32))
-
-
-def multiply(
-    left: Float32[np.ndarray, "rows inner"],
-    right: Float32[np.ndarray, "inner columns"],
-    out: Float32[np.ndarray, "rows columns"],
-) -> None:
-    """Write `left @ right` into `out`, in parts small enough for a single thread.
-
-    BLAS has threads of its own, which would take the cores from ours and from the network.
-    """
-    (rows, inner), columns = left.shape, right.shape[1]
-    if rows < columns:
-        step = max(MULTIPLICATIONS // (rows * inner), 1)
-        for start in range(0, columns, step):
-            part = slice(start, start + step)
-            np.matmul(left, right[:, part], out=out[:, part])
-    else:
-        step = max(MULTIPLICATIONS // (columns * inner), 1)
-        for start in range(0, rows, step):
-            part = slice(start, start + step)
-            np.matmul(left[part], right, out=out[part])
 
 
 def _neighbours(

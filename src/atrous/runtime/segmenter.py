@@ -20,6 +20,7 @@ from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.engine_choice import Network, choose_engine
 from atrous.runtime.engine_names import Engine, Precision
 from atrous.runtime.gathering import GatheringSession
+from atrous.runtime.machine_code import load_kernel
 from atrous.runtime.postprocess import restore
 from atrous.runtime.session import Session, open_session
 from atrous.runtime.views import Look, predict_views
@@ -54,6 +55,7 @@ class Segmenter:
         Raises BadPackage where the network can't be loaded or does not fit the package.
         """
         self._cores = cores or CoreBudget()
+        load_kernel(cache_folder)  # beside the network; `warm_up` waits for it
         session = _open(package, engine, precision, threads, cache_folder, self._cores)
         if session.input_size not in (None, package.preprocess.size):
             # The older layout does not always say the size; the network itself always does.
