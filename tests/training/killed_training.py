@@ -1,81 +1,129 @@
 """A program: trains a tiny set while it is killed again and again, and compares the outcome.
 
-    python killed_training.py FOLDER
+    python killed_training.py FOLDER [--kills N] [--seed S]
 
-Each sitting is a forked process that kills itself at its n-th call of fsync, so at any point of
-writing a checkpoint, or at its n-th step. The last one may end. Prints the moments survived.
+Each sitting is a forked process that kills itself with SIGKILL at a call of some function, Python's
+or C's, whose number is drawn from the seed: every second one among all calls of an epoch and a
+half, the others among those made while a checkpoint is written (between a write and its flush,
+before or after a rename, while old tensors are removed). No clock is looked at. After the kills
+one sitting may end, and its files must be those of a training that nobody disturbed.
 """
 
+import argparse
 import importlib.util
+import json
+import math
 import os
+import random
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from atrous.training import checkpoint
 from atrous.training.checkpoint import load_best
-from atrous.training.loop import train
+from atrous.training.loop import Progress, train
 from atrous.training.run_folder import RunFolder
 
 spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
 tiny = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tiny)
 
-# An epoch that is the best so far calls it 10 times, another 6 times: best tensors, best JSON,
-# results, last tensors, last JSON; for each the file and then its folder.
-FSYNCS = (1, 3, 5, 7, 9, 10, 6, 8)
-STEPS = (1,)
+KILLS, SEED = 20, 2026
+EPOCHS = 9  # enough that no sitting ends before its kill
+COUNTED = ("call", "c_call")
+WRITING = (checkpoint._save.__code__, RunFolder.write_results.__code__)
+
+
+class Calls:
+    """Counts calls, all and those made while a checkpoint is written, and acts at the last."""
+
+    def __init__(self, last: float, *, writing: bool, act: Callable[[], None]) -> None:
+        self.all = self.while_writing = self.depth = 0
+        self.last, self.writing, self.act = last, writing, act
+
+    def __call__(self, frame: Any, event: str, argument: object) -> None:
+        """See one event of `sys.setprofile`."""
+        if frame.f_code in WRITING and event in ("call", "return"):
+            self.depth += 1 if event == "call" else -1
+        if event not in COUNTED:
+            return
+        self.all += 1
+        self.while_writing += self.depth > 0
+        if (self.while_writing if self.writing else self.all) == self.last:
+            self.act()
 
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def one_sitting(dataset, recipe, run: RunFolder, fsyncs: int = 0, steps: int = 0) -> int:
+def sitting(
+    dataset: Any, recipe: Any, run: RunFolder, calls: Calls | None = None, report: Any = None
+) -> int:
     """Train in a process of its own; gives the signal that ended it, 0 for none."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    left = {"fsync": fsyncs, "step": steps}
-    fsync = os.fsync
-
-    def count(what: str) -> None:
-        left[what] -= 1
-        if left[what] == 0:
-            die()
-
-    def counted_fsync(descriptor: int) -> None:
-        count("fsync")
-        fsync(descriptor)
-
-    os.fsync = counted_fsync
     torch.set_num_threads(1)
-    train(dataset, recipe, run, lambda progress: progress.results or count("step"))
+    sys.setprofile(calls)
+    train(dataset, recipe, run, report or (lambda progress: None))
     os._exit(0)
 
 
-def weights(run: RunFolder) -> bytes:
-    return b"".join(path.read_bytes() for path in sorted(run.checkpoints.glob("*.safetensors")))
+def count_calls(dataset: Any, recipe: Any, run: RunFolder) -> tuple[int, int, int]:
+    """Calls until the first epoch's end, all and while writing; and those of one more epoch."""
+    seen: list[tuple[int, int]] = []
+    counts = run.path / "counts.json"
+    calls = Calls(math.inf, writing=False, act=die)
+
+    def note(progress: Progress) -> None:
+        if progress.results:
+            seen.append((calls.all, calls.while_writing))
+            if len(seen) == 2:
+                counts.write_text(json.dumps(seen))
+                die()
+
+    assert sitting(dataset, recipe, run, calls, note) == -signal.SIGKILL
+    (first, writing), (second, _) = json.loads(counts.read_text())
+    return first, writing, second - first
 
 
-def main(folder: Path) -> None:
+def contents(run: RunFolder) -> list[bytes]:
+    """All tensors, and the results without the times in them."""
+    tensors = [path.read_bytes() for path in sorted(run.checkpoints.glob("*.safetensors"))]
+    epochs = [line.split(",") for line in run.results.read_text().splitlines()]
+    timed = epochs[0].index("elapsed_s")
+    figures = [repr(line[:timed] + line[timed + 1 :]).encode() for line in epochs]
+    return [*tensors, *figures, str(load_best(run).epoch).encode()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--seed", type=int, default=SEED)
+    options = parser.parse_args()
+    folder, chance = options.folder, random.Random(options.seed)
     dataset = tiny.tiny_dataset(folder / "set")
-    recipe = tiny.tiny_recipe(epochs=4)
+    recipe = tiny.tiny_recipe(epochs=max(EPOCHS, options.kills // 2))
+    first, writing, epoch = count_calls(dataset, recipe, tiny.new_run(folder / "count", recipe))
     whole = tiny.new_run(folder / "whole", recipe)
-    assert one_sitting(dataset, recipe, whole) == 0
+    assert sitting(dataset, recipe, whole) == 0
     broken = tiny.new_run(folder / "broken", recipe)
-    moments = [{"fsyncs": n} for n in FSYNCS] + [{"steps": n} for n in STEPS]
-    survived = sum(
-        one_sitting(dataset, recipe, broken, **moment) == -signal.SIGKILL for moment in moments
-    )
-    assert one_sitting(dataset, recipe, broken) == 0
-    assert weights(broken) == weights(whole)
-    assert load_best(broken).epoch == load_best(whole).epoch
-    epochs = [line.split(",")[:4] for line in broken.results.read_text().splitlines()]
-    assert epochs == [line.split(",")[:4] for line in whole.results.read_text().splitlines()]
+    survived = 0
+    for number in range(options.kills):
+        in_writing = number % 2 == 1
+        last = chance.randint(1, writing if in_writing else first + epoch // 2)
+        calls = Calls(last, writing=in_writing, act=die)
+        survived += sitting(dataset, recipe, broken, calls) == -signal.SIGKILL
+    assert sitting(dataset, recipe, broken) == 0
+    assert contents(broken) == contents(whole)
     sys.stdout.write(str(survived))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

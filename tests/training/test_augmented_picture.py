@@ -39,6 +39,19 @@ def test_it_shows_the_first_batch(tiny: ModuleType, dataset: Dataset, tmp_path: 
         ).any()
 
 
+def test_pasted_objects_are_shown(tiny: ModuleType, dataset: Dataset) -> None:
+    pictures = [
+        augmented_picture(
+            TrainingSamples(dataset.splits["train"], tiny.tiny_recipe(copy_paste=chance)),
+            0,
+            dataset.classes,
+        )
+        for chance in (0.0, 1.0)
+    ]
+    assert pictures[0].shape == pictures[1].shape
+    assert not np.array_equal(*pictures)
+
+
 def test_large_crops_are_thinned(
     tiny: ModuleType, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from atrous.domain.classes import IGNORE_ID
 from atrous.domain.errors import TrainingFailed
 from atrous.training.batch_parts import is_out_of_memory, parts_of, with_less_memory
 from atrous.training.losses import cross_entropy
+from atrous.training.processes import Processes
 
 CPU_ERROR = RuntimeError(
     "[enforce fail at alloc_cpu.cpp:131] . DefaultCPUAllocator: can't allocate memory: you tried "
@@ -100,6 +101,11 @@ def test_parts_are_photos_at_least() -> None:
     assert with_less_memory(failing_below(3, CPU_ERROR), 2, 3) == (0.5, 3)
     with pytest.raises(TrainingFailed, match="a single photo; give a smaller --size"):
         with_less_memory(failing_below(9, CPU_ERROR), 1, 8)
+
+
+def test_several_processes_can_t_each_change_their_parts() -> None:
+    with pytest.raises(TrainingFailed, match="process 2 of 2 .* 4 photos at once.*accumulation=2"):
+        with_less_memory(failing_below(2, CPU_ERROR), 1, 4, Processes(1, 2))
 
 
 def test_other_errors_are_left_alone() -> None:

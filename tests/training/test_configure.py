@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -148,7 +149,7 @@ def test_every_decision_has_its_reason(dataset: Dataset, tiny: ModuleType) -> No
     recipe = recipe_for(dataset, backbone=tiny.BACKBONE, epochs=3, loss="ce + dice")
     decided = {
         *("preprocess", "crop", "loss", "class_weights", "learning_rate", "backbone_rate"),
-        *("early_share", "loss_stride", "scale_min"),
+        *("early_share", "loss_stride", "scale_min", "copy_paste"),
         *("batch_size", "accumulation", "norm", "workers", "epochs"),
     }
     assert set(recipe.reasons) == {*decided, "backbone"}
@@ -253,3 +254,21 @@ def test_a_class_that_is_never_seen(
 def test_class_weights_of_another_set(dataset: Dataset, tiny: ModuleType) -> None:
     with pytest.raises(BadInput, match="class_weights has 2 numbers; give 4, one per class: back"):
         recipe_for(dataset, backbone=tiny.BACKBONE, class_weights=(1.0, 2.0))
+
+
+def test_several_gpus_share_a_batch(dataset: Dataset, tiny: ModuleType) -> None:
+    """Each gets four photos of it, whose statistics are shared; one GPU is as before."""
+    large = replace(dataset, splits={"train": dataset.splits["train"] * 30})
+    choices: dict[str, Any] = {"backbone": tiny.BACKBONE}
+    three = recipe_for(large, machine=Machine(9, 10**11, "Card 8", gpus=3), **choices)
+    assert (three.batch_size, three.devices, three.norm, three.workers) == (16, 3, "sync", 2)
+    machine = Machine(32, 10**11, "Card 8", gpus=8)
+    eight = recipe_for(large, machine=machine, **choices)
+    assert (eight.devices, eight.tf32, eight.compile) == (4, True, False)
+    assert "of 8 GPUs" in eight.reasons["devices"]
+    one = recipe_for(large, machine=Machine(6, 10**11, "Card 8"), **choices)
+    assert (one.devices, one.norm) == (1, "batch")
+    with pytest.raises(BadInput, match="devices is 9; this machine has GPUs for at most 8"):
+        recipe_for(large, machine=machine, devices=9, batch_size=16, **choices)
+    with pytest.raises(BadInput, match="devices is 9; give at most batch_size, which is 8"):
+        recipe_for(large, devices=9, batch_size=8, **choices)

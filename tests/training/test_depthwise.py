@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from atrous.training.depthwise import CONVOLUTION_BACKWARD, float32_depthwise_gradients
+from atrous.training.depthwise import CONVOLUTION_BACKWARD, quick_depthwise_gradients
 
 CPU = torch.device("cpu")
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 COMPARE = """
 import torch
 from torch import nn
-from atrous.training.depthwise import float32_depthwise_gradients
+from atrous.training.depthwise import quick_depthwise_gradients
 
 torch.manual_seed(0)
 for kernel, stride, dilation in ((3, 1, 1), (3, 2, 1), (3, 1, 4), (5, 1, 1), (5, 2, 1), (5, 1, 4)):
@@ -29,7 +29,7 @@ for kernel, stride, dilation in ((3, 1, 1), (3, 2, 1), (3, 1, 4), (5, 1, 1), (5,
     with torch.autocast("cpu", torch.bfloat16):
         y = layer(x)
     upstream = torch.randn_like(y)
-    with float32_depthwise_gradients(x.device):
+    with quick_depthwise_gradients(x.device):
         y.backward(upstream)
     exact = nn.Conv2d(64, 64, kernel, stride, dilation * (kernel // 2), dilation, groups=64)
     exact.double().load_state_dict(layer.double().state_dict())
@@ -84,11 +84,30 @@ def test_what_runs_in_float32(layer: nn.Conv2d, expected: torch.dtype) -> None:
     x = torch.randn(2, 8, 12, 10)
     with torch.autocast("cpu", torch.bfloat16):
         y = layer(x)
-    with Seen() as seen, float32_depthwise_gradients(CPU):
+    with Seen() as seen, quick_depthwise_gradients(CPU):
         y.float().sum().backward()
     assert seen.formats == [expected]
 
 
+@pytest.mark.parametrize(
+    ("kernel", "dilation", "padding"), [(5, 2, 4), (3, 12, 12), (3, 2, 0), (5, 3, 2)]
+)
+def test_dilated_gradients_are_the_same(kernel: int, dilation: int, padding: int) -> None:
+    """In float64, so that nothing but the sums themselves is compared."""
+    torch.manual_seed(0)
+    layer = nn.Conv2d(6, 6, kernel, padding=padding, dilation=dilation, groups=6).double()
+    x = torch.randn(2, 6, 17, 14, dtype=torch.float64, requires_grad=True)
+    upstream = torch.randn_like(layer(x))
+    wanted = (x, layer.weight, layer.bias)
+    expected = torch.autograd.grad(layer(x), wanted, upstream)
+    with quick_depthwise_gradients(CPU):
+        found = torch.autograd.grad(layer(x), wanted, upstream)
+        weight_alone = torch.autograd.grad(layer(x.detach()), layer.weight, upstream)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(weight_alone[0], expected[1])
+
+
 def test_other_devices_are_left_alone() -> None:
-    with float32_depthwise_gradients(torch.device("cuda")) as mode:
+    with quick_depthwise_gradients(torch.device("cuda")) as mode:
         assert mode is None

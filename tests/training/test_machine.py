@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from atrous.training.machine import UNKNOWN_BYTES, Machine, free_memory_bytes
+from atrous.training.machine import UNKNOWN_BYTES, Machine, devices_here, free_memory_bytes
 
 
 def test_this_machine() -> None:
@@ -17,8 +17,9 @@ def test_a_gpu_s_memory_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (7 * 10**9, 8 * 10**9))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Card 8")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     machine = Machine.here()
-    assert (machine.memory_bytes, machine.gpu) == (7 * 10**9, "Card 8")
+    assert (machine.memory_bytes, machine.gpu, machine.gpus) == (7 * 10**9, "Card 8", 3)
     assert str(machine).endswith("cores, 7.0 GB on Card 8")
 
 
@@ -36,3 +37,14 @@ def test_a_container_s_limit_counts(tmp_path: Path, limit: str, used: str, free_
 def test_where_the_system_does_not_say(tmp_path: Path) -> None:
     assert free_memory_bytes(tmp_path / "meminfo", tmp_path) == UNKNOWN_BYTES
     assert str(Machine(2, 3 * 10**9)) == "2 cores, 3.0 GB free"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "wanted", "here"), [(0, 1, 1), (0, 2, 2), (4, 2, 2), (2, 4, 2), (1, 1, 1)]
+)
+def test_no_more_devices_than_gpus(
+    gpus: int, wanted: int, here: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a GPU as many processes as wanted share the CPU."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert devices_here(wanted) == here

@@ -7,6 +7,10 @@ from torch import nn
 from atrous.deeplab.convolution import SampleSizeBatchNorm
 from atrous.deeplab.network import DeepLab, build_network
 from atrous.training.norms import set_norms, share_norms
+from atrous.training.processes import ALONE, Processes
+from atrous.training.shared_norms import SharedBatchNorm
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -44,17 +48,12 @@ def test_frozen_makes_a_photo_s_maps_independent_of_the_batch(
 
 
 def test_sync_in_one_process_is_batch(network: DeepLab, tiny: ModuleType) -> None:
-    assert share_norms(network, tiny.tiny_recipe(norm="sync")) is network
-    assert not any(isinstance(part, nn.SyncBatchNorm) for part in network.modules())
+    assert share_norms(network, tiny.tiny_recipe(norm="sync"), ALONE, CPU) is network
+    assert not any(isinstance(part, SharedBatchNorm) for part in network.modules())
 
 
-def test_sync_in_several_processes(
-    network: DeepLab, tiny: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    names = list(network.state_dict())
-    assert share_norms(network, tiny.tiny_recipe()) is network
-    shared = share_norms(network, tiny.tiny_recipe(norm="sync"))
-    assert list(shared.state_dict()) == names
-    assert not norms(shared)
-    assert any(isinstance(part, nn.SyncBatchNorm) for part in shared.modules())
+def test_sync_in_several_processes(network: DeepLab, tiny: ModuleType) -> None:
+    share_norms(network, tiny.tiny_recipe(), Processes(0, 2), CPU)
+    assert not any(isinstance(part, SharedBatchNorm) for part in network.modules())
+    share_norms(network, tiny.tiny_recipe(norm="sync"), Processes(0, 2), CPU)
+    assert all(isinstance(norm, SharedBatchNorm) for norm in norms(network))

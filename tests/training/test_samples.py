@@ -9,7 +9,7 @@ import torch
 from atrous.datasets.version import Dataset, Sample
 from atrous.domain.recipes import TrainingRecipe
 from atrous.images.preprocess import normalize
-from atrous.training import samples as samples_module
+from atrous.training import photo_cache
 from atrous.training.samples import (
     TrainingSamples,
     batches_of_epoch,
@@ -103,13 +103,28 @@ def test_photos_are_decoded_once(
 def test_the_cache_is_bounded(
     tiny: ModuleType, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samples_module, "CACHE_BYTES", 3 * 64 * 64 * 4)
+    monkeypatch.setattr(photo_cache, "CACHE_BYTES", 3 * 64 * 64 * 4)
     recipe = tiny.tiny_recipe()
     samples = TrainingSamples(dataset.splits["train"], recipe)
     small = list(batches_of_epoch(samples, 0))
     assert len(samples._cache) == 3
-    assert samples._cached_bytes == 3 * 64 * 64 * 4
     assert same(small, list(batches_of_epoch(samples, 0)))
+
+
+def test_photos_that_another_process_read_are_not_read_again(
+    tiny: ModuleType, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes that augment end with their epoch; what they decoded stays."""
+    samples = TrainingSamples(dataset.splits["train"], tiny.tiny_recipe(workers=2))
+    first = list(batches_of_epoch(samples, 0))
+    assert len(samples._cache) == 8
+
+    def refuse(self: Sample) -> None:
+        raise AssertionError(f"{self.name} is read again")
+
+    monkeypatch.setattr(Sample, "read", refuse)
+    assert same(first, list(batches_of_epoch(samples, 0)))
+    assert not same(first, list(batches_of_epoch(samples, 1)))
 
 
 @pytest.mark.parametrize("color_mode", ["rgb", "bgr"])

@@ -61,3 +61,14 @@ def stop_after(epoch: int, error: type[BaseException] = KeyboardInterrupt) -> Ca
             raise error
 
     return report
+
+
+def in_double(make_network: Callable[..., Any]) -> Callable[..., Any]:
+    """The same networks in float64, for sums that differ by their order to agree."""
+
+    def make(*arguments: Any) -> Any:
+        network = make_network(*arguments).double()
+        network.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(), *inputs[1:]))
+        return network
+
+    return make

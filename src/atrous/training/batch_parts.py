@@ -9,6 +9,7 @@ from torch import Tensor
 
 from atrous.domain.classes import IGNORE_ID
 from atrous.domain.errors import TrainingFailed
+from atrous.training.processes import ALONE, Processes
 
 logger = logging.getLogger(__name__)
 # What torch says where the CPU has no memory left; CUDA has an error of its own.
@@ -39,11 +40,13 @@ def parts_of(
         yield photos, labels, int((labels != IGNORE_ID).sum()) / labelled
 
 
-def with_less_memory(compute: Callable[[int], float], parts: int, photos: int) -> tuple[float, int]:
+def with_less_memory(
+    compute: Callable[[int], float], parts: int, photos: int, processes: Processes = ALONE
+) -> tuple[float, int]:
     """Call `compute(parts)`, with twice the parts each time the memory does not suffice.
 
     Gives its result and the parts that it took. Raises TrainingFailed where not even a single
-    photo fits.
+    photo fits, and of several processes, which would wait for each other in different parts.
     """
     while True:
         try:
@@ -55,6 +58,12 @@ def with_less_memory(compute: Callable[[int], float], parts: int, photos: int) -
                 raise TrainingFailed(
                     "the memory does not suffice for a single photo; give a smaller --size, "
                     "a lighter --backbone, or close other programs"
+                ) from error
+            if processes.count > 1:
+                raise TrainingFailed(
+                    f"the memory of process {processes.rank + 1} of {processes.count} does not "
+                    f"suffice for {-(-photos // parts)} photos at once; start anew with --set "
+                    f"accumulation={min(photos, 2 * parts)}, or with a smaller --batch-size"
                 ) from error
         # Here and not in the handler, whose traceback holds on to the tensors.
         parts = min(photos, 2 * parts)

@@ -34,6 +34,7 @@ class TrainingState:
     best_epoch: int = 0
     average_updates: int = 0
     parts: int = 1  # that a batch is computed in; more than planned once the memory was short
+    scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's gradients
     finished: bool = False
     results: list[dict[str, Any]] = field(default_factory=list)  # a row per epoch
 

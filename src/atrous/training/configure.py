@@ -161,6 +161,7 @@ def _decide_weights(
 ) -> None:
     """Loss and class weights."""
     decisions.decide("loss", TrainingRecipe.loss, "the most even-tempered; a sum is an option")
+    decisions.decide("copy_paste", TrainingRecipe.copy_paste, "off: its gain is not measured yet")
     weights = class_weights(class_pixels, balancing)
     total = max(1, sum(class_pixels))
     shares = [(pixels / total, id) for id, pixels in enumerate(class_pixels) if pixels]
@@ -227,9 +228,10 @@ def _decide_batch(
     batch = decisions.decide(
         "batch_size", min(wanted, photos), why if photos >= wanted else "all photos that there are"
     )
+    devices = _decide_devices(decisions, machine, batch)
     recipe = decisions.recipe(preprocess)
     parts, memory_bytes = 1, MEMORY_SHARE * machine.memory_bytes
-    in_step = min(batch, photos)
+    in_step = -(-min(batch, photos) // devices)  # on each of them
     while parts < in_step and step_bytes(recipe, len(dataset.classes), -(-in_step // parts)) > (
         memory_bytes
     ):
@@ -238,21 +240,37 @@ def _decide_batch(
     parts = decisions.decide(
         "accumulation", parts, f"about {needed:.1f} GB a part of a batch, of {machine}"
     )
-    part = -(-in_step // parts)
+    part = devices * -(-in_step // parts)
     frozen = part < TINY_BATCH and (recipe.pretrained or recipe.start is not None)
     decisions.decide(
         "norm",
-        "frozen" if frozen else "batch",
+        "frozen" if frozen else "sync" if devices > 1 else "batch",
         f"{part} photos at once are too few for statistics"
         if frozen
         else f"{part} photos at once give the statistics",
     )
-    workers = min(WORKERS_AT_MOST, max(0, machine.cores - 1)) if machine.gpu else 0
+    free_cores = max(0, machine.cores // devices - 1)
+    workers = min(WORKERS_AT_MOST, free_cores) if machine.gpu else 0
     decisions.decide(
         "workers",
         workers,
-        "cores beside the GPU's own" if machine.gpu else "the network needs all cores",
+        "cores beside each GPU's own" if machine.gpu else "the network needs all cores",
     )
+
+
+def _decide_devices(decisions: Decisions, machine: Machine, batch: int) -> int:
+    """GPUs that share a batch, and what else only a GPU can do."""
+    if machine.gpu is None:
+        return int(decisions.given.get("devices", TrainingRecipe.devices))
+    decisions.decide("tf32", True, "enough to train with, and much quicker than float32 on a GPU")
+    decisions.decide("compile", False, "it takes minutes at first: for long trainings")
+    sharing = max(1, min(machine.gpus, batch // TINY_BATCH))
+    devices: int = decisions.decide(
+        "devices", sharing, f"of {machine.gpus} GPUs: each gets {TINY_BATCH} photos or more"
+    )
+    if devices > machine.gpus:
+        raise BadInput(f"devices is {devices}; this machine has GPUs for at most {machine.gpus}")
+    return devices
 
 
 def _decide_length(decisions: Decisions, photos: int) -> None:

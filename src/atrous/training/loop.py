@@ -12,26 +12,29 @@ from typing import Any
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
+from torch.amp import GradScaler
 
 from atrous.datasets.version import Dataset
 from atrous.deeplab.network import DeepLab, build_network
 from atrous.deeplab.starting_point import load_starting_point
 from atrous.deeplab.weights import load_backbone_weights
-from atrous.domain.errors import BadDataset, TrainingFailed
+from atrous.domain.errors import BadDataset, BadInput, TrainingFailed
 from atrous.domain.recipes import TrainingRecipe
+from atrous.masks.metrics import ConfusionMatrix
 from atrous.runtime.evaluation import measure
 from atrous.training.augmented_picture import write_augmented_picture
 from atrous.training.averaging import WeightAverage
 from atrous.training.batch_parts import parts_of, with_less_memory
 from atrous.training.checkpoint import TrainingState, load_last, save_best, save_last
-from atrous.training.depthwise import float32_depthwise_gradients
+from atrous.training.depthwise import quick_depthwise_gradients
 from atrous.training.full_disk import explained_write_errors
 from atrous.training.losses import loss_of
 from atrous.training.memory import keep_freed_memory
 from atrous.training.network_predictor import NetworkPredictor
 from atrous.training.norms import set_norms, share_norms
 from atrous.training.optimizer import clip_gradients, make_optimizer, set_rates
-from atrous.training.precision import autocast, pick_device
+from atrous.training.precision import autocast, float32_products, gradient_scaler, pick_device
+from atrous.training.processes import ALONE, Processes
 from atrous.training.run_folder import RunFolder
 from atrous.training.samples import (
     TrainingSamples,
@@ -72,13 +75,18 @@ class Training:
     network: DeepLab
     average: WeightAverage
     optimizer: torch.optim.Optimizer
+    scaler: GradScaler
     state: TrainingState
     started_s: float  # of the monotonic clock, moved back by the time of earlier sittings
+    processes: Processes
 
     @property
     def elapsed_s(self) -> float:
-        """Wall time spent on the run, pauses between sittings left out."""
-        return time.monotonic() - self.started_s
+        """Wall time spent on the run, pauses between sittings left out.
+
+        By the first process's clock: whatever depends on the time must come out the same in all.
+        """
+        return self.processes.of_first(time.monotonic() - self.started_s)
 
     @property
     def fraction(self) -> float:
@@ -105,51 +113,73 @@ class Training:
 
 
 def train(
-    dataset: Dataset, recipe: TrainingRecipe, run: RunFolder, report: Report
+    dataset: Dataset,
+    recipe: TrainingRecipe,
+    run: RunFolder,
+    report: Report,
+    processes: Processes = ALONE,
 ) -> TrainingState:
     """Train until the recipe's epochs or time budget are spent; go on where `run` left off.
 
     After every epoch `results.csv` and the checkpoints are written, so that a kill loses at most
     one epoch. Raises BadDataset without a training or validation split, TrainingFailed when the
-    loss is no number any more.
+    loss is no number any more. Of several processes each calls it; the first one writes the files.
     """
     keep_freed_memory()
-    training = prepare(dataset, recipe, run)
-    if not training.state.finished:
+    training = prepare(dataset, recipe, run, processes)
+    if processes.is_first and not training.state.finished:
         write_augmented_picture(training.samples, training.state.epoch, dataset.classes, run)
-    while not training.state.finished:
-        loss, rate = train_epoch(training, report)
-        with explained_write_errors(run, training.state.epoch):
-            row = validate(training, loss, rate)
-            save(training)
-        report(progress_now(training, loss, row))
+    with float32_products(recipe, training.device):
+        while not training.state.finished:
+            loss, rate = train_epoch(training, report)
+            with explained_write_errors(run, training.state.epoch):
+                row = validate(training, loss, rate)
+                save(training)
+            report(progress_now(training, loss, row))
     return training.state
 
 
-def prepare(dataset: Dataset, recipe: TrainingRecipe, run: RunFolder) -> Training:
+def prepare(
+    dataset: Dataset, recipe: TrainingRecipe, run: RunFolder, processes: Processes = ALONE
+) -> Training:
     """Build network, averaged copy and optimizer, and load the last checkpoint if there is one."""
     for split in ("train", "valid"):
         if not dataset.splits.get(split):
             raise BadDataset(f"{dataset.root} has no photos in its {split} split; add some")
+    samples = TrainingSamples(dataset.splits["train"], recipe)
+    photos_each = min(recipe.batch_size, samples.epoch_length) // processes.count
+    if photos_each == 0:
+        raise BadInput(
+            f"{processes.count} devices share {samples.epoch_length} photos; give --devices 1"
+        )
     torch.manual_seed(recipe.seed)
     device = pick_device()
     network = make_network(recipe, len(dataset.classes))
-    network = share_norms(network, recipe)
+    network = share_norms(network, recipe, processes, device)
     network.to(device).to(memory_format=torch.channels_last)
     average = WeightAverage(network, recipe.ema_decay)
     optimizer = make_optimizer(network, recipe)
+    scaler = gradient_scaler(recipe, device)
     state = load_last(run, network, average, optimizer) or TrainingState(parts=recipe.accumulation)
+    state.parts = min(state.parts, photos_each)  # the same number in all processes
+    if state.scaler:
+        scaler.load_state_dict(state.scaler)
+    processes.follow_first(network, average.network)
+    if recipe.compile:
+        network.compile()
     return Training(
         dataset=dataset,
         recipe=recipe,
         run=run,
-        samples=TrainingSamples(dataset.splits["train"], recipe),
+        samples=samples,
         device=device,
         network=network,
         average=average,
         optimizer=optimizer,
+        scaler=scaler,
         state=state,
         started_s=time.monotonic() - state.elapsed_s,
+        processes=processes,
     )
 
 
@@ -181,25 +211,29 @@ def train_epoch(training: Training, report: Report) -> tuple[float, float]:
     Gives the mean loss and the last learning rate of the head.
     """
     recipe, network, state = training.recipe, training.network, training.state
+    processes, scaler = training.processes, training.scaler
     total_loss, batches, rate = 0.0, 0, 0.0
     # Dropout draws from this state: a resumed epoch draws what its first attempt drew.
-    torch.manual_seed(recipe.seed * 1_000_003 + state.epoch)
+    torch.manual_seed(recipe.seed * 1_000_003 + state.epoch + processes.rank * 1_000_000_007)
     network.train()
     set_norms(network, recipe)
     scale = recipe.early_scale if training.fraction < recipe.early_share else 1.0
-    for images, label_maps in batches_of_epoch(training.samples, state.epoch, scale):
+    for images, label_maps in batches_of_epoch(training.samples, state.epoch, scale, processes):
         if training.fraction >= 1.0 and batches:
             break
         rate = set_rates(training.optimizer, rate_factor(training.fraction_at_step, recipe))
         compute = partial(gradients_of, training, images, label_maps)
-        loss, state.parts = with_less_memory(compute, state.parts, len(images))
+        loss, state.parts = with_less_memory(compute, state.parts, len(images), processes)
         total_loss += loss
         batches += 1
+        scaler.unscale_(training.optimizer)
         clip_gradients(network, recipe)
-        training.optimizer.step()
+        scaler.step(training.optimizer)
+        scaler.update()
         training.average.update(network)
         state.step += 1
         report(progress_now(training, total_loss / batches))
+    processes.follow_first(network, training.average.network)  # norms may have seen other photos
     insist_on_finite_weights(training)
     return total_loss / batches, rate
 
@@ -210,21 +244,26 @@ def gradients_of(
     label_maps: UInt8[Tensor, "batch height width"],
     parts: int,
 ) -> float:
-    """Leave the gradients of a batch, computed in so many parts, and give its loss."""
-    recipe, device = training.recipe, training.device
+    """Leave the gradients of a batch, computed in so many parts, and give its loss.
+
+    Of several processes each computes its own photos, and all get the whole batch's.
+    """
+    recipe, device, processes = training.recipe, training.device, training.processes
     training.optimizer.zero_grad(set_to_none=True)
     pixels = loss_pixels(recipe.loss_stride, training.state.step)
     total = 0.0
     targets = label_maps if pixels is None else label_maps[:, pixels[0], pixels[1]]
+    own = processes.share_of_labelled(targets)
     for photos, labels, share in parts_of(images, targets, parts):
         batch = normalize_batch(photos.to(device), recipe)
         with autocast(recipe, device):
             output = training.network(batch.contiguous(memory_format=torch.channels_last), pixels)
-        loss = share * loss_of(output, labels.to(device).long(), recipe)
-        total += finite(loss.item(), training)
-        with float32_depthwise_gradients(device):
-            loss.backward()  # type: ignore[no-untyped-call]
-    return total
+        loss = own * share * loss_of(output, labels.to(device).long(), recipe)
+        total += loss.item()
+        with quick_depthwise_gradients(device):
+            training.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    processes.sum_gradients(training.network)
+    return finite(processes.sum(total), training)
 
 
 def loss_pixels(stride: int, step: int) -> tuple[slice, slice] | None:
@@ -248,13 +287,15 @@ def validate(training: Training, loss: float, rate: float) -> dict[str, Any]:
     averaged = training.recipe.ema_decay > 0
     candidate = training.average.network if averaged else training.network.eval()
     predictor = NetworkPredictor(candidate, training.recipe)
-    matrix = measure(predictor, training.dataset.splits["valid"], len(classes))
-    metrics = matrix.as_report(classes.names, classes.labelled_ids)
+    photos = training.processes.part_of(training.dataset.splits["valid"])
+    counts = training.processes.sum_of_counts(measure(predictor, photos, len(classes)).counts)
+    metrics = ConfusionMatrix(counts).as_report(classes.names, classes.labelled_ids)
     miou = metrics["miou"] or 0.0
     state.epoch += 1
     if miou > state.best_miou:
         state.best_miou, state.best_epoch = miou, state.epoch
-        save_best(training.run, state.epoch, candidate, classes, training.recipe, metrics)
+        if training.processes.is_first:
+            save_best(training.run, state.epoch, candidate, classes, training.recipe, metrics)
     row = {
         "epoch": state.epoch,
         "train_loss": loss,
@@ -273,6 +314,9 @@ def save(training: Training) -> None:
     state = training.state
     state.elapsed_s = training.elapsed_s
     state.finished = training.fraction >= 1.0 or training.time_is_up
+    state.scaler = training.scaler.state_dict()
+    if not training.processes.is_first:
+        return
     training.run.write_results(state.results)
     save_last(training.run, state, training.network, training.average, training.optimizer)
 

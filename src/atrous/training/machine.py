@@ -1,5 +1,6 @@
 """What a training has to work with: cores, memory, and a GPU where there is one."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 
 from atrous.runtime.processor import available_cores
 
+logger = logging.getLogger(__name__)
 MEMORY_FILE = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 UNKNOWN_BYTES = 8 * 1024**3  # assumed where the system does not say
@@ -19,6 +21,7 @@ class Machine:
     cores: int
     memory_bytes: int  # that a training may still take: of the GPU where there is one
     gpu: str | None = None  # its name
+    gpus: int = 1  # so many of them, alike; where there is none, of no meaning
 
     @classmethod
     def here(cls) -> "Machine":
@@ -27,12 +30,21 @@ class Machine:
         if not torch.cuda.is_available():
             return cls(cores, free_memory_bytes())
         free_bytes, _ = torch.cuda.mem_get_info(0)
-        return cls(cores, free_bytes, torch.cuda.get_device_name(0))
+        return cls(cores, free_bytes, torch.cuda.get_device_name(0), torch.cuda.device_count())
 
     def __str__(self) -> str:
         """As a table says it: `2 cores, 22.1 GB free`."""
         place = f"on {self.gpu}" if self.gpu else "free"
         return f"{self.cores} cores, {self.memory_bytes / 10**9:.1f} GB {place}"
+
+
+def devices_here(wanted: int) -> int:
+    """Processes to train with: as many as wanted, but no more than there are GPUs if any."""
+    gpus = torch.cuda.device_count()
+    if 0 < gpus < wanted:
+        logger.warning("%d GPUs are wanted and there are %d: these train", wanted, gpus)
+        return gpus
+    return wanted
 
 
 def free_memory_bytes(memory_file: Path = MEMORY_FILE, cgroup: Path = CGROUP) -> int:

@@ -10,12 +10,13 @@ photo has thousands of places; but for image pooling, which has one value per ph
 import logging
 
 import torch
-from timm.layers.norm_act import convert_sync_batchnorm
 from torch import nn
 
 from atrous.deeplab.convolution import SampleSizeBatchNorm
 from atrous.deeplab.network import DeepLab
 from atrous.domain.recipes import TrainingRecipe
+from atrous.training.processes import Processes
+from atrous.training.shared_norms import with_shared_norms
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +33,16 @@ def set_norms(network: DeepLab, recipe: TrainingRecipe) -> None:
             module.eval()
 
 
-def share_norms(network: DeepLab, recipe: TrainingRecipe) -> DeepLab:
+def share_norms(
+    network: DeepLab, recipe: TrainingRecipe, processes: Processes, device: torch.device
+) -> DeepLab:
     """With "sync" and several processes: norms over the photos of all of them.
 
     The names in the state dict stay the same. In a single process "sync" is "batch".
     """
     if recipe.norm != "sync":
         return network
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if processes.count == 1:
         logger.info("one process trains: norm sync is the same as batch")
         return network
-    shared: DeepLab = convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-    return shared
+    return with_shared_norms(network, device)

@@ -1,9 +1,11 @@
 """The device and number format that a training runs in."""
 
 import logging
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
+from torch.amp import GradScaler
 
 from atrous.domain.recipes import TrainingRecipe
 
@@ -11,14 +13,41 @@ logger = logging.getLogger(__name__)
 
 
 def pick_device() -> torch.device:
-    """The first CUDA GPU where there is one, else the CPU."""
+    """The CUDA GPU of this process where there is one, the first unless told, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def autocast(recipe: TrainingRecipe, device: torch.device) -> AbstractContextManager[object]:
-    """Run the network in bf16 where the recipe says so, or where "auto" finds it quicker."""
+    """Run the network in fp16 or bf16 where the recipe says so, bf16 where "auto" is quicker so."""
+    if recipe.precision == "fp16":
+        return torch.autocast(device.type, torch.float16)
     enabled = recipe.precision == "bf16" or (recipe.precision == "auto" and bf16_is_fast(device))
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+def gradient_scaler(recipe: TrainingRecipe, device: torch.device) -> GradScaler:
+    """Keeps gradients above the least numbers of fp16; does nothing in other precisions.
+
+    Micikevicius et al., 1710.03740, section 3.2, with a factor that follows the gradients: a step
+    whose gradients overflow is left out.
+    """
+    return GradScaler(device.type, enabled=recipe.precision == "fp16")
+
+
+@contextmanager
+def float32_products(recipe: TrainingRecipe, device: torch.device) -> Iterator[None]:
+    """Let a GPU multiply float32 in TF32, with 10 bits behind the point, or not, while it lasts."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if recipe.tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = recipe.tf32
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def bf16_is_fast(device: torch.device) -> bool:

@@ -17,14 +17,15 @@ from atrous.domain.geometry import Size
 from atrous.domain.recipes import TrainingRecipe
 from atrous.images.preprocess import fit_image, fit_label_map
 from atrous.training.augment import augment
+from atrous.training.copy_paste import copy_paste_of
+from atrous.training.photo_cache import PhotoCache
+from atrous.training.processes import ALONE, Processes
 from atrous.training.repeat_factors import (
     classes_in,
     epoch_length,
     repeat_factors,
     repeats_in_epoch,
 )
-
-CACHE_BYTES = 2 * 1024**3  # of decoded photos and labels, in each process that augments
 
 
 class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
@@ -43,8 +44,8 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
             else np.ones(len(samples))
         )
         self._augmentation = augmentation_from_text(recipe.augmentation)
-        self._cache: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._cached_bytes = 0
+        self._copy_paste = copy_paste_of(samples, recipe.copy_paste)
+        self._cache = PhotoCache(len(samples), recipe.preprocess.size)
 
     def __len__(self) -> int:
         """Number of photos."""
@@ -87,8 +88,10 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
         )
 
     def _changed(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """A photo and its label after the recipe's `augmentation`."""
+        """A photo and its label after the recipe's `copy_paste` and `augmentation`."""
         pair = self._read(index % len(self))
+        random = random_stream(self.recipe.seed, f"{epoch}/{index}/paste")
+        pair = self._copy_paste(pair, random, self._read)
         if not self._augmentation.changes_pixels:
             return pair
         random = random_stream(self.recipe.seed, f"{epoch}/{index}")
@@ -98,15 +101,12 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
 
     def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """A photo and its label at the network's input size, from the cache where it fits."""
-        if index in self._cache:
-            return self._cache[index]
-        image, label_map = self.samples[index].read()
-        fitted, placement = fit_image(image, self.recipe.preprocess)
-        pair = (fitted, fit_label_map(label_map, placement))
-        size_bytes = pair[0].nbytes + pair[1].nbytes
-        if self._cached_bytes + size_bytes <= CACHE_BYTES:
-            self._cache[index] = pair
-            self._cached_bytes += size_bytes
+        pair = self._cache.get(index)
+        if pair is None:
+            image, label_map = self.samples[index].read()
+            fitted, placement = fit_image(image, self.recipe.preprocess)
+            pair = (fitted, fit_label_map(label_map, placement))
+            self._cache.put(index, pair)
         return pair
 
 
@@ -124,19 +124,20 @@ def shrunk(recipe: TrainingRecipe, scale: float) -> TrainingRecipe:
 
 
 def batches_of_epoch(
-    samples: TrainingSamples, epoch: int, scale: float = 1.0
+    samples: TrainingSamples, epoch: int, scale: float = 1.0, processes: Processes = ALONE
 ) -> Iterator[tuple[UInt8[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]]]:
     """All photos once, or those of rare classes more often, as `TrainingSamples.order` says.
 
-    A last batch that is not full is dropped, unless it is the only one.
+    A last batch that is not full is dropped, unless it is the only one. Of several processes each
+    gets its part of every batch.
     """
     recipe = samples.recipe
-    order = samples.order(epoch)
+    keys = [(epoch, index, scale) for index in samples.order(epoch)]
+    size = min(recipe.batch_size, len(keys))
+    starts = range(0, len(keys) - size + 1, size)
     loader = DataLoader(
         samples,
-        sampler=[(epoch, index, scale) for index in order],
-        batch_size=min(recipe.batch_size, len(order)),
-        drop_last=True,
+        batch_sampler=[list(processes.part_of(keys[start : start + size])) for start in starts],
         num_workers=recipe.workers,
         pin_memory=torch.cuda.is_available(),
     )
