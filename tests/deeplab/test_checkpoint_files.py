@@ -1,3 +1,4 @@
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,14 @@ class Planted:
 
 
 def test_reads_every_kind_of_file(tmp_path: Path) -> None:
-    torch.save(STATE, tmp_path / "weights.pt")
     safetensors.torch.save_file(STATE, tmp_path / "weights.safetensors")
     lightning = {"epoch": 3, "state_dict": {f"model.{key}": v for key, v in STATE.items()}}
     torch.save(lightning, tmp_path / "last.ckpt")
 
-    for name in ("weights.pt", "weights.safetensors", "last.ckpt"):
+    for name in ("weights.safetensors", "last.ckpt"):
         state = read_state_dict(tmp_path / name)
         assert sorted(state) == sorted(STATE)
+        assert list(state) == list(STATE) or name.endswith(".safetensors")
         assert all(torch.equal(value, STATE[key]) for key, value in state.items())
 
 
@@ -45,17 +46,51 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     assert not trace.exists()
 
 
-@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
-@pytest.mark.parametrize("content", [b"", b"not weights", None])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("weights.pt", b""),
+        ("weights.pt", b"not weights"),
+        ("weights.pt", None),
+        ("weights.safetensors", b""),
+        ("weights.safetensors", b"not weights"),
+        ("weights.safetensors", None),
+    ],
+)
 def test_unreadable_file_is_named(tmp_path: Path, name: str, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(BadInput, match=name):
+    with pytest.raises(BadInput, match=f"{name} can't be read as weights"):
         read_state_dict(tmp_path / name)
 
 
-@pytest.mark.parametrize("content", [[torch.ones(1)], {}, {"epoch": 3}, {"state_dict": None}])
-def test_file_without_tensors_is_refused(tmp_path: Path, content: object) -> None:
-    torch.save(content, tmp_path / "weights.pt")
+@pytest.mark.parametrize(
+    "content", [[torch.ones(1)], {}, {"epoch": 3}, {"state_dict": None}, {1: torch.ones(1)}]
+)
+def test_file_without_tensors_is_refused(content: object) -> None:
     with pytest.raises(BadInput, match=r"expected (a dictionary of tensors|tensors alone)"):
+        bare_state_dict(content)
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended with -11"),
+        ("raise SystemError('broken')", "SystemError: broken"),
+        ("import time; time.sleep(100)", "longer than 1 s"),
+    ],
+)
+def test_a_reader_that_fails_is_a_file_that_can_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
+    (tmp_path / "weights.pt").write_bytes(b"\x80\x02.")
+    run = subprocess.run
+
+    def run_script(command: list[str], **options: object) -> object:
+        return run([command[0], "-S", "-c", script], **options)
+
+    monkeypatch.setattr("atrous.deeplab.checkpoint_files.subprocess.run", run_script)
+    if "sleep" in script:
+        monkeypatch.setattr("atrous.deeplab.checkpoint_files.CHILD_S", 1.0)
+    with pytest.raises(BadInput, match=reason):
         read_state_dict(tmp_path / "weights.pt")

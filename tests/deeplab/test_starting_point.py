@@ -2,6 +2,7 @@ import logging
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 import torchvision
 
@@ -16,8 +17,8 @@ def torchvision_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = torchvision.models.segmentation.deeplabv3_resnet50(
         weights=None, weights_backbone=None, num_classes=21, aux_loss=True
     )
-    path = tmp_path_factory.mktemp("weights") / "deeplabv3_resnet50_coco.pth"
-    torch.save(network.state_dict(), path)
+    path = tmp_path_factory.mktemp("weights") / "deeplabv3_resnet50_coco.safetensors"
+    safetensors.torch.save_file(network.state_dict(), path)
     return path
 
 
@@ -38,7 +39,7 @@ def test_torchvisions_checkpoint_is_fine_tuned_for_other_classes(
         "auxiliary_head.classify.bias",
     }
     assert report.matched == len(network.state_dict()) - 4
-    state = torch.load(torchvision_checkpoint, weights_only=True)
+    state = safetensors.torch.load_file(torchvision_checkpoint)
     assert torch.equal(network.backbone.network.conv1.weight, state["backbone.conv1.weight"])
     assert "stay RANDOM: head.classify.weight" in caplog.text
 
@@ -46,13 +47,15 @@ def test_torchvisions_checkpoint_is_fine_tuned_for_other_classes(
 def test_a_run_of_ours_is_a_starting_point(tmp_path: Path) -> None:
     torch.manual_seed(0)
     earlier = build_network("deeplabv3plus", "resnet18", 3)
-    torch.save(earlier.state_dict(), tmp_path / "best.pt")
-    assert network_of_checkpoint(tmp_path / "best.pt") is None
+    safetensors.torch.save_file(earlier.state_dict(), tmp_path / "best.safetensors")
+    assert network_of_checkpoint(tmp_path / "best.safetensors") is None
     network = build_network("deeplabv3plus", "resnet18", 4)
-    report = load_starting_point(network, tmp_path / "best.pt")
+    report = load_starting_point(network, tmp_path / "best.safetensors")
     assert all("classify" in name for name in report.unmatched)
     with pytest.raises(BadInput, match="tensors fit"):
-        load_starting_point(build_network("deeplabv3", "resnet50", 3), tmp_path / "best.pt")
+        load_starting_point(
+            build_network("deeplabv3", "resnet50", 3), tmp_path / "best.safetensors"
+        )
 
 
 def test_an_unreadable_checkpoint(tmp_path: Path) -> None:

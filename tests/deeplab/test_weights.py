@@ -67,6 +67,24 @@ def test_pip_weights_know_a_street() -> None:
     assert {"streetcar", "traffic light"} <= seen
 
 
+def test_an_unknown_file_of_a_pip_package_is_opened_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = weights_of_pip_package(LITE)
+    opened: list[Path] = []
+
+    def read(path: Path) -> dict[str, torch.Tensor]:
+        opened.append(path)
+        return {}
+
+    monkeypatch.setattr(weights, "read_state_dict", read)
+    weights_of_pip_package(LITE)
+    assert opened == []
+    monkeypatch.setattr(weights, "PIP_DIGESTS", ())
+    found = weights_of_pip_package(LITE)
+    assert known is not None
+    assert found is not None
+    assert [path.name for path in opened] == [known[0].partition("(")[2].rstrip(")")]
+
+
 def test_pip_package_that_does_not_fit_is_refused() -> None:
     targets = weights.tensors(build_network("deeplabv3", LITE, 3).backbone.network.state_dict())
     found = weights_of_pip_package("tf_efficientnet_lite2")

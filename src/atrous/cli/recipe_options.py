@@ -48,7 +48,21 @@ ExportStrideOption = Annotated[
     ),
 ]
 PrecisionOption = Annotated[
-    Literal["auto", "fp32", "bf16"] | None, typer.Option(help="Number format of the network.")
+    Literal["auto", "fp32", "bf16", "fp16"] | None,
+    typer.Option(help="Number format of the network."),
+]
+DevicesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="GPUs that share each batch, a process each. Default: all that get 4 photos of it.",
+    ),
+]
+CompileOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--compile/--no-compile", help="torch.compile the network: minutes first, then quicker."
+    ),
 ]
 PretrainedOption = Annotated[
     bool | None,

@@ -22,6 +22,8 @@ from atrous.cli.recipe_options import (
     BackboneOption,
     BalancingOption,
     BatchSizeOption,
+    CompileOption,
+    DevicesOption,
     DryRunOption,
     EpochsOption,
     ExportStrideOption,
@@ -83,6 +85,8 @@ def train_command(
     norm: NormOption = "auto",
     export_stride: ExportStrideOption = None,
     precision: PrecisionOption = None,
+    devices: DevicesOption = None,
+    compile: CompileOption = None,
     pretrained: PretrainedOption = None,
     start: StartOption = None,
     recipe: RecipeOption = None,
@@ -102,21 +106,15 @@ def train_command(
               atrous train pictures/ --as cats --resume
     """
     require_training()
+    network = {"architecture": architecture, "backbone": backbone, "pretrained": pretrained}
+    steps = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    machine = {"precision": precision, "devices": devices, "compile": compile}
     choices = {
-        "epochs": epochs,
+        **{**network, **steps, **machine, "loss": loss, "balancing": balancing, "seed": seed},
         "time_budget_s": parse_duration(time_budget) if time_budget else None,
-        "architecture": architecture,
-        "backbone": backbone,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "loss": loss,
-        "balancing": balancing,
         "norm": None if norm == "auto" else norm,
         "export_output_stride": export_stride,
-        "precision": precision,
-        "pretrained": pretrained,
         "start": str(start.absolute()) if start else None,
-        "seed": seed,
         **read_settings(settings or []),
     }
     choices = with_recipe_file(recipe, choices)

@@ -37,7 +37,7 @@ def convolution(
             bias=False,
         ),
         nn.BatchNorm2d(out_channels),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),  # of a batch norm only the input is kept for gradients
     )
 
 

@@ -72,6 +72,8 @@ BOUNDS = {
     "scale_max": POSITIVE,
     "flip": SHARE,
     "color_jitter": SHARE,
+    "copy_paste": SHARE,
+    "devices": WHOLE,
     "workers": NOT_NEGATIVE,
     "seed": NOT_NEGATIVE,
     "time_budget_s": POSITIVE,
@@ -112,6 +114,11 @@ def _check_together(recipe: TrainingRecipe) -> None:
         raise BadInput(
             f"accumulation is {recipe.accumulation}; give at most batch_size, which is "
             f"{recipe.batch_size}: a part has a photo at least"
+        )
+    if recipe.devices > recipe.batch_size:
+        raise BadInput(
+            f"devices is {recipe.devices}; give at most batch_size, which is {recipe.batch_size}: "
+            "each takes a photo of a batch at least"
         )
     if recipe.nesterov and not (recipe.optimizer == "sgd" and recipe.momentum > 0):
         raise BadInput("nesterov is true; it needs optimizer sgd and a momentum above 0")

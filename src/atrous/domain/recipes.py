@@ -86,10 +86,14 @@ class TrainingRecipe:
     scale_max: float = 2.0
     flip: float = 0.5  # probability of a horizontal flip
     color_jitter: float = 0.3  # strength of brightness, contrast and saturation jitter
+    copy_paste: float = 0.0  # probability that a photo gets objects of rare classes of others
     augmentation: str = ""  # JSON of steps as versions have them, anew in each epoch, before those
-    precision: Literal["auto", "fp32", "bf16"] = (
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = (
         "auto"  # auto: bf16 where the hardware speeds it up
     )
+    tf32: bool = True  # GPUs multiply what stays in float32 as TF32
+    compile: bool = False  # torch.compile the network, which takes minutes at first
+    devices: int = 1  # GPUs, a process each, that share every batch; without a GPU processes
     workers: int = 0  # processes that augment; 0: the training process itself
     seed: int = 0
     time_budget_s: float | None = None  # stop adding epochs so that training ends within it

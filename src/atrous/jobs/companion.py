@@ -1,0 +1,50 @@
+"""A process that trains a run together with others: `python -m atrous.jobs.companion RUN`.
+
+Its number and theirs come from the environment variables that torchrun sets. `atrous train`
+starts it once for every GPU but the first, which it trains on itself. On several machines torchrun
+starts it for all: `torchrun --nnodes 2 --nproc-per-node 4 ... -m atrous.jobs.companion RUN`, with
+the run folder and the data set at the same place on each; `atrous train --resume` exports then.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from atrous.domain.errors import AtrousError
+from atrous.jobs.settling import end_with
+from atrous.jobs.train import reopen
+from atrous.training.loop import Progress, train
+from atrous.training.processes import joined
+from atrous.training.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+
+
+def main(run_folder: str) -> int:
+    """Train the run to its end; gives the exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    first = os.environ["RANK"] == "0"
+    logging.basicConfig(level=logging.INFO if first else logging.WARNING, format="%(message)s")
+    run = RunFolder(Path(run_folder))
+    try:
+        with joined() as processes:
+            _, dataset = reopen(run)
+            train(dataset, run.read_recipe(), run, _log_epoch, processes)
+    except AtrousError as error:
+        logger.error("%s", error)
+        return 1
+    return 0
+
+
+def _log_epoch(progress: Progress) -> None:
+    if progress.results:
+        miou = progress.results["valid_miou"]
+        logger.info("epoch %d: loss %.4f, mIoU %.4f", progress.epoch, progress.loss, miou)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
