@@ -12,6 +12,7 @@ import argparse
 import io
 import json
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -28,7 +29,7 @@ from serving.machine import machine_facts
 
 from atrous.store import Store, open_store
 from atrous.store.database import Database
-from atrous.store.image_search import ImageQuery
+from atrous.store.image_search import ImageQuery, Page
 from atrous.store.images import NewImage
 from atrous.store.photo_files import store_photo
 from atrous.store.projects import Project
@@ -57,9 +58,24 @@ def main() -> None:
     show(result)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
-    worst = max(entry["cpu_p95_ms"] for entry in result["pages"].values())
-    lost = result["uploaders"]["lost"]
-    print(f"worst page: {worst:.0f} ms at the 95th percentile (bar: {BAR_MS:.0f}); {lost} lost")
+    problems = judge(result)
+    print(*(problems or [f"PASSED: every page below {BAR_MS:.0f} ms, nothing lost"]), sep="\n")
+    sys.exit(1 if problems else 0)
+
+
+def judge(result: dict[str, Any]) -> list[str]:
+    """What does not hold."""
+    slow = {
+        name: entry["cpu_p95_ms"]
+        for name, entry in result["pages"].items()
+        if entry["cpu_p95_ms"] >= BAR_MS
+    }
+    uploaders = result["uploaders"]
+    return [
+        *(f"FAILED: {name}: {took:.0f} ms, bar {BAR_MS:.0f}" for name, took in slow.items()),
+        *([f"FAILED: {uploaders['lost']} photos lost"] if uploaders["lost"] else []),
+        *([f"FAILED: uploads: {uploaders['failures'][:3]}"] if uploaders["failures"] else []),
+    ]
 
 
 def measure(store: Store, database: Database, rows: int, runs: int) -> dict[str, Any]:
@@ -155,7 +171,7 @@ def upload_in_parallel(store: Store) -> dict[str, Any]:
         thread.start()
     for thread in threads:
         thread.join()
-    there = store.image_search.find(project, ImageQuery(limit=250))
+    there: Page = store.image_search.find(project, ImageQuery(limit=250))
     for image in there.images:
         store.blobs.read(image.digest)
         store.blobs.read(image.thumb_digest)

@@ -15,6 +15,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def test_moments_are_spread_over_all_that_goes_on() -> None:
+    plan = crash._plan(list(crash.AIMS), 50, random.Random(1))
+    counts = [plan.count(aim) for aim in crash.AIMS]
+    assert sum(counts) == len(plan) == 50
+    assert max(counts) - min(counts) <= 1
+
+
 def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     home = tmp_path / "home"
     seed = random.SystemRandom().randrange(10**6)

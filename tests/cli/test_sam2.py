@@ -25,7 +25,11 @@ def quick_add(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str,
             decoder=tmp_path / "network",
             variant=variant,
             version="2.1",
-            facts={"parity": {"logits": 2e-5}, "checkpoint": {"official": False}},
+            facts={
+                "parity": {"logits": 2e-5},
+                "checkpoint": {"official": False},
+                "layout": "transformers" if variant == "hiera_small" else "meta",
+            },
         )
 
     monkeypatch.setattr(sam2_add, "add_sam2", add)
@@ -51,6 +55,11 @@ def test_a_model_is_added_listed_and_removed(atrous, home, quick_add) -> None:
     code, _, error = atrous("sam2", "remove", "hiera_tiny-2.1")
     assert code == 1
     assert "atrous sam2 list" in error
+
+
+def test_the_hubs_own_format_is_not_called_foreign(atrous, home, quick_add) -> None:
+    told = atrous("sam2", "add", "hiera_small", "--checkpoint", "model.safetensors")[1]
+    assert "whether these are the weights that Meta published is not known" in told
 
 
 def test_without_the_extra_it_is_named(atrous, monkeypatch) -> None:

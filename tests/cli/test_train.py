@@ -81,7 +81,7 @@ def test_ctrl_c_says_how_to_go_on(
         if "epoch 2:" in line:
             process.send_signal(signal.SIGINT)
             break
-    out, rest = process.communicate(timeout=120)
+    out, rest = process.communicate(timeout=300)
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in rest
     last = rest.splitlines()[-1]

@@ -311,7 +311,7 @@ def test_up_from_an_empty_folder_and_again(
         assert wrong.status_code in (401, 403)
         assert known.status_code == 404  # there is no such model
         process.send_signal(signal.SIGINT)
-        rest = process.communicate(timeout=60)[0]
+        rest = process.communicate(timeout=300)[0]
         assert process.returncode == 0
         assert "Traceback" not in said + rest
     assert keys[0] == keys[1]
@@ -324,7 +324,7 @@ def test_a_port_in_use_is_no_greeting(
     first, port = start_up()
     read_until(first, "Stop: Ctrl-C")
     second, _ = start_up(port)
-    said = second.communicate(timeout=60)[0]
+    said = second.communicate(timeout=300)[0]
     assert second.returncode == 1
     assert f"can't listen on 127.0.0.1 port {port}" in said
     assert "atrous is ready" not in said

@@ -32,14 +32,14 @@ def start(home: Path, *options: str) -> "subprocess.Popen[str]":
 def test_a_signal_ends_it_with_0(home: Path, number: signal.Signals) -> None:
     process = start(home)
     process.send_signal(number)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=300)
     assert process.returncode == 0
     assert "Traceback" not in rest
 
 
 def test_it_does_not_outlive_its_parent(home: Path) -> None:
     process = start(home, "--parent", str(os.getppid()))  # which is not the worker's parent
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == 0
 
 

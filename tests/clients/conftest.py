@@ -24,6 +24,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from atrous.store import open_store
+
 collect_ignore_glob = ["programs/*"]  # they need the other Python
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +39,7 @@ OPEN_URLS = {  # pictures by URL from this machine
     "ALLOW_NON_HTTPS_URL_INPUT": "true",
     "ALLOW_URL_INPUT_WITHOUT_FQDN": "true",
     "ALLOW_URL_TO_NON_GLOBAL_ADDRESSES": "true",
-    "URL_TIMEOUT_S": "60",
+    "URL_TIMEOUT_S": "300",
 }
 # Where the two sets of clients are, by the variables that name other places.
 PYTHONS = {
@@ -211,8 +213,9 @@ def start_server(
     home: Path, log: Path, *options: str, port: int | None = None, **settings: str
 ) -> Server:
     environment = atrous_environment(home, **settings)
-    name = f"test{time.time_ns()}"
-    key = run([sys.executable, "-m", "atrous", "keys", "create", name], environment).strip()
+    with open_store(home) as store:
+        created = store.api_keys.create(f"test{time.time_ns()}", store.workspaces.default())
+    key = created.plain_text
     port = port or free_port()
     command = [sys.executable, "-m", "atrous", "serve", "--port", str(port), *options]
     with log.open("wb") as stream:
@@ -234,7 +237,7 @@ def start_server(
 
 def stop_server(server: Server) -> int:
     server.process.terminate()
-    return server.process.wait(timeout=60)
+    return server.process.wait(timeout=300)
 
 
 @contextmanager

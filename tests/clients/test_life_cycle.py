@@ -19,7 +19,7 @@ def test_a_port_in_use_is_one_clear_message(server, home_of_model, conftest) -> 
         env=conftest.atrous_environment(home_of_model),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 1
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error:")]
@@ -33,7 +33,7 @@ def test_no_auth_on_an_open_address_is_refused(home_of_model, conftest) -> None:
         env=conftest.atrous_environment(home_of_model),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: --no-auth with host 0.0.0.0")
@@ -49,7 +49,7 @@ def test_sigterm_answers_what_was_accepted_and_exits_with_0(
 
     def post() -> None:
         url = f"{server.url}/colours/1?api_key={server.key}"
-        with urllib.request.urlopen(url, buffer.getvalue(), timeout=120) as answer:
+        with urllib.request.urlopen(url, buffer.getvalue(), timeout=300) as answer:
             statuses.append(answer.status)
 
     threads = [threading.Thread(target=post) for _ in range(4)]
@@ -65,7 +65,7 @@ def test_sigterm_answers_what_was_accepted_and_exits_with_0(
 
 
 def queue_depth(url: str) -> int:
-    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=300) as answer:
         text = answer.read().decode()
     return int(float(text.partition("\natrous_queue_depth ")[2].split()[0]))
 

@@ -55,14 +55,14 @@ class Platform:
 
     def get(self, path: str) -> dict[str, Any]:
         url = f"{self.server.url}{path}?api_key={self.server.key}"
-        with urllib.request.urlopen(url, timeout=60) as answer:
+        with urllib.request.urlopen(url, timeout=300) as answer:
             read: dict[str, Any] = json.load(answer)
         return read
 
     def restart_after_kill(self) -> None:
         """Kill the server as a power cut would, and start it again on the same folder."""
         os.kill(self.server.process.pid, signal.SIGKILL)
-        self.server.process.wait(30)
+        self.server.process.wait(300)
         self.server = self.conftest.start_server(self.home, self.home.parent / "second.log")
 
 
@@ -81,7 +81,7 @@ def platform(conftest: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> 
     started = Platform(conftest, home, server, worker)
     yield started
     worker.terminate()
-    worker.wait(60)
+    worker.wait(300)
     assert conftest.stop_server(started.server) == 0
     for name in ("server.log", "worker.log"):
         assert "Traceback" not in (folder / name).read_text()
@@ -301,7 +301,7 @@ def test_everything_is_there_after_a_kill(
             continue
         urls = platform.get(f"/default/roads/images/{image_id}")["image"]["urls"]
         for url in urls.values():
-            with urllib.request.urlopen(url, timeout=60) as answer:
+            with urllib.request.urlopen(url, timeout=300) as answer:
                 assert len(answer.read()) == int(answer.headers["content-length"])
 
 

@@ -6,6 +6,7 @@ a model whose answers are known; a real training is in test_platform.py.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -23,10 +24,11 @@ from atrous.jobs.dataset_child import run as run_dataset_job
 from atrous.masks.rle import encode_rle
 from atrous.packages.directory import read_package
 from atrous.store import Store, open_store
+from atrous.store.image_search import ImageQuery
 from atrous.store.jobs import Job
 
 CLASSES = ("background", "red", "green", "blue")
-KINDS = ("generate", "export", "evaluate", "train-version")
+KINDS = ("generate", "export", "export-search", "import-zip", "evaluate", "train-version")
 OLD_RELEASES = ("1.4.0", "1.1.36")
 LABELS = np.zeros((60, 80), np.uint8)
 LABELS[5:25, 10:40], LABELS[30:55, 5:30], LABELS[20:50, 45:75] = 1, 2, 3
@@ -227,7 +229,10 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("project create Waiting --type semantic-segmentation", "waiting"),
     ("project health colours", '"unannotated": 0'),
     ("image upload {photos}/0.png -p waiting -a {photos}/_annotations.coco.json", "0.png"),
+    ("image upload {photos} -p waiting --split valid", '"count": 3'),
+    ("image upload {zip} -p waiting", '"completed"'),
     ("image search * -p waiting", "0.png"),
+    ("image get {image} -p colours", '"urls"'),
     ("version create -p waiting --settings {settings}", "1"),
     ("version list -p colours", "default/colours/1"),
     ("version get 1 -p colours", "default/colours/1"),
@@ -254,6 +259,8 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("eval compare -p colours -v 1", '"onFrontier": true'),
     ("train delete colours/1", '"trash": true'),
     ("trash list", '"training"'),
+    ("deployment list", "[]"),
+    ("search class:red --export -d colours -f coco -l {folder}/found", "found"),
 )
 
 
@@ -266,6 +273,8 @@ def said(
     settings.write_text(json.dumps({"preprocessing": {}, "augmentation": {}}))
     with open_store(platform.folder / "home") as store:
         workspace_id = store.workspaces.default().id
+        project = store.projects.get(workspace_id, "colours")
+        image = store.image_search.find(project, ImageQuery(limit=1)).images[0]
         while not (done := store.evaluations.list(workspace_id, project="colours")):
             threading.Event().wait(0.1)
         while store.evaluations.get(workspace_id, done[0].id).state in ("queued", "running"):
@@ -276,6 +285,8 @@ def said(
         "settings": str(settings),
         "folder": str(platform.folder),
         "evaluation": done[0].id,
+        "image": image.id,
+        "zip": shutil.make_archive(str(platform.folder / "set"), "zip", photos),
     }
     lines = [["--json", *command.format(**words).split()] for command, _ in COMMANDS]
     commands, report = platform.folder / "commands.json", platform.folder / "said.json"

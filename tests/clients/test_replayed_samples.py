@@ -125,7 +125,7 @@ def test_replayed(server, picture, pictures, check, tells, request_) -> None:
     lines = [f"{request_.method} {target} {request_.protocol}", *request_.head, "", ""]
     head = "\r\n".join(lines).format(host=host, length=len(body))
     name, _, port = host.partition(":")
-    with socket.create_connection((name, int(port)), timeout=60) as connection:
+    with socket.create_connection((name, int(port)), timeout=300) as connection:
         connection.sendall(head.encode("ascii"))
         if "100-continue" in head:
             assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")

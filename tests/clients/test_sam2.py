@@ -178,7 +178,7 @@ def test_the_curl_line_of_the_seed_document(
 def test_the_requests_of_the_peers_suite(server_of_all_sizes, photo, pictures, tells) -> None:
     """What `integration_tests/test_sam2.py` of roboflow/inference sends: 16 requests.
 
-    Its own run needs the official weights and a picture of the internet, see test_peer_suite.py.
+    The file itself runs where a checkout is named, see test_peer_suite.py.
     """
     tells("roboflow/inference", "3bb973b5c", "the 16 requests of integration_tests/test_sam2.py")
 

@@ -63,11 +63,14 @@ def slow_picture(picture) -> Iterator[SlowPicture]:
 
     class Slow(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            slow.asked_for.set()
-            assert slow.let_go.wait(60)
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(slow.path.read_bytes())
+            slow.asked_for.set()
+            picture, sent = slow.path.read_bytes(), 0
+            while not slow.let_go.wait(1):  # the server waits ten seconds for a piece, no longer
+                self.wfile.write(picture[sent : sent + 1])
+                sent += 1
+            self.wfile.write(picture[sent:])
 
         def log_message(self, *_: object) -> None:
             pass
@@ -82,12 +85,30 @@ def slow_picture(picture) -> Iterator[SlowPicture]:
         thread.join()
 
 
-@pytest.fixture
-def small_server(start, open_urls, tmp_path) -> Iterator:
+@pytest.fixture(scope="session")
+def small_server(start, open_urls, tmp_path_factory) -> Iterator:
     """A server that takes one request at a time, and lets none wait."""
     one = {"HTTP_API_THREADPOOL_WORKERS": "1", "MAX_WAITING_REQUESTS": "0"}
-    with start(tmp_path / "log", **one, **open_urls) as server:
+    log = tmp_path_factory.mktemp("small server") / "log"
+    with start(log, REQUEST_TIMEOUT_S="300", **one, **open_urls) as server:
         yield server
+
+
+@dataclass
+class Log:
+    """What a server logs during a test."""
+
+    path: Path
+    start: int = 0
+
+    def count(self, status: int) -> int:
+        """How often the server answered so."""
+        return self.path.read_text()[self.start :].count(f" {status} ")
+
+
+@pytest.fixture
+def small_log(small_server) -> Log:
+    return Log(small_server.log, len(small_server.log.read_text()))
 
 
 @pytest.fixture
@@ -99,12 +120,12 @@ def occupy(slow_picture) -> Iterator:
     def start_one(server) -> list[int]:
         def post() -> None:
             url = f"{server.url}/{MODEL}?api_key={server.key}&image={slow_picture.url}"
-            with urllib.request.urlopen(urllib.request.Request(url, b""), timeout=120) as answer:
+            with urllib.request.urlopen(urllib.request.Request(url, b""), timeout=300) as answer:
                 statuses.append(answer.status)
 
         threads.append(threading.Thread(target=post))
         threads[-1].start()
-        assert slow_picture.asked_for.wait(60)
+        assert slow_picture.asked_for.wait(300)
         return statuses
 
     yield start_one
@@ -113,17 +134,12 @@ def occupy(slow_picture) -> Iterator:
         thread.join()
 
 
-def answers_with(server, status: int) -> int:
-    """How often the server answered so, by its log."""
-    return server.log.read_text().count(f" {status} ")
-
-
 def retry_after(server, picture: Path) -> tuple[int, str | None]:
     """Status and header of a refusal, asked for without any client."""
     url = f"{server.url}/{MODEL}?api_key={server.key}"
     request = urllib.request.Request(url, picture.read_bytes())
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=60)
+        urllib.request.urlopen(request, timeout=300)
     with caught.value as refusal:
         return refusal.code, refusal.headers["Retry-After"]
 
@@ -142,27 +158,37 @@ def check_end(line: dict, way: str, status: int) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_full_queue_is_429_after_three_tries(
-    sdk, run_program, small_server, occupy, picture, tells, mode, way
+    sdk, run_program, small_server, small_log, occupy, picture, tells, mode, way
 ) -> None:
     call = f"{way}, {mode} mode: full queue is 429 after three tries"
     tells("inference-sdk", sdk.version, call, FAULTS[way])
     occupy(small_server)
     line = run_program(sdk.python, "sdk_retries.py", str(picture), mode, way, at=small_server)
     check_end(json.loads(line), way, 429)
-    assert answers_with(small_server, 429) == 3
+    assert small_log.count(429) == 3
     assert retry_after(small_server, picture) == (429, "1")
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_retry_succeeds_when_the_queue_has_room(
-    sdk, run_program, small_server, occupy, slow_picture, picture, check, tells, mode, way
+    sdk,
+    run_program,
+    small_server,
+    small_log,
+    occupy,
+    slow_picture,
+    picture,
+    check,
+    tells,
+    mode,
+    way,
 ) -> None:
     tells("inference-sdk", sdk.version, f"{way}, {mode} mode: 429 is tried again and succeeds")
     occupied = occupy(small_server)
 
     def let_go_after_refusal() -> None:
-        while answers_with(small_server, 429) == 0:
+        while small_log.count(429) == 0:
             time.sleep(0.01)
         slow_picture.let_go.set()
 
@@ -175,7 +201,7 @@ def test_a_retry_succeeds_when_the_queue_has_room(
     # the old asynchronous client re-encodes what it reads from a path
     if not (sdk.is_old and way == "infer_async"):
         check(found["answer"], picture)
-    assert 1 <= answers_with(small_server, 429) <= 2
+    assert 1 <= small_log.count(429) <= 2
     assert occupied == [200]
 
 
@@ -185,15 +211,15 @@ def test_a_draining_server_is_503_after_three_tries(
 ) -> None:
     call = f"{way}, v0 mode: draining is 503 after three tries"
     tells("inference-sdk", sdk.version, call, FAULTS[way])
-    with start(tmp_path / "log", **open_urls) as server:
+    with start(tmp_path / "log", DRAIN_TIMEOUT_S="300", **open_urls) as server:
         occupied = occupy(server)
         server.process.terminate()
         while "draining" not in server.log.read_text():
             time.sleep(0.01)
         line = run_program(sdk.python, "sdk_retries.py", str(picture), "v0", way, at=server)
         check_end(json.loads(line), way, 503)
-        assert answers_with(server, 503) == 3
+        assert Log(server.log).count(503) == 3
         assert retry_after(server, picture) == (503, "1")
         slow_picture.let_go.set()
-        assert server.process.wait(60) == 0
+        assert server.process.wait(300) == 0
     assert occupied == [200]  # what was accepted is answered

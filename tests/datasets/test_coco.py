@@ -237,3 +237,19 @@ def test_nuclei_as_coco_and_as_masks_agree_but_for_outlines(shared_data: Path) -
         maps = [(a.read_label_map(), b.read_label_map())
                 for a, b in zip(coco.splits[split][:5], samples[:5], strict=True)]  # fmt: skip
         assert np.mean([(one != other).mean() for one, other in maps]) < 0.04
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "[1]", '"a"'])
+@pytest.mark.parametrize("place", ["images", "annotations", "categories"])
+def test_hostile_ids_are_one_clear_error(tmp_path: Path, number: str, place: str) -> None:
+    (tmp_path / "train").mkdir()
+    entries = {
+        "images": '{"id": 1, "file_name": "a.jpg"}',
+        "annotations": '{"id": 1, "image_id": 1, "category_id": 1, "segmentation": []}',
+        "categories": '{"id": 1, "name": "road"}',
+    }
+    entries[place] = entries[place].replace('"id": 1', f'"id": {number}')
+    lists = ", ".join(f'"{name}": [{entry}]' for name, entry in entries.items())
+    (tmp_path / "train" / "_annotations.coco.json").write_text(f"{{{lists}}}")
+    with pytest.raises(BadDataset, match="is no COCO file"):
+        open_coco(tmp_path)

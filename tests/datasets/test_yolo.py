@@ -49,15 +49,15 @@ def test_it_is_known_by_its_first_line() -> None:
 
 @pytest.mark.parametrize("size", [(40, 63), (33, 1), (1, 7), (3, 4001)])
 def test_a_label_map_is_written_and_read_without_loss(size: tuple[int, int]) -> None:
-    """Noise of all classes, with holes, islands and corners that touch; 255 becomes background."""
+    """Noise of all classes, with holes, islands and corners that touch, and of ignored pixels."""
     values = np.random.default_rng(size[1]).integers(0, 4, size)
     label_map = np.array([0, 1, 2, 255], np.uint8)[values]
-    text = write_label_map(label_map)
-    expected = np.where(label_map == 255, 0, label_map)
-    assert np.array_equal(read_yolo(text, "a.txt", NAMES).label_map("", Size(*size)), expected)
+    text = write_label_map(label_map, ignored=9)
+    names = {**NAMES, 9: "__ignore__"}
+    assert np.array_equal(read_yolo(text, "a.txt", names).label_map("", Size(*size)), label_map)
 
 
 def test_corners_of_a_rectangle_are_short() -> None:
     label_map = np.zeros((10, 20), np.uint8)
     label_map[2:5, 5:10] = 2
-    assert write_label_map(label_map) == "1 0.25 0.2 0.5 0.2 0.5 0.5 0.25 0.5\n"
+    assert write_label_map(label_map, ignored=9) == "1 0.25 0.2 0.5 0.2 0.5 0.5 0.25 0.5\n"

@@ -9,25 +9,30 @@ from PIL import Image
 
 from atrous.datasets.check import check_dataset
 from atrous.datasets.detect import open_dataset
+from atrous.datasets.labelled_files import LabelledFiles
 from atrous.datasets.zip_exports import FORMATS, ExportedPhoto, ExportFacts, write_zip
 from atrous.domain.errors import BadInput
+from atrous.domain.geometry import Size
 
 NAMES = ("background", "zebra", "Apfel", "tree, old")
 FACTS = ExportFacts("Roads v1", "2026-01-01T00:00:00+00:00")
 
 
 def photo(number: int, split: str = "train", name: str = "street.JPG") -> ExportedPhoto:
+    """Noise of all classes; a corner is ignored."""
     rng = np.random.default_rng(number)
     buffer = io.BytesIO()
     pixels = rng.integers(0, 255, (20 + number, 30, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(buffer, "PNG")
+    label_map = rng.integers(0, len(NAMES), (20 + number, 30), dtype=np.uint8)
+    label_map[:7, :5] = label_map[9, 9] = 255
     return ExportedPhoto(
         name=name,
         split=split,
         digest=f"{number:064x}"[::-1],
         media_type="image/png",
         data=buffer.getvalue(),
-        label_map=rng.integers(0, len(NAMES), (20 + number, 30), dtype=np.uint8),
+        label_map=label_map,
     )
 
 
@@ -38,17 +43,27 @@ def photos() -> list[ExportedPhoto]:
     return [*made, ExportedPhoto(**{**vars(empty), "label_map": np.zeros_like(empty.label_map)})]
 
 
-def unpacked(tmp_path: Path, wanted: str) -> Path:
-    write_zip(tmp_path / "a.zip", wanted, NAMES, iter(photos()), FACTS)
+def without_ignored() -> list[ExportedPhoto]:
+    return [
+        ExportedPhoto(
+            **{**vars(each), "label_map": np.where(each.label_map == 255, 0, each.label_map)}
+        )
+        for each in photos()
+    ]
+
+
+def unpacked(tmp_path: Path, wanted: str, made: list[ExportedPhoto] | None = None) -> Path:
+    write_zip(tmp_path / "a.zip", wanted, NAMES, iter(made or photos()), FACTS)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert archive.testzip() is None
         archive.extractall(tmp_path / "out")
     return tmp_path / "out"
 
 
+@pytest.mark.parametrize("made", [photos, without_ignored], ids=["with 255", "without"])
 @pytest.mark.parametrize("wanted", FORMATS)
-def test_our_own_importer_reads_identical_masks(tmp_path: Path, wanted: str) -> None:
-    root = unpacked(tmp_path, wanted)
+def test_our_own_importer_reads_identical_masks(tmp_path: Path, wanted: str, made) -> None:
+    root = unpacked(tmp_path, wanted, made())
     dataset = open_dataset(root)
     assert dataset.format == wanted.removesuffix("-segmentation")
     assert dataset.classes.names == NAMES
@@ -60,14 +75,40 @@ def test_our_own_importer_reads_identical_masks(tmp_path: Path, wanted: str) -> 
         for sample in samples
     }
     assert len(read) == 6
-    for expected in photos():
+    for expected in made():
         sample = read[(expected.split, expected.file_name)]
         assert sample.image.read_bytes() == expected.data
         assert np.array_equal(sample.read_label_map(), expected.label_map)
 
 
+@pytest.mark.parametrize("wanted", FORMATS)
+def test_a_zip_upload_reads_identical_masks(tmp_path: Path, wanted: str) -> None:
+    root = unpacked(tmp_path, wanted)
+    paths = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    files = LabelledFiles(paths, lambda path: (root / path).read_bytes())
+    assert files.faults == []
+    by_name = {found.path.rpartition("/")[2]: found for found in files.files.photos}
+    for expected in photos():
+        size = Size(*expected.label_map.shape)
+        label = files.label_of(by_name[expected.file_name], size)
+        assert label is not None
+        assert label.class_names == NAMES
+        assert np.array_equal(label.label_map, expected.label_map)
+
+
+@pytest.mark.parametrize("wanted", FORMATS)
+def test_ignored_pixels_are_told_of_where_there_are_any(tmp_path: Path, wanted: str) -> None:
+    for made, is_told in ((photos(), True), (without_ignored(), False)):
+        (tmp_path / str(is_told)).mkdir()
+        root = unpacked(tmp_path / str(is_told), wanted, made)
+        assert ("ignored pixels" in (root / "README.dataset.txt").read_text()) == is_told
+        lists = [*root.glob("train/*.json"), *root.glob("data.yaml"), *root.glob("train/*.csv")]
+        assert len(lists) == 1
+        assert all(("__ignore__" in path.read_text()) == is_told for path in lists)
+
+
 def test_png_masks_lie_beside_the_photos(tmp_path: Path) -> None:
-    root = unpacked(tmp_path, "png-mask-semantic")
+    root = unpacked(tmp_path, "png-mask-semantic", without_ignored())
     assert (root / "train" / "_classes.csv").read_text() == (
         "Pixel Value, Class\n0, background\n1, zebra\n2, Apfel\n3, tree, old"
     )
@@ -76,7 +117,7 @@ def test_png_masks_lie_beside_the_photos(tmp_path: Path) -> None:
 
 
 def test_coco_has_what_the_official_client_reads(tmp_path: Path) -> None:
-    root = unpacked(tmp_path, "coco")
+    root = unpacked(tmp_path, "coco", without_ignored())
     content = json.loads((root / "train" / "_annotations.coco.json").read_text())
     assert {"info", "licenses", "categories", "images", "annotations"} <= set(content)
     assert content["categories"][0]["supercategory"] == "none"
@@ -84,10 +125,21 @@ def test_coco_has_what_the_official_client_reads(tmp_path: Path) -> None:
     for entry in content["annotations"]:
         assert {"id", "image_id", "category_id", "bbox", "area", "iscrowd"} <= set(entry)
         assert entry["area"] > 0
+        assert entry["iscrowd"] == 0
+
+
+def test_ignored_pixels_are_crowds_in_coco(tmp_path: Path) -> None:
+    root = unpacked(tmp_path, "coco")
+    content = json.loads((root / "train" / "_annotations.coco.json").read_text())
+    ignored = content["categories"][-1]
+    assert (ignored["id"], ignored["name"]) == (len(NAMES), "__ignore__")
+    crowds = [entry for entry in content["annotations"] if entry["iscrowd"]]
+    assert {entry["category_id"] for entry in crowds} == {len(NAMES)}
+    assert {entry["area"] for entry in crowds} == {36}
 
 
 def test_yolo_has_folders_of_images_and_labels(tmp_path: Path) -> None:
-    root = unpacked(tmp_path, "yolo-seg")
+    root = unpacked(tmp_path, "yolo-seg", without_ignored())
     photos_there = {path.stem for path in (root / "train/images").iterdir()}
     assert photos_there == {path.stem for path in (root / "train/labels").glob("*.txt")}
     text = (root / "data.yaml").read_text()

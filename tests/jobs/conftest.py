@@ -20,8 +20,8 @@ def directory(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "home") as opened:
+def store(new_home: Path) -> Iterator[Store]:
+    with open_store(new_home) as opened:
         yield opened
 
 

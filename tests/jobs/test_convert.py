@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import segmentation_models_pytorch as smp
 import torch
 import torchvision
@@ -74,8 +75,8 @@ def test_a_peers_torch_package_gives_its_networks_outputs(
 def test_a_checkpoint_of_smp_needs_encoder_and_classes_that_fit(
     tmp_path: Path, smp_network: torch.nn.Module
 ) -> None:
-    checkpoint = tmp_path / "best.pt"
-    torch.save(smp_network.state_dict(), checkpoint)
+    checkpoint = tmp_path / "best.safetensors"
+    safetensors.torch.save_file(smp_network.state_dict(), checkpoint)
     package = convert_smp(checkpoint, tmp_path / "package", "resnet18", CLASSES, 64)
     assert package.preprocess.size == Size(64, 64)
     with pytest.raises(BadInput):

@@ -13,7 +13,7 @@ from atrous.jobs.worker import child_command, run_in_child, work, worker_name
 from atrous.store.jobs import MAX_ATTEMPTS, Job
 from atrous.store.opening import Store, open_store
 
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 # Programs that stand in for a training: they get a job's id and the worker's name.
 SETTLE = """
 import sys
@@ -33,11 +33,11 @@ DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WAIT
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("ATROUS_HOME", str(tmp_path / "home"))
+def store(new_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    monkeypatch.setenv("ATROUS_HOME", str(new_home))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "src"))
     monkeypatch.setattr(worker, "POLL_S", 0.02)
-    with open_store(tmp_path / "home") as opened:
+    with open_store(new_home) as opened:
         yield opened
 
 

@@ -1,12 +1,9 @@
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from atrous.jobs.worker_presence import present, release_jobs_of_the_dead
-from atrous.store.opening import Store, open_store
+from atrous.store.opening import Store
 
 # A worker that begins a child, says so, and waits to be killed.
 WORKER = """
@@ -18,12 +15,6 @@ with present(Path(sys.argv[1]), "dying") as descriptor:
     print("ready", flush=True)
     time.sleep(600)
 """
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "home") as opened:
-        yield opened
 
 
 def enqueued(store: Store) -> str:

@@ -22,6 +22,9 @@ from atrous.store.projects import Project
 
 POSTGRES_USER = "postgres"  # PostgreSQL refuses to run as root
 BUCKET = "atrous-test"
+TABLES = """
+SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+"""
 
 
 def find_postgres() -> Path:
@@ -39,6 +42,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def psycopg_of(url: str) -> Any:
+    import psycopg  # not at the top: `postgres` skips where it is not installed
+
+    return psycopg.connect(url, autocommit=True)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +68,7 @@ def postgres() -> Iterator[str]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr
 
@@ -82,16 +91,48 @@ def postgres() -> Iterator[str]:
 @pytest.fixture
 def fresh_postgres(postgres: str) -> str:
     """The URL of a new, empty database."""
-    import psycopg
-
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
+    with psycopg_of(postgres) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return f"{postgres.rpartition('/')[0]}/{name}"
 
 
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: str) -> str:
+    """The URL of a database with all tables, of which one test after the other has the rows."""
+    url = f"{postgres.rpartition('/')[0]}/migrated"
+    with psycopg_of(postgres) as connection:
+        connection.execute("CREATE DATABASE migrated")
+    database = Database(url)
+    database.migrate()
+    database.close()
+    return url
+
+
+@pytest.fixture
+def empty_postgres(migrated_postgres: str) -> Iterator[str]:
+    """The same; its rows go with the test, which takes less time than making tables."""
+    yield migrated_postgres
+    with psycopg_of(migrated_postgres) as connection:
+        connection.execute("SET lock_timeout = '60s'")
+        connection.execute("SET session_replication_role = replica")  # foreign keys rest
+        for (name,) in connection.execute(TABLES).fetchall():
+            connection.execute(f'DELETE FROM "{name}"')
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest) -> str:
+    """A database with all tables and no rows."""
+    if request.param == "sqlite":
+        home: Path = request.getfixturevalue("new_home")
+        return f"sqlite:///{home / 'atrous.sqlite3'}"
+    url: str = request.getfixturevalue("empty_postgres")
+    return url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
     if request.param == "sqlite":
         (tmp_path / "home").mkdir()
         return f"sqlite:///{tmp_path / 'home' / 'atrous.sqlite3'}"
@@ -100,17 +141,16 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    database.migrate()
+def database(migrated_url: str) -> Iterator[Database]:
+    database = Database(migrated_url)
     yield database
     database.close()
 
 
 @pytest.fixture
-def store(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(tmp_path: Path, migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """Named by the environment, as users do, so that whoever opens it again opens the same."""
-    monkeypatch.setenv("ATROUS_DATABASE_URL", database_url)
+    monkeypatch.setenv("ATROUS_DATABASE_URL", migrated_url)
     with open_store(tmp_path / "home") as opened:
         yield opened
 

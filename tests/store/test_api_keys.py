@@ -35,13 +35,13 @@ def test_keys_are_long_random_and_have_lower_case_letters(store: Store) -> None:
         assert re.fullmatch(r"atr_[A-Za-z0-9_-]{43}", key)  # 43 characters of base64: 256 bits
 
 
-def test_plain_text_is_stored_nowhere(store: Store, database_url: str) -> None:
+def test_plain_text_is_stored_nowhere(store: Store, migrated_url: str) -> None:
     secret = store.api_keys.create("laptop", store.workspaces.default()).plain_text
     stored = b"".join(path.read_bytes() for path in Path(store.home.folder).rglob("*sqlite3*"))
-    if database_url.startswith("postgresql"):
+    if migrated_url.startswith("postgresql"):
         import psycopg
 
-        with psycopg.connect(database_url) as connection:
+        with psycopg.connect(migrated_url) as connection:
             rows = connection.execute("SELECT CAST(api_keys AS text) FROM api_keys").fetchall()
         stored = str(rows).encode()
     assert secret[:12].encode() in stored

@@ -78,3 +78,17 @@ def test_it_names_the_model_that_was_made(
     slug = f"{asked.project}-{asked.version}-{asked.model_type}-t{asked.run}"
     assert slug == "roads-1-deeplabv3-t1"
     assert store.models.find(project.workspace_id, slug).model_id == model_id
+
+
+def test_a_list_leaves_out_the_figures_of_photos(store: Store, training: Training) -> None:
+    asked = store.evaluations.create(training)
+    result = {
+        "class_names": ["background"],
+        "splits": {"valid": {"miou": 0.5, "photo_figures": [{"name": "a.png"}]}},
+    }
+    job = store.jobs.claim("w", [EVALUATE])
+    assert job is not None
+    store.jobs.finish(job.id, "w", result)
+    (listed,) = store.evaluations.list(training.workspace_id)
+    assert listed.result == {"class_names": ["background"], "splits": {"valid": {"miou": 0.5}}}
+    assert store.evaluations.get(training.workspace_id, asked.id).result == result

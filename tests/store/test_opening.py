@@ -24,7 +24,7 @@ def test_processes_open_a_new_store_at_once(tmp_path: Path) -> None:
         )
         for _ in range(3)
     ]
-    ids = {process.communicate(timeout=120)[0] for process in processes}
+    ids = {process.communicate(timeout=300)[0] for process in processes}
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert len(ids) == 1
 

@@ -36,5 +36,5 @@ def test_a_database_has_the_revision_that_it_was_brought_to(database_url: str) -
 def test_opening_current_tables_imports_no_alembic(tmp_path: Path) -> None:
     open_store(tmp_path).close()
     command = [sys.executable, "-c", REOPEN, str(tmp_path)]
-    done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, timeout=300)
     assert done.stdout == "False\n", done.stderr

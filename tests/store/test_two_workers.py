@@ -19,7 +19,7 @@ with open(log, "a") as file:
     file.write(job_id + "\\n")
 if url.startswith("sqlite"):
     import sqlite3
-    connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60)
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=300)
 else:
     import psycopg
     connection = psycopg.connect(url)
@@ -33,14 +33,14 @@ connection.close()
 
 
 def test_two_workers_never_run_a_job_twice(
-    store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, migrated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "log"
     monkeypatch.setattr(worker, "POLL_S", 0.02)
     monkeypatch.setattr(
         worker,
         "child_command",
-        lambda job_id, name: [sys.executable, "-c", CHILD, database_url, job_id, name, str(log)],
+        lambda job_id, name: [sys.executable, "-c", CHILD, migrated_url, job_id, name, str(log)],
     )
     workspace_id = store.workspaces.default().id
     ids = [store.jobs.enqueue("train", {}, workspace_id=workspace_id).id for _ in range(JOBS)]

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from atrous.store.emptying import KEPT_DAYS
 from atrous.store.leftovers import GRACE_S, MIN_GRACE_S
 
 SECONDS_PER_HOUR = 3600.0
@@ -18,9 +19,16 @@ def clean_command(
             help="Leave alone what is younger: it may belong to something that is not finished.",
         ),
     ] = GRACE_S / SECONDS_PER_HOUR,
+    trash_days: Annotated[
+        float,
+        typer.Option(
+            min=0.0, help="Leave in the trash what was put there later than so many days."
+        ),
+    ] = KEPT_DAYS,
     dry_run: Annotated[bool, typer.Option(help="Only say what would be deleted.")] = False,
 ) -> None:
-    """Delete photos, labels and exports that nothing refers to any more, and unfinished files.
+    """Empty the trash of what lies there for long; delete photos, labels and exports that nothing
+    refers to any more, and unfinished files.
 
     Removed photos leave files behind, and so do crashes. Servers and workers may run meanwhile;
     a worker does the same once a day.
@@ -31,8 +39,14 @@ def clean_command(
     from atrous.store import home_folder, open_store
 
     with open_store(home_folder()) as store:
+        emptied = store.emptying.remove(kept_days=trash_days, only_look=dry_run)
         removed = store.leftovers.remove(
             grace_s=older_than_hours * SECONDS_PER_HOUR, only_look=dry_run
+        )
+    if emptied.total:
+        print(
+            f"{'would empty' if dry_run else 'emptied'} the trash of {emptied.projects} projects, "
+            f"{emptied.versions} versions and {emptied.trainings} trainings"
         )
     for path in removed.unfinished:
         print(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from atrous.datasets.annotated_areas import IGNORED
 from atrous.domain.classes import BACKGROUND, IGNORE_ID, ClassTable, behind_background
 from atrous.domain.errors import BadDataset
 
@@ -51,6 +52,12 @@ def class_names_in(text: str, path: str) -> tuple[str, ...]:
     return _names_by_pixel_value(path, lines[1:])
 
 
+def says_ignored(path: Path) -> bool:
+    """Whether a csv that can be read says that 255 is no class but ignored: `255, __ignore__`."""
+    rows = path.read_text(encoding="utf-8-sig").splitlines()
+    return any(row.replace(" ", "") == f"{IGNORE_ID},{IGNORED}" for row in rows)
+
+
 def _names_by_pixel_value(path: str, rows: list[str]) -> tuple[str, ...]:
     names: dict[int, str] = {}
     for row in rows:
@@ -62,6 +69,8 @@ def _names_by_pixel_value(path: str, rows: list[str]) -> tuple[str, ...]:
                 "each value once"
             )
         names[int(value)] = name.strip().strip('"')
+    if names.get(IGNORE_ID) == IGNORED:  # no class: see `says_ignored`
+        del names[IGNORE_ID]
     if 0 not in names:
         names[0] = BACKGROUND
     if sorted(names) != list(range(len(names))):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from atrous.datasets.annotated_areas import IGNORED
 from atrous.datasets.coco_labels import CocoAnnotation, CocoLabels
 from atrous.datasets.version import (
     SPLIT_SPELLINGS,
@@ -17,12 +18,22 @@ from atrous.datasets.version import (
     find_split_folder,
     list_images,
 )
-from atrous.domain.classes import BACKGROUND, ClassTable
+from atrous.domain.classes import BACKGROUND, BACKGROUND_ID, IGNORE_ID, ClassTable
 from atrous.domain.errors import BadDataset
 from atrous.domain.geometry import Size
 
 FILES_BESIDE_IMAGES = ("_annotations.coco.json", "annotations.json", "instances.json")
 PLACEHOLDER_ID = 999_999_999  # id and image_id of an annotation that some exports add
+# What numbers without bounds, deep nesting and other types make of reading a file.
+UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    KeyError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 MASK_ENDING = "_mask"  # of PNG masks that lie beside the photos for another format
 
 
@@ -76,7 +87,7 @@ def open_coco(root: Path) -> Dataset:
     """Read the JSON of every split; raises BadDataset when they are no COCO or name other classes.
 
     Classes are ordered by category id. Category 0 is left out where it is only the name of the
-    annotation group. A category called background is class 0.
+    annotation group. A category called background is class 0, one called `__ignore__` is 255.
     """
     files = find_coco_files(root)
     if not files:
@@ -133,9 +144,10 @@ def _read_split(name: str, file: CocoFile) -> _Split:
             int(entry["id"]), _safe_name(entry["file_name"])
         for entry in annotations:
             int(entry["id"]), int(entry["image_id"]), int(entry["category_id"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise BadDataset(
-            f"{file.annotations} is no COCO file ({type(error).__name__}: {error}); expected lists "
+            f"{file.annotations} is no COCO file ({type(error).__name__}: {str(error)[:100]}); "
+            "expected lists "
             "of images (id, file_name), annotations (id, image_id, category_id, segmentation) and "
             "categories (id, name)"
         ) from error
@@ -164,8 +176,9 @@ def _class_table(splits: list[_Split]) -> tuple[ClassTable, dict[int, int]]:
     if 0 in names and 0 not in used and is_group(splits[0].categories):
         del names[0]
     background = [key for key in names if names[key].lower() == BACKGROUND]
-    others_by_id = sorted(key for key in names if key not in background)
-    class_ids = dict.fromkeys(background, 0)
+    ignored = [key for key in names if names[key] == IGNORED]
+    others_by_id = sorted(key for key in names if key not in (*background, *ignored))
+    class_ids = dict.fromkeys(background, BACKGROUND_ID) | dict.fromkeys(ignored, IGNORE_ID)
     class_ids.update({key: index for index, key in enumerate(others_by_id, start=1)})
     return ClassTable((BACKGROUND, *(names[key] for key in others_by_id))), class_ids
 

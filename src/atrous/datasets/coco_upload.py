@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from atrous.datasets.coco import PLACEHOLDER_ID, is_group
+from atrous.datasets.annotated_areas import IGNORED
+from atrous.datasets.coco import PLACEHOLDER_ID, UNREADABLE, is_group
 from atrous.datasets.coco_labels import CocoAnnotation, CocoLabels
 from atrous.datasets.photo_names import PhotoNames
-from atrous.domain.classes import BACKGROUND, MAX_CLASSES
+from atrous.domain.classes import BACKGROUND, BACKGROUND_ID, IGNORE_ID, MAX_CLASSES
 from atrous.domain.errors import BadDataset
 from atrous.domain.geometry import Size
 
@@ -98,7 +99,7 @@ def coco_upload(content: Any, name: str) -> CocoUpload:
         for entry in content["annotations"]:
             if not int(entry["id"]) == int(entry["image_id"]) == PLACEHOLDER_ID:
                 annotations[int(entry["image_id"])].append(_checked(entry))
-    except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise BadDataset(
             f"{name[:100]} is no COCO file ({type(error).__name__}: {str(error)[:100]}); {EXPECTED}"
         ) from error
@@ -126,8 +127,8 @@ def _number(names: dict[int, str]) -> tuple[tuple[str, ...], dict[int, int]]:
     class_ids = {}
     for category_id in sorted(names):
         name = names[category_id]
-        if name.lower() == BACKGROUND:
-            class_ids[category_id] = 0
+        if name.lower() == BACKGROUND or name == IGNORED:
+            class_ids[category_id] = IGNORE_ID if name == IGNORED else BACKGROUND_ID
             continue
         if name not in class_names:
             class_names.append(name)

@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from atrous.datasets.class_lists import IdLookup, classes_and_lookup, read_class_list
+from atrous.datasets.class_lists import (
+    IdLookup,
+    classes_and_lookup,
+    read_class_list,
+    says_ignored,
+)
 from atrous.datasets.version import (
     SPLITS,
     Dataset,
@@ -15,6 +20,7 @@ from atrous.datasets.version import (
     find_split_folder,
     list_images,
 )
+from atrous.domain.classes import IGNORE_ID
 from atrous.domain.errors import BadDataset, BadImage
 from atrous.domain.geometry import Size
 from atrous.masks.png import decode_label_map
@@ -76,7 +82,10 @@ def open_png_masks(root: Path, ignore_id: int | None = None) -> Dataset:
     found = {split: folder for split, folder in folders.items() if folder}
     if not any((folder / CLASSES_FILE).is_file() for folder in found.values()):
         found = {"train": root}
-    classes, lookup = classes_and_lookup(_same_class_list(list(found.values())), ignore_id)
+    names = _same_class_list(list(found.values()))
+    if ignore_id is None and any(says_ignored(folder / CLASSES_FILE) for folder in found.values()):
+        ignore_id = IGNORE_ID
+    classes, lookup = classes_and_lookup(names, ignore_id)
     splits: dict[str, tuple[Sample, ...]] = {}
     faults: list[Fault] = []
     for split, folder in found.items():

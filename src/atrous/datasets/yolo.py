@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from atrous.datasets.annotated_areas import AnnotatedPhoto, Area, AreaFile, area_file, rectangle
-from atrous.domain.classes import IGNORE_ID
+from atrous.domain.classes import BACKGROUND_ID, IGNORE_ID
 from atrous.domain.errors import BadDataset
 from atrous.masks.edge_polygons import edge_polygons
 
@@ -45,20 +45,23 @@ def read_yolo(text: str, name: str, class_names: Mapping[int, str]) -> AreaFile:
     return area_file(name, FORMAT, [photo], names)
 
 
-def write_label_map(label_map: UInt8[np.ndarray, "height width"]) -> str:
-    """A line per connected part of each class, class 1 as 0; background and 255 are left out.
+def write_label_map(label_map: UInt8[np.ndarray, "height width"], ignored: int) -> str:
+    """A line per connected part of each class, class 1 as 0; background is left out.
 
+    ignored: the number that pixels of 255 are written under, which the list of names calls
+        `__ignore__`.
     Read by `read_yolo` and drawn, the lines are exactly the label map: corners are those of
     pixels, and seven decimals tell a tenth of a pixel apart in photos of a million pixels a side.
     """
     height, width = label_map.shape
     lines = []
     for number in np.unique(label_map):
-        if number in (0, IGNORE_ID):
+        if number == BACKGROUND_ID:
             continue
+        written = ignored if number == IGNORE_ID else int(number) - 1
         for ring in edge_polygons(label_map == number):
             values = (ring / np.array([width, height])).ravel().tolist()
-            lines.append(f"{int(number) - 1} {' '.join(map(_as_text, values))}")
+            lines.append(f"{written} {' '.join(map(_as_text, values))}")
     return "".join(f"{line}\n" for line in lines)
 
 

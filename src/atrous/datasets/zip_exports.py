@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from atrous.datasets.annotated_areas import IGNORED
 from atrous.datasets.png_masks import CLASSES_FILE, MASK_ENDING
 from atrous.datasets.yolo import FORMAT as YOLO
 from atrous.datasets.yolo import write_label_map
 from atrous.datasets.yolo_names import write_data_yaml
-from atrous.domain.classes import IGNORE_ID
+from atrous.domain.classes import BACKGROUND_ID, IGNORE_ID
 from atrous.domain.errors import BadInput
 from atrous.images.media_types import SUFFIXES
 from atrous.masks.png import encode_label_map
@@ -25,6 +26,11 @@ from atrous.masks.rle import encode_rle
 FORMATS = ("png-mask-semantic", "coco", "coco-segmentation", "yolo-seg")
 ANNOTATIONS_FILE = "_annotations.coco.json"
 README = "README.dataset.txt"
+IGNORED_IN_MASKS = "ignored pixels: 255 in the masks; leave them out of training and of figures"
+IGNORED_AS_CLASS = (
+    f"ignored pixels: annotations of the last class, {IGNORED}, which is none: leave them out of "
+    "training and of figures"
+)
 UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # of every file: the same version gives the same bytes
 
@@ -57,6 +63,7 @@ class ExportFacts:
 
     title: str  # as "Roads v1"
     created: str  # a date
+    notes: tuple[str, ...] = ()  # lines besides
 
 
 def write_zip(
@@ -68,47 +75,63 @@ def write_zip(
 ) -> None:
     """Write a zip, photo by photo. The label maps hold places in `class_names`, and 255.
 
-    COCO and YOLO have no word for ignored pixels: there they are background.
+    No format has a word for ignored pixels. They are of a class more, `__ignore__`, which is last,
+    255 in masks, in COCO marked as a crowd; it is there only where a label has such pixels.
     """
     if wanted not in FORMATS:
         raise BadInput(f"format {wanted[:100]!r} is not offered; take one of {', '.join(FORMATS)}")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         if wanted == "png-mask-semantic":
-            _write_png_masks(archive, class_names, photos)
+            has_ignored = _write_png_masks(archive, class_names, photos)
         elif wanted == YOLO:
-            _write_yolo(archive, class_names, photos)
+            has_ignored = _write_yolo(archive, class_names, photos)
         else:
-            _write_coco(archive, class_names, photos, facts)
-        _add(archive, README, f"{facts.title}\n{facts.created}\nformat: {wanted}\n".encode())
+            has_ignored = _write_coco(archive, class_names, photos, facts)
+        told = IGNORED_IN_MASKS if wanted == "png-mask-semantic" else IGNORED_AS_CLASS
+        lines = [facts.title, facts.created, f"format: {wanted}", *facts.notes]
+        lines += [told] if has_ignored else []
+        _add(archive, README, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _has_ignored(label_map: UInt8[np.ndarray, "height width"]) -> bool:
+    return bool((label_map == IGNORE_ID).any())
 
 
 def _write_png_masks(
     archive: zipfile.ZipFile, class_names: tuple[str, ...], photos: Iterable[ExportedPhoto]
-) -> None:
-    rows = [f"{number}, {name}" for number, name in enumerate(class_names)]
-    classes = "\n".join(["Pixel Value, Class", *rows]).encode()
-    splits = set()
+) -> bool:
+    """Write all but the README; gives whether any pixel is ignored."""
+    splits, has_ignored = set(), False
     for photo in photos:
-        if photo.split not in splits:
-            splits.add(photo.split)
-            _add(archive, f"{photo.split}/{CLASSES_FILE}", classes)
+        has_ignored |= _has_ignored(photo.label_map)
+        splits.add(photo.split)
         stem = photo.file_name.removesuffix(SUFFIXES[photo.media_type])
         _add(archive, f"{photo.split}/{photo.file_name}", photo.data)
         mask = encode_label_map(photo.label_map)
         _add(archive, f"{photo.split}/{stem}{MASK_ENDING}.png", mask)
+    rows = [f"{number}, {name}" for number, name in enumerate(class_names)]
+    rows += [f"{IGNORE_ID}, {IGNORED}"] if has_ignored else []
+    for split in sorted(splits):
+        classes = "\n".join(["Pixel Value, Class", *rows]).encode()
+        _add(archive, f"{split}/{CLASSES_FILE}", classes)
+    return has_ignored
 
 
 def _write_yolo(
     archive: zipfile.ZipFile, class_names: tuple[str, ...], photos: Iterable[ExportedPhoto]
-) -> None:
-    splits = []
+) -> bool:
+    """Write all but the README; gives whether any pixel is ignored."""
+    splits, has_ignored = [], False
     for photo in photos:
+        has_ignored |= _has_ignored(photo.label_map)
         splits.append(photo.split)
         stem = photo.file_name.removesuffix(SUFFIXES[photo.media_type])
         _add(archive, f"{photo.split}/images/{photo.file_name}", photo.data)
-        text = write_label_map(photo.label_map)
+        text = write_label_map(photo.label_map, ignored=len(class_names) - 1)
         _add(archive, f"{photo.split}/labels/{stem}.txt", text.encode())
-    _add(archive, "data.yaml", write_data_yaml(class_names[1:], tuple(set(splits))).encode())
+    names = (*class_names[1:], IGNORED) if has_ignored else class_names[1:]
+    _add(archive, "data.yaml", write_data_yaml(names, tuple(set(splits))).encode())
+    return has_ignored
 
 
 def _write_coco(
@@ -116,12 +139,15 @@ def _write_coco(
     class_names: tuple[str, ...],
     photos: Iterable[ExportedPhoto],
     facts: ExportFacts,
-) -> None:
+) -> bool:
+    """Write all but the README; gives whether any pixel is ignored."""
+    has_ignored = False
     lists: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}
     for photo in photos:
+        has_ignored |= _has_ignored(photo.label_map)
         images, annotations = lists.setdefault(photo.split, ([], []))
         _add(archive, f"{photo.split}/{photo.file_name}", photo.data)
-        for entry in _annotations(photo.label_map):
+        for entry in _annotations(photo.label_map, ignored=len(class_names)):
             annotations.append({"id": len(annotations), "image_id": len(images), **entry})
         height, width = photo.label_map.shape
         images.append(
@@ -135,25 +161,33 @@ def _write_coco(
                 "extra": {"name": photo.name},
             }
         )
+    names = (*class_names, IGNORED) if has_ignored else class_names
     for split, (images, annotations) in lists.items():
-        content = _coco_file(class_names, images, annotations, facts)
+        content = _coco_file(names, images, annotations, facts)
         _add(archive, f"{split}/{ANNOTATIONS_FILE}", json.dumps(content).encode())
+    return has_ignored
 
 
-def _annotations(label_map: UInt8[np.ndarray, "height width"]) -> Iterator[dict[str, Any]]:
-    """One annotation per class: an RLE, which keeps holes and parts that lie apart."""
+def _annotations(
+    label_map: UInt8[np.ndarray, "height width"], ignored: int
+) -> Iterator[dict[str, Any]]:
+    """One annotation per class: an RLE, which keeps holes and parts that lie apart.
+
+    Pixels of 255 are a crowd of the category `ignored`: tools leave crowds out of training and
+    of figures.
+    """
     for number in np.unique(label_map):
-        if number in (0, IGNORE_ID):
+        if number == BACKGROUND_ID:
             continue
         mask = label_map == number
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         left, top = int(columns[0]), int(rows[0])
         yield {
-            "category_id": int(number),
+            "category_id": ignored if number == IGNORE_ID else int(number),
             "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
             "area": int(mask.sum()),
             "segmentation": encode_rle(mask),
-            "iscrowd": 0,
+            "iscrowd": int(number == IGNORE_ID),
         }
 
 

@@ -1,13 +1,15 @@
 """The process that runs one job on a data set: `python -m atrous.jobs.dataset_child JOB_ID WORKER`.
 
-It makes the pictures of a version or an export, imports a zip, measures a model, or embeds a
-project's photos; it needs nothing of training.
+It makes the pictures of a version or an export, imports a zip, adds or measures a model, or embeds
+a project's photos; it needs nothing of training.
 """
 
 import sys
 from typing import Any
 
+from atrous.jobs.add_model import add_model
 from atrous.jobs.evaluate_training import evaluate_training
+from atrous.jobs.export_search import export_search
 from atrous.jobs.export_version import export_version
 from atrous.jobs.generate_version import generate_version
 from atrous.jobs.import_zip import import_zip
@@ -17,13 +19,17 @@ from atrous.store.evaluations import EVALUATE
 from atrous.store.exports import EXPORT
 from atrous.store.jobs import EMBED_PROJECT, Job
 from atrous.store.opening import Store
+from atrous.store.search_exports import EXPORT_SEARCH
+from atrous.store.trainings import ADD_MODEL
 from atrous.store.versions import GENERATE
 from atrous.store.zip_imports import IMPORT
 
 RUNS = {
     GENERATE: generate_version,
     EXPORT: export_version,
+    EXPORT_SEARCH: export_search,
     IMPORT: import_zip,
+    ADD_MODEL: add_model,
     EVALUATE: evaluate_training,
     EMBED_PROJECT: embed_project,
 }

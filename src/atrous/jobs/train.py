@@ -16,6 +16,7 @@ from atrous.domain.errors import BadDataset, NotFound, TrainingFailed
 from atrous.domain.model_ids import ModelId, checked_project
 from atrous.domain.recipes import preprocess_from_json
 from atrous.export.package import export_package
+from atrous.jobs.companions import companions
 from atrous.jobs.evaluate import measure_package
 from atrous.jobs.tensorboard_log import with_tensorboard
 from atrous.jobs.training_report import facts_of, report_finished, report_unfinished
@@ -80,7 +81,8 @@ def finish_run(run: RunFolder, store: Store, report: Report) -> ModelId:
         len(dataset.splits["train"]),
     )
     try:
-        state = train(dataset, recipe, run, report)
+        with companions(run, recipe.devices) as processes:
+            state = train(dataset, recipe, run, report, processes)
         logger.info("best validation mIoU %.4f in epoch %d", state.best_miou, state.best_epoch)
     except StoppedEarly:
         logger.info("stopped as asked; the best epoch so far is exported")

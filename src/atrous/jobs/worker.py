@@ -17,7 +17,15 @@ from atrous.store.opening import Store
 logger = logging.getLogger(__name__)
 TRAINING_KINDS = ("demo", "train", "train-version")  # what `atrous.jobs.child` knows
 # What `atrous.jobs.dataset_child` knows.
-DATASET_KINDS = ("generate", "export", "import-zip", "evaluate", "embed-project")
+DATASET_KINDS = (
+    "generate",
+    "export",
+    "export-search",
+    "import-zip",
+    "add-model",
+    "evaluate",
+    "embed-project",
+)
 KINDS = (*TRAINING_KINDS, *DATASET_KINDS)
 CLEAN_EVERY_S = 86_400.0
 POLL_S = 1.0  # between looks into the queue, and at a running child
@@ -47,12 +55,17 @@ def work(store: Store, name: str, stopping: threading.Event) -> None:
 
 
 def clean(store: Store) -> None:
-    """Delete what crashes and removed photos left behind; a failure is for the log alone."""
+    """Delete what lay in the trash for long, and what crashes and removed photos left behind; a
+    failure is for the log alone.
+    """
     try:
+        emptied = store.emptying.remove()
         removed = store.leftovers.remove()
     except OSError:
         logger.exception("what crashes and removed photos left behind could not be deleted")
         return
+    if emptied.total:
+        logger.info("deleted %d things that had lain in the trash for a month", emptied.total)
     if removed.blobs or removed.unfinished:
         logger.info(
             "deleted %d stored files (%d bytes) that nothing refers to, and %d unfinished ones",

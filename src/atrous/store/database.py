@@ -32,6 +32,7 @@ from atrous.store.disk_full import naming_full_disk
 from atrous.store.schema_upgrade import HEAD, newest_revision, revision_of, upgrade
 
 LOCK_TIMEOUT_S = 30.0  # how long a writer waits for another
+MAPPED_BYTES = 1 << 28  # of SQLite's file: larger than the cache, read without being copied
 PAGE_CACHE_KIB = 16_384  # of SQLite, per connection: an index of 100,000 photos nearly fits
 MIGRATION_LOCK = 6_131_902_417  # any number that nobody else locks a PostgreSQL by
 
@@ -193,6 +194,7 @@ def _prepare_sqlite_connection(connection: sqlite3.Connection, _: Any) -> None:
     connection.execute("PRAGMA synchronous=FULL")  # an answered write survives a power cut
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute(f"PRAGMA cache_size=-{PAGE_CACHE_KIB}")
+    connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES}")
 
 
 def _begin_sqlite_transaction(connection: Connection) -> None:

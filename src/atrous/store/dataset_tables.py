@@ -38,6 +38,11 @@ def _project() -> "Column[str]":
     return Column("project_id", String(32), ForeignKey("projects.id"), nullable=False)
 
 
+def _emptied_at() -> "Column[float]":
+    """When what lay in the trash was deleted. Its row stays, so that no number is given again."""
+    return Column("emptied_at", Double)
+
+
 def _uploaded_at() -> "Column[float]":
     """The photo's `created_at`, which never changes: so these indices have the order of pages."""
     return Column("uploaded_at", Double, nullable=False, server_default="0")
@@ -57,6 +62,7 @@ projects = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("trashed_at", Double),
+    _emptied_at(),
     Index("ix_projects_workspace_id", "workspace_id"),
 )
 
@@ -160,6 +166,7 @@ versions = Table(
     Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False),
     Column("created_at", Double, nullable=False),
     Column("trashed_at", Double),
+    _emptied_at(),
     UniqueConstraint("project_id", "number"),
 )
 
@@ -209,6 +216,7 @@ trainings = Table(
     Column("created_at", Double, nullable=False),
     Column("stop_asked_at", Double),
     Column("trashed_at", Double),
+    _emptied_at(),
     Index("ix_trainings_version_id", "version_id"),
 )
 

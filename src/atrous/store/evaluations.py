@@ -5,11 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import JSON, ColumnElement, Select, func, insert, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from atrous.domain.errors import NotFound
 from atrous.store.database import Database, jobs, models, new_id
 from atrous.store.dataset_tables import evaluations, projects, trainings, versions
+from atrous.store.images import SPLITS
 from atrous.store.jobs import State, add_job
 from atrous.store.trainings import Training
 
@@ -33,6 +37,25 @@ class Evaluation:
     state: State
     result: dict[str, Any]  # by the job: the figures
     error: str | None
+
+
+class _WithoutPhotos(FunctionElement[Any]):
+    """The JSON of a result without the figures of single photos."""
+
+    inherit_cache = True
+    type = JSON()
+
+
+@compiles(_WithoutPhotos, "sqlite")
+def _leave_out_in_sqlite(element: _WithoutPhotos, compiler: SQLCompiler, **options: Any) -> str:
+    paths = ", ".join(f"'$.splits.{split}.photo_figures'" for split in SPLITS)
+    return f"json_remove({compiler.process(element.clauses, **options)}, {paths})"
+
+
+@compiles(_WithoutPhotos, "postgresql")
+def _leave_out_in_postgresql(element: _WithoutPhotos, compiler: SQLCompiler, **options: Any) -> str:
+    paths = "".join(f" #- '{{splits,{split},photo_figures}}'" for split in SPLITS)
+    return f"CAST({compiler.process(element.clauses, **options)} AS JSONB){paths}"
 
 
 class Evaluations:
@@ -80,8 +103,13 @@ class Evaluations:
         training_id: str | None = None,
         limit: int = 200,
     ) -> list[Evaluation]:
-        """Give the evaluations of a workspace, newest first, of these alone where given."""
-        query = _there(workspace_id).order_by(evaluations.c.created_at.desc(), evaluations.c.id)
+        """Give the evaluations of a workspace, newest first, of these alone where given.
+
+        Their results lack the figures of single photos, which are most of what is stored.
+        """
+        query = _there(workspace_id, _WithoutPhotos(jobs.c.result)).order_by(
+            evaluations.c.created_at.desc(), evaluations.c.id
+        )
         if project is not None:
             query = query.where(projects.c.slug == project)
         if version is not None:
@@ -92,7 +120,7 @@ class Evaluations:
             return [_evaluation(row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
-def _there(workspace_id: str) -> "Select[Any]":
+def _there(workspace_id: str, result: "ColumnElement[Any]" = jobs.c.result) -> "Select[Any]":
     """Those of models that are served: not removed, and nothing of them in the trash."""
     return (
         select(
@@ -104,7 +132,7 @@ def _there(workspace_id: str) -> "Select[Any]":
                 "model_type"
             ),
             jobs.c.state,
-            jobs.c.result,
+            result.label("result"),
             jobs.c.error,
         )
         .join(projects, projects.c.id == evaluations.c.project_id)

@@ -1,10 +1,26 @@
 """Pages of a project's photos by name, tag, class, batch and state."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, func, select
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Integer,
+    Select,
+    Table,
+    UnaryExpression,
+    asc,
+    desc,
+    func,
+    intersect,
+    select,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from atrous.store.database import Database
 from atrous.store.dataset_tables import image_tags, images, label_classes, project_classes
@@ -12,6 +28,9 @@ from atrous.store.images import Image, with_tags
 from atrous.store.projects import LABEL, Project
 
 MAX_PAGE = 250
+UPLOADED_AT, IMAGE_ID = "uploaded_at", "image_id"  # what every list of photos has
+Photos = Select[Any] | CompoundSelect[Any]
+Order = Callable[[str], UnaryExpression[Any]]
 
 
 @dataclass(frozen=True)
@@ -38,33 +57,21 @@ class Page:
     total: int
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Rows of one table that photos are known by: their own, their tags, or their classes.
+class _Position(FunctionElement[int]):
+    """Where a text begins in another one, from 1 on, or 0; it takes less time than LIKE."""
 
-    Each table has an index with all that is asked for here, in the order of pages: nothing else
-    is read until the ids of a page are known.
-    """
+    inherit_cache = True
+    type = Integer()
 
-    table: Table
-    image_id: "ColumnElement[str]"
-    uploaded_at: "ColumnElement[float]"
-    conditions: tuple["ColumnElement[bool]", ...]
-    # What of them is asked where the photo is known already.
-    of_known: tuple["ColumnElement[bool]", ...]
 
-    def of_same_image(self, other: "_Rows") -> "ColumnElement[bool]":
-        """Whether there is a row of the photo that a row of another table belongs to."""
-        same = [self.image_id == other.image_id]
-        if self.table is images:
-            # Nothing is added to the id but that SQLite looks it up in the index of searches,
-            # not in the one of ids alone, from which it would have to go on to the row itself.
-            same = [
-                self.uploaded_at == other.uploaded_at,
-                self.image_id.concat("") == other.image_id,
-            ]
-        inner = select(self.image_id).where(*self.of_known, *same)
-        return inner.correlate(other.table).exists()
+@compiles(_Position, "sqlite")
+def _position_in_sqlite(element: _Position, compiler: SQLCompiler, **options: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Position, "postgresql")
+def _position_in_postgresql(element: _Position, compiler: SQLCompiler, **options: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **options)})"
 
 
 class ImageSearch:
@@ -76,26 +83,26 @@ class ImageSearch:
 
     def find(self, project: Project, query: ImageQuery) -> Page:
         """Give a page, newest first. It is full unless there are no more."""
-        first, conditions = _matching(project, query)
         limit = min(query.limit, MAX_PAGE)
-        ids = (
-            select(first.image_id)
-            .where(*conditions)
-            .order_by(first.uploaded_at.desc(), first.image_id.desc())
-            .offset(query.offset)
-            .limit(limit)
-        )
-        count: Select[Any] = select(func.count()).select_from(first.table).where(*conditions)
+        matching = _matching(project, query)
         with self._database.read() as connection:
-            page = {image_id: at for at, image_id in enumerate(connection.execute(ids).scalars())}
+            page, total = _page(connection, matching, query.offset, limit)
             rows = connection.execute(select(images).where(images.c.id.in_(page))).mappings()
-            found = with_tags(connection, sorted(rows, key=lambda row: page[row["id"]]))
-            names = _class_names(connection, project, list(page))
-            if 0 < len(page) < limit:  # the last page: what is before it has been counted
-                total = query.offset + len(page)
-            else:
-                total = int(connection.execute(count).scalar() or 0)
+            found = with_tags(connection, sorted(rows, key=lambda row: page.index(row["id"])))
+            names = _class_names(connection, project, page)
         return Page(tuple(found), tuple(names), total)
+
+    def find_all(self, project: Project, query: ImageQuery) -> list[Image]:
+        """Give all that match, oldest first, as they are at one moment."""
+        ordered = _ordered(_matching(project, query), asc)
+        found: list[Image] = []
+        with self._database.read() as connection:
+            ids = list(connection.execute(ordered).scalars(IMAGE_ID))
+            for start in range(0, len(ids), MAX_PAGE):
+                page = ids[start : start + MAX_PAGE]
+                rows = connection.execute(select(images).where(images.c.id.in_(page))).mappings()
+                found += with_tags(connection, sorted(rows, key=lambda row: page.index(row["id"])))
+        return found
 
     def class_names(self, project: Project, image: Image) -> tuple[str, ...]:
         """Give the names of the classes that a photo's label shows."""
@@ -103,53 +110,90 @@ class ImageSearch:
             return _class_names(connection, project, [image.id])[0]
 
 
-def _matching(
-    project: Project, query: ImageQuery
-) -> tuple[_Rows, tuple["ColumnElement[bool]", ...]]:
-    """The rows to go through, and what must hold for each.
+def _page(
+    connection: Connection, matching: Photos, offset: int, limit: int
+) -> tuple[list[str], int]:
+    """The ids of a page, and how many match in all. Deep pages are read from the other end."""
+    if offset == 0:
+        page = _ids(connection, matching, desc, 0, limit)
+        if len(page) < limit:
+            return page, len(page)
+    else:
+        page = []
+    # SQLite merges lists that are in one order as they come from their indices; without an order
+    # it would put all of them into tables first.
+    merged = _ordered(matching, desc) if isinstance(matching, CompoundSelect) else matching
+    counted = select(func.count()).select_from(merged.subquery())
+    total = int(connection.execute(counted).scalar() or 0)
+    wanted = min(limit, total - offset)
+    if offset == 0 or wanted <= 0:
+        return page, total
+    if offset <= total // 2:
+        return _ids(connection, matching, desc, offset, wanted), total
+    oldest_first = _ids(connection, matching, asc, total - offset - wanted, wanted)
+    return oldest_first[::-1], total
 
-    Those of a class or a tag are fewer than all photos; but a part of a name is looked for in all
-    of them first, since it is compared quickly and few photos have it.
+
+def _ids(
+    connection: Connection, matching: Photos, order: Order, offset: int, limit: int
+) -> list[str]:
+    ordered = _ordered(matching, order).offset(offset).limit(limit)
+    return list(connection.execute(ordered).scalars(IMAGE_ID))
+
+
+def _ordered(matching: Photos, order: Order) -> Photos:
+    return matching.order_by(order(UPLOADED_AT), order(IMAGE_ID))
+
+
+def _matching(project: Project, query: ImageQuery) -> Photos:
+    """Times of upload and ids of the photos that are wanted.
+
+    Each condition is asked of an index that has all it needs in the order of pages; what is on
+    all of these lists is wanted.
     """
-    wanted = []
+    lists = []
     if query.class_name is not None:
-        wanted.append(_showing(project, query.class_name))
+        lists.append(_showing(project, query.class_name))
     if query.tag is not None:
-        wanted.append(_tagged(project, query.tag))
+        lists.append(_tagged(project, query.tag))
     state = _state(query)
-    if state or not wanted:
-        of_project = (images.c.project_id == project.id, *state)
-        own = _Rows(images, images.c.id, images.c.created_at, of_project, of_project)
-        wanted.insert(0 if query.text else len(wanted), own)
-    first, *others = wanted
-    return first, (*first.conditions, *(other.of_same_image(first) for other in others))
+    if state or not lists:
+        lists.append(_listed(images, images.c.created_at, images.c.id, project, *state))
+    return lists[0] if len(lists) == 1 else intersect(*lists)
 
 
-def _showing(project: Project, class_name: str) -> _Rows:
+def _listed(
+    table: Table,
+    uploaded_at: "ColumnElement[float]",
+    image_id: "ColumnElement[str]",
+    project: Project,
+    *conditions: "ColumnElement[bool]",
+) -> "Select[Any]":
+    columns: list[Any] = [uploaded_at.label(UPLOADED_AT), image_id.label(IMAGE_ID)]
+    return select(*columns).where(table.c.project_id == project.id, *conditions)
+
+
+def _showing(project: Project, class_name: str) -> "Select[Any]":
     number = (
         select(project_classes.c.number)
         .where(project_classes.c.project_id == project.id, project_classes.c.name == class_name)
         .scalar_subquery()
     )
-    table = label_classes
-    of_class = (table.c.kind == LABEL, table.c.number == number)
-    in_project = (table.c.project_id == project.id, *of_class)
-    return _Rows(table, table.c.image_id, table.c.uploaded_at, in_project, of_class)
+    shown = label_classes.c
+    of_class = (shown.kind == LABEL, shown.number == number)
+    return _listed(label_classes, shown.uploaded_at, shown.image_id, project, *of_class)
 
 
-def _tagged(project: Project, tag: str) -> _Rows:
-    table = image_tags
-    of_tag = (table.c.tag == tag,)
-    in_project = (table.c.project_id == project.id, *of_tag)
-    return _Rows(table, table.c.image_id, table.c.uploaded_at, in_project, of_tag)
+def _tagged(project: Project, tag: str) -> "Select[Any]":
+    tagged = image_tags.c
+    return _listed(image_tags, tagged.uploaded_at, tagged.image_id, project, tagged.tag == tag)
 
 
 def _state(query: ImageQuery) -> list["ColumnElement[bool]"]:
     """What is asked of the photo's own row, beside its project."""
     conditions: list[ColumnElement[bool]] = []
     if query.text:
-        part = query.text.casefold()
-        conditions.append(images.c.folded_name.contains(part, autoescape=True))
+        conditions.append(_Position(images.c.folded_name, query.text.casefold()) > 0)
     for column in ("in_dataset", "annotated", "split", "batch_id"):
         wanted = getattr(query, column)
         if wanted is not None:

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import String, cast, not_, select
+from sqlalchemy import String, and_, cast, not_, or_, select
 
 from atrous.store.blobs import YOUNG_S, Blobs
 from atrous.store.database import Database, jobs
 from atrous.store.dataset_tables import projects
 from atrous.store.home import Home
-from atrous.store.zip_imports import is_over
+from atrous.store.search_exports import is_forgotten
+from atrous.store.trainings import ADD_MODEL
+from atrous.store.zip_imports import OVER, is_over
 
 GRACE_S = 86_400.0  # whatever is younger may belong to something that is not finished yet
 MIN_GRACE_S = 2 * YOUNG_S
@@ -89,12 +91,14 @@ class Leftovers:
     def _digests_in_jobs(self) -> set[str]:
         """All that looks like a digest inside the JSON of jobs, where some keep blobs, too.
 
-        The zip of an import that is over is needed no more.
+        Zips of imports and models that are over, and old exports of searches, are needed no more.
         """
+        added = and_(jobs.c.kind == ADD_MODEL, jobs.c.state.in_(OVER))
+        unneeded = or_(is_over(), added, is_forgotten(time.time()))
         named: set[str] = set()
         with self._database.read() as connection:
             texts = [cast(jobs.c[name], String) for name in ("payload", "progress", "result")]
-            for row in connection.execute(select(*texts).where(not_(is_over()))):
+            for row in connection.execute(select(*texts).where(not_(unneeded))):
                 for text in row:
                     named.update(ANY_DIGEST.findall(text or ""))
         return named

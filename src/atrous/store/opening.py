@@ -7,6 +7,7 @@ from types import TracebackType
 from atrous.store.api_keys import ApiKeys
 from atrous.store.blobs import Blobs
 from atrous.store.database import Database
+from atrous.store.emptying import Emptying
 from atrous.store.evaluations import Evaluations
 from atrous.store.exports import Exports
 from atrous.store.home import Home, blobs_url, database_url
@@ -18,6 +19,7 @@ from atrous.store.leftovers import Leftovers
 from atrous.store.models import Models
 from atrous.store.project_sizes import SizesOfProjects
 from atrous.store.projects import Projects
+from atrous.store.search_exports import SearchExports
 from atrous.store.secrets import Secrets
 from atrous.store.trainings import Trainings
 from atrous.store.trash import Trash
@@ -52,7 +54,9 @@ class Store:
         self.evaluations = Evaluations(database)
         self.trash = Trash(database)
         self.zip_imports = ZipImports(database)
+        self.search_exports = SearchExports(database)
         self.secrets = Secrets(database)
+        self.emptying = Emptying(home, database)
         self.leftovers = Leftovers(home, database, blobs)
 
     def close(self) -> None:

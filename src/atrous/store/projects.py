@@ -22,7 +22,7 @@ MAX_SLUG = 57  # of 63: room for the ending of a slug that is taken elsewhere
 SLUG_TRIES = 20
 UNFIT = re.compile(r"[^a-z0-9]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-COLUMNS = [column for column in projects.c if column.name != "trashed_at"]
+COLUMNS = [column for column in projects.c if column.name not in ("trashed_at", "emptied_at")]
 
 
 @dataclass(frozen=True)
@@ -170,10 +170,17 @@ class Projects:
             .where(of_project)
             .group_by(images.c.in_dataset, images.c.annotated, images.c.split)
         )
-        by_class = (
-            select(label_classes.c.number, func.count())
-            .where(label_classes.c.project_id == project.id, label_classes.c.kind == LABEL)
-            .group_by(label_classes.c.number)
+        shows = (
+            select(func.count())
+            .where(
+                label_classes.c.project_id == project.id,
+                label_classes.c.kind == LABEL,
+                label_classes.c.number == project_classes.c.number,
+            )
+            .scalar_subquery()
+        )
+        by_class = select(project_classes.c.number, shows).where(
+            project_classes.c.project_id == project.id
         )
         with self._database.read() as connection:
             rows = connection.execute(by_state).all()

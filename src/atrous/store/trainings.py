@@ -8,13 +8,16 @@ from typing import Any
 from sqlalchemy import Select, func, insert, select, update
 
 from atrous.domain.errors import Conflict, NotFound
+from atrous.store.blobs import Blob
 from atrous.store.database import Database, jobs, models, new_id
 from atrous.store.dataset_tables import trainings, versions
 from atrous.store.jobs import State, add_job
 from atrous.store.versions import Version
 
 TRAIN_VERSION = "train-version"  # the kind of job
+ADD_MODEL = "add-model"  # that of one whose model came as a file
 OPEN = ("queued", "running")
+IN_TRASH = ("trashed_at", "emptied_at")  # columns for the trash alone
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,32 @@ class Trainings:
 
     def create(self, version: Version, model_type: str, settings: dict[str, Any]) -> Training:
         """Queue a training on a version."""
+        return self._add(version, TRAIN_VERSION, model_type, settings, {"settings": settings})
+
+    def add_uploaded(self, version: Version, model_type: str, package: Blob) -> Training:
+        """Queue the adding of a model that was trained elsewhere: a zip of its package.
+
+        It counts as a training of the version, so that it is served, listed and put into the
+        trash as others are.
+        """
+        payload = {"digest": package.digest, "size_bytes": package.size_bytes}
+        return self._add(version, ADD_MODEL, model_type, {}, payload)
+
+    def _add(
+        self,
+        version: Version,
+        kind: str,
+        model_type: str,
+        settings: dict[str, Any],
+        payload: dict[str, Any],
+    ) -> Training:
         training_id, now = new_id(), self._clock()
         with self._database.write() as connection:
             of_version = versions.c.id == version.id
             connection.execute(select(versions.c.id).where(of_version).with_for_update())
             last = select(func.max(trainings.c.number)).where(trainings.c.version_id == version.id)
-            payload = {"version_id": version.id, "training_id": training_id, "settings": settings}
-            job = add_job(connection, TRAIN_VERSION, payload, version.workspace_id, now)
+            about = {"version_id": version.id, "training_id": training_id, **payload}
+            job = add_job(connection, kind, about, version.workspace_id, now)
             connection.execute(
                 insert(trainings).values(
                     id=training_id,
@@ -145,7 +167,7 @@ class Trainings:
 
 def _with_job() -> "Select[Any]":
     return select(
-        *(column for column in trainings.c if column.name != "trashed_at"),
+        *(column for column in trainings.c if column.name not in IN_TRASH),
         jobs.c.state,
         jobs.c.progress,
         jobs.c.result,

@@ -29,7 +29,8 @@ class Trashed:
 
 
 class Trash:
-    """Takes things in and gives them back. Nothing of them is deleted meanwhile.
+    """Takes things in and gives them back. Nothing of them is deleted meanwhile; what is, and when:
+    `store/emptying.py`.
 
     With a thing its models go out of service, and its jobs that wait or run are cancelled.
     """
@@ -113,7 +114,9 @@ class Trash:
         with self._database.write() as connection:
             table, row_id = _row_of(connection, item)
             _refuse_orphan(connection, item, row_id)
-            connection.execute(update(table).where(table.c.id == row_id).values(trashed_at=None))
+            there = update(table).where(table.c.id == row_id, table.c.emptied_at.is_(None))
+            if not connection.execute(there.values(trashed_at=None)).rowcount:
+                raise NotFound(f"the {kind} {item_id[:100]!r} was deleted a moment ago")
             connection.execute(
                 update(models).where(models.c.trashed_by == row_id).values(trashed_by=None)
             )
@@ -168,9 +171,13 @@ def _refuse_orphan(connection: Connection, item: Trashed, row_id: str) -> None:
         raise Conflict(f"what the {item.kind} belongs to is in the trash; restore that first")
 
 
+def _lies_in_trash(table: Table) -> tuple["ColumnElement[bool]", ...]:
+    return table.c.trashed_at.is_not(None), table.c.emptied_at.is_(None)
+
+
 def _trashed_projects(connection: Connection, workspace_id: str) -> list[Trashed]:
     query = select(projects).where(
-        projects.c.workspace_id == workspace_id, projects.c.trashed_at.is_not(None)
+        projects.c.workspace_id == workspace_id, *_lies_in_trash(projects)
     )
     return [
         Trashed("project", row.id, row.name, row.trashed_at, row.id, row.slug, row.name)
@@ -182,7 +189,7 @@ def _trashed_versions(connection: Connection, workspace_id: str) -> list[Trashed
     query = (
         select(versions, projects.c.slug, projects.c.name.label("project_name"))
         .join(projects, projects.c.id == versions.c.project_id)
-        .where(versions.c.workspace_id == workspace_id, versions.c.trashed_at.is_not(None))
+        .where(versions.c.workspace_id == workspace_id, *_lies_in_trash(versions))
     )
     return [
         Trashed(
@@ -208,7 +215,7 @@ def _trashed_trainings(connection: Connection, workspace_id: str) -> list[Trashe
         )
         .join(versions, versions.c.id == trainings.c.version_id)
         .join(projects, projects.c.id == trainings.c.project_id)
-        .where(trainings.c.workspace_id == workspace_id, trainings.c.trashed_at.is_not(None))
+        .where(trainings.c.workspace_id == workspace_id, *_lies_in_trash(trainings))
     )
     return [
         Trashed(

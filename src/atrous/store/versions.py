@@ -251,7 +251,7 @@ def _with_job() -> "Select[Any]":
 def _version(row: Mapping[Any, Any]) -> Version:
     values = dict(row)
     job_state, progress = values.pop("job_state"), values.pop("progress")
-    del values["job_id"], values["trashed_at"]
+    del values["job_id"], values["trashed_at"], values["emptied_at"]
     if values["state"] == "generating" and job_state in ("failed", "cancelled"):
         values["state"] = "failed"
     ready = values["state"] == "ready"

@@ -1,0 +1,72 @@
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from atrous.datasets.detect import open_dataset
+from atrous.domain.errors import BadInput
+from atrous.jobs.dataset_child import run
+from atrous.store.image_search import ImageQuery
+from atrous.store.images import NewImage
+from atrous.store.opening import Store
+from atrous.store.photo_files import store_photo
+from atrous.store.projects import Project
+
+
+@pytest.fixture
+def project(store: Store, dataset_project: ModuleType) -> Project:
+    """Labelled pictures, and one that nobody has labelled."""
+    made: Project = dataset_project.fill_project(store, count=3)
+    photo = store_photo(dataset_project.picture(99), store.blobs, max_pixels=10_000)
+    new = NewImage(
+        name="plain.png",
+        digest=photo.digest,
+        thumb_digest=photo.thumb_digest,
+        media_type=photo.media_type,
+        size_bytes=photo.size_bytes,
+        height=photo.size.height,
+        width=photo.size.width,
+        split="train",
+        batch="b",
+        tags=("rain",),
+    )
+    store.images.add(made, new)
+    return made
+
+
+def exported(store: Store, project: Project, query: ImageQuery, folder: Path) -> Path:
+    store.search_exports.request(project, query, "png-mask-semantic", "Found")
+    job = store.jobs.claim("w", ["export-search"])
+    assert job is not None
+    result = run(job, "w", store)
+    (folder / "a.zip").write_bytes(store.blobs.read(result["digest"]))
+    with zipfile.ZipFile(folder / "a.zip") as archive:
+        archive.extractall(folder / "out")
+    return folder / "out"
+
+
+def test_all_that_is_found_is_in_the_zip(
+    store: Store, project: Project, dataset_project: ModuleType, tmp_path: Path
+) -> None:
+    root = exported(store, project, ImageQuery(), tmp_path)
+    assert "photos without a label: 1" in (root / "README.dataset.txt").read_text()
+    dataset = open_dataset(root)
+    samples = {
+        sample.image.name.partition("_png")[0]: sample
+        for split in dataset.splits.values()
+        for sample in split
+    }
+    assert len(samples) == 4
+    assert (samples["plain"].read_label_map() == 255).all()
+    masks = {sample.read_label_map().tobytes() for sample in samples.values()}
+    for number in range(3):
+        assert np.ascontiguousarray(dataset_project.label_map(number)).tobytes() in masks
+
+
+def test_the_query_chooses(store: Store, project: Project, tmp_path: Path) -> None:
+    root = exported(store, project, ImageQuery(tag="rain", limit=1), tmp_path)
+    assert [path.name[:5] for path in root.glob("*/*_mask.png")] == ["plain"]
+    with pytest.raises(BadInput, match="finds no photo"):
+        exported(store, project, ImageQuery(tag="snow"), tmp_path)
