@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,10 @@ ANSWER_LIMIT_S = 300.0
 class SamServer:
     """One running server without keys, on a data folder; used in a `with` block."""
 
-    def __init__(self, home: Path, log: Path, *, embedding_bytes: int | None = None) -> None:
-        """Start it and wait until it is ready."""
+    def __init__(self, home: Path, log: Path, **settings: str) -> None:
+        """Start it and wait until it is ready; settings by their names in the environment."""
         self.port = free_port()
-        environment = {**os.environ, "ATROUS_HOME": str(home)}
-        if embedding_bytes is not None:
-            environment["SAM2_EMBEDDING_MEMORY_BYTES"] = str(embedding_bytes)
-            environment["SAM2_EMBEDDING_DISK_BYTES"] = "0"
+        environment = {**os.environ, "ATROUS_HOME": str(home), **settings}
         command = [sys.executable, "-m", "atrous", "serve", "--host", HOST, "--no-auth"]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -89,8 +87,12 @@ class Clicks:
     per_second: float
     median_ms: float
     p95_ms: float
-    fewest: int  # answered to the client that got fewest
-    most: int
+    medians_ms: list[float]  # of each client, the quickest first
+
+    @property
+    def slowest_over_fastest(self) -> float:
+        """How unevenly clients were served."""
+        return self.medians_ms[-1] / self.medians_ms[0]
 
 
 def click_body(named: dict[str, Any], index: int) -> dict[str, Any]:
@@ -100,21 +102,24 @@ def click_body(named: dict[str, Any], index: int) -> dict[str, Any]:
 
 
 def clicks_at_once(
-    server: SamServer, clients: int, named: dict[str, Any], *, seconds: float
+    server: SamServer, photos: Sequence[dict[str, Any]], *, seconds: float
 ) -> Clicks:
-    """Let clients click on one photo at the same time."""
-    took: list[list[float]] = [[] for _ in range(clients)]
+    """Let a client for each name of a photo click on it, all at the same time."""
+    took: list[list[float]] = [[] for _ in photos]
     begin = time.perf_counter()
 
     def keep_clicking(number: int) -> None:
         client = server.connect()
         while time.perf_counter() < begin + seconds:
             start = time.perf_counter()
-            client.post("/sam2/segment_image", click_body(named, number + len(took[number]) * 8))
+            body = click_body(photos[number], number + len(took[number]) * len(photos))
+            client.post("/sam2/segment_image", body)
             took[number].append(time.perf_counter() - start)
         client.close()
 
-    threads = [threading.Thread(target=keep_clicking, args=(number,)) for number in range(clients)]
+    threads = [
+        threading.Thread(target=keep_clicking, args=(number,)) for number in range(len(photos))
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -122,11 +127,10 @@ def clicks_at_once(
     whole = time.perf_counter() - begin
     together = np.concatenate(took) * 1000
     return Clicks(
-        clients=clients,
+        clients=len(photos),
         answered=len(together),
         per_second=len(together) / whole,
         median_ms=float(np.median(together)),
         p95_ms=float(np.percentile(together, 95)),
-        fewest=min(map(len, took)),
-        most=max(map(len, took)),
+        medians_ms=sorted(float(np.median(one)) * 1000 for one in took),
     )

@@ -1,4 +1,7 @@
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,3 +59,38 @@ def predictors(
 def unused(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that is empty."""
     return tmp_path_factory.mktemp("unused")
+
+
+@pytest.fixture
+def serve_file() -> Iterator[Callable[[Path], str]]:
+    """Give the address of a server on this machine that answers every GET with a file."""
+    with ExitStack() as servers:
+        yield lambda path: servers.enter_context(serving(path))
+
+
+@contextmanager
+def serving(path: Path) -> Iterator[str]:
+    """Serve a file under every path of an address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(path.stat().st_size))
+            self.end_headers()
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    self.wfile.write(block)
+
+        def log_message(self, *words: object) -> None:
+            """Nothing on the terminal."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = False  # joined by server_close: no socket is left open
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

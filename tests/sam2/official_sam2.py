@@ -78,13 +78,25 @@ def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
     return picture.clip(0, 255).astype(np.uint8)
 
 
-def save_hub(tensors: dict[str, torch.Tensor], folder: Path) -> None:
+def save_hub(tensors: dict[str, torch.Tensor], folder: Path, version: str = "2.1") -> None:
     """As on the Hugging Face hub: transformers' names, those for videos among them."""
     import safetensors.torch
     from transformers import Sam2VideoConfig, Sam2VideoModel
 
-    video = Sam2VideoModel(Sam2VideoConfig())
-    state = {**video.state_dict(), **tensors}
+    is_newer = version == "2.1"
+    video = Sam2VideoModel(
+        Sam2VideoConfig(
+            enable_occlusion_spatial_embedding=is_newer,
+            enable_temporal_pos_encoding_for_object_pointers=is_newer,
+        )
+    )
+    # The encoder of videos is the photos', which comes with the tensors, whatever its size.
+    of_videos = {
+        name: tensor
+        for name, tensor in video.state_dict().items()
+        if not name.startswith("vision_encoder.")
+    }
+    state = {**of_videos, **tensors}
     folder.mkdir()
     whole = {name: tensor.clone().contiguous() for name, tensor in state.items()}
     safetensors.torch.save_file(whole, folder / "model.safetensors", metadata={"format": "pt"})

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from atrous.domain.errors import BadInput, NotFound
+from atrous.export.sam2_package import ConvertedSam2
+from atrous.jobs import sam2_add
 from atrous.sam2 import official_checkpoints
 from atrous.sam2.models import VARIANTS, VERSIONS
 from atrous.sam2.official_checkpoints import OFFICIAL, fetch_checkpoint
@@ -90,6 +92,32 @@ def test_anything_else_is_refused_and_not_kept(
     with pytest.raises(BadInput, match=r"bytes, expected|SHA-256"):
         fetch_checkpoint(TINY, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("source", ["hub", "meta"])
+def test_adding_takes_what_is_published_and_nothing_else(
+    hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """Over the network and into the store; what converts it is tested elsewhere."""
+
+    def convert(path: Path, variant: str, folder: Path, version: str | None) -> ConvertedSam2:
+        assert path.read_bytes() == CONTENT
+        (folder / "network").write_bytes(b"network")
+        return ConvertedSam2(folder / "network", folder / "network", version or "", {})
+
+    monkeypatch.setattr(sam2_add, "convert_sam2", convert)
+    monkeypatch.setitem(OFFICIAL, ("hiera_tiny", "2.1"), TINY)
+    package = sam2_add.add_sam2(tmp_path, "hiera_tiny", source=source)
+    assert package.manifest["checkpoint"] == {
+        "file": TINY.file_name,
+        "sha256": TINY.sha256,
+        "official": True,
+    }
+    monkeypatch.setattr(Hub, "content", CONTENT[:-1] + b"x")
+    monkeypatch.setitem(OFFICIAL, ("hiera_small", "2.1"), TINY)
+    with pytest.raises(BadInput, match="SHA-256"):
+        sam2_add.add_sam2(tmp_path, "hiera_small", source=source)
+    assert [path.name for path in tmp_path.iterdir()] == ["hiera_tiny-2.1"]
 
 
 def test_missing_file_names_what_to_do(hub: str, tmp_path: Path) -> None:

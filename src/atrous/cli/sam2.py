@@ -21,6 +21,11 @@ sam2_app = typer.Typer(
     help="SAM 2: add, list and remove models, and embed photos ahead of the first click.",
 )
 NEEDED = ("torch", "transformers", "onnx", "onnxscript", "safetensors")
+OTHER_WEIGHTS = "note: these are not the weights that Meta published"
+OTHER_FILE = (
+    "note: whether these are the weights that Meta published is not known: the SHA-256 is known of "
+    "its .pt files alone"
+)
 
 
 @sam2_app.command()
@@ -69,7 +74,7 @@ def add(
     difference = package.manifest["parity"]["logits"]
     print(f"{package.name}: converted, logits within {difference:.1e} of torch's")
     if not package.manifest["checkpoint"]["official"]:
-        print("note: these are not the weights that Meta published")
+        print(OTHER_FILE if package.manifest.get("layout") == "transformers" else OTHER_WEIGHTS)
     print(package.folder)
 
 

@@ -32,7 +32,7 @@ class AutomaticSettings:
 
     points_per_side: int = 32  # of the grid
     points_per_batch: int = 64  # asked at once
-    least_predicted_iou: float = 0.8
+    least_predicted_iou: float = 0.8  # 0 or less: all
     least_stability: float = 0.95
     stability_offset: float = 1.0  # of the logits' threshold
     box_nms_iou: float = 0.7  # boxes that overlap more are of one object
@@ -216,7 +216,7 @@ def _search_crop(
         answers = segmenter.segment(embedding, prompts, multimask=True)
         for (x, y), answer in zip(batch, answers, strict=True):
             for logits, iou in zip(answer.low_res_logits, answer.predicted_iou, strict=True):
-                if iou > settings.least_predicted_iou:
+                if iou > settings.least_predicted_iou or settings.least_predicted_iou <= 0:
                     place = (float(x) + crop.left, float(y) + crop.top)
                     _consider(found, logits, float(iou), place, crop, photo_size, settings)
         on_batch(min(start + settings.points_per_batch, len(points)))
