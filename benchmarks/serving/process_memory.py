@@ -16,6 +16,16 @@ def resident_mib(pid: int) -> float | None:
     return _field(pid, "VmRSS")
 
 
+def own_mib(pid: int) -> float | None:
+    """Memory that is the process's own now, resident or swapped out; None where /proc is not.
+
+    Other than `resident_mib` without pages of files, as of libraries, which the system takes back
+    and reads again as it likes.
+    """
+    parts = [_field(pid, name) for name in ("RssAnon", "VmSwap")]
+    return sum(part for part in parts if part is not None) if None not in parts else None
+
+
 def available_bytes() -> int | None:
     """What programs can still get without swapping; None where /proc is not."""
     try:

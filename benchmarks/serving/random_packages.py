@@ -1,6 +1,6 @@
 """Make a package of seeded random weights: speed does not ask what a network has learnt.
 
-cd benchmarks && python -m serving.random_packages BACKBONE CLASSES FOLDER
+cd benchmarks && python -m serving.random_packages BACKBONE CLASSES FOLDER [SIDE]
 """
 
 import sys
@@ -36,24 +36,24 @@ class DrawnPhoto:
         return draw_photo(Size(height=480, width=640), self._seed)
 
 
-def make_package(backbone: str, classes: int, folder: Path) -> None:
+def make_package(backbone: str, classes: int, folder: Path, size: Size = INPUT_SIZE) -> None:
     """Write the package of one network to `folder`, which must not exist yet."""
     torch.manual_seed(SEED)
     network = build_network("deeplabv3plus", backbone, classes)
-    recipe = PreprocessRecipe(size=INPUT_SIZE)
+    recipe = PreprocessRecipe(size=size)
     photos = [DrawnPhoto(seed) for seed in range(CALIBRATION_PHOTOS)]
     calibrate(network, [preprocess(photo.read_image(), recipe)[0] for photo in photos])
     names = ("background", *(f"class {index}" for index in range(1, classes)))
     export_package(
         network,
         ClassTable(names),
-        TrainingRecipe(preprocess=recipe, crop=INPUT_SIZE, backbone=backbone, pretrained=False),
+        TrainingRecipe(preprocess=recipe, crop=size, backbone=backbone, pretrained=False),
         photos[:1],
         folder,
         {
             "weights": "random, for measuring speed",
             "seed": SEED,
-            "multiply_adds": network_cost(network, INPUT_SIZE).multiply_adds,
+            "multiply_adds": network_cost(network, size).multiply_adds,
         },
     )
 
@@ -71,4 +71,5 @@ def calibrate(network: DeepLab, batches: list[np.ndarray]) -> None:
 
 
 if __name__ == "__main__":
-    make_package(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    side = [Size(int(text), int(text)) for text in sys.argv[4:5]]
+    make_package(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), *side)

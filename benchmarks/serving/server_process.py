@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ FORM = "application/x-www-form-urlencoded"  # what the official clients say of b
 IDLE_LIMIT_S = 3.0  # servers close connections that nobody used for 5 s
 POLL_S = 0.01
 START_LIMIT_S = 300.0
+SERVE = (sys.executable, "-m", "atrous", "serve")
 END_LIMIT_S = 60.0
 STAGE_LINE = re.compile(r'^atrous_stage_seconds_(sum|count)\{stage="(\w+)"\} (\S+)$', re.MULTILINE)
 
@@ -54,8 +56,19 @@ def publish(home: Path, project: str, package: Path) -> Published:
 class Server:
     """One running server with its model loaded; close it, or use it in a `with` block."""
 
-    def __init__(self, published: Published, log: Path, precision: str = "auto") -> None:
-        """Start it and wait until it is ready; `seconds_to_ready` says how long that took."""
+    def __init__(
+        self,
+        published: Published,
+        log: Path,
+        precision: str = "auto",
+        *,
+        command: Sequence[str] = SERVE,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start it and wait until it is ready; `seconds_to_ready` says how long that took.
+
+        settings: of the server, by their environment names.
+        """
         self._published = published
         self._port = free_port()
         environment = {
@@ -63,12 +76,15 @@ class Server:
             "ATROUS_HOME": str(published.home),
             "PRELOAD_MODELS": published.model_id,
             "PRECISION": precision,
+            **(settings or {}),
         }
-        command = [sys.executable, "-m", "atrous", "serve", "--host", HOST]
         start = time.perf_counter()
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*command, "--port", str(self._port)], env=environment, stdout=output, stderr=output
+                [*command, "--host", HOST, "--port", str(self._port)],
+                env=environment,
+                stdout=output,
+                stderr=output,
             )
         try:
             wait_until_ready(self._process, self._port, "/readiness", log)
@@ -81,6 +97,16 @@ class Server:
     def pid(self) -> int:
         """Of the process."""
         return self._process.pid
+
+    @property
+    def port(self) -> int:
+        """That it listens on."""
+        return self._port
+
+    def terminate(self) -> int:
+        """Ask it to end, and give its exit status; it is killed where it takes too long."""
+        end_process(self._process)
+        return self._process.returncode
 
     def connect(self, photo: Path) -> "Connection":
         """A client's connection that posts this photo."""
@@ -146,6 +172,15 @@ def end_process(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
+@dataclass(frozen=True)
+class Reply:
+    """An answer of the server."""
+
+    status: int
+    retry_after: str | None
+    body: bytes
+
+
 class Connection:
     """A connection that is kept, and posts one photo as the official clients do."""
 
@@ -159,13 +194,17 @@ class Connection:
 
     def post(self) -> int:
         """Send the photo, read the whole answer, and give its status."""
+        return self.ask().status
+
+    def ask(self) -> "Reply":
+        """Send the photo and read the whole answer."""
         if time.perf_counter() - self._used > IDLE_LIMIT_S:
             self._connection.close()  # and opened anew by the request
         self._connection.request("POST", self._path, self._body, self._headers)
         response = self._connection.getresponse()
-        response.read()
+        body = response.read()
         self._used = time.perf_counter()
-        return response.status
+        return Reply(response.status, response.getheader("Retry-After"), body)
 
     def close(self) -> None:
         """Close the connection."""

@@ -152,6 +152,45 @@ def test_sizes_that_pillow_warns_about_are_ours_to_judge() -> None:
     assert image_size(bomb(9_900)) == Size(9_900, 9_900)
 
 
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "bmp", "tiff", "lzw tiff", "gif"])
+def test_no_limit_of_pillow_is_below_ours(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In small: its limit is a tenth of the picture here, and 0.9 of our 100 MP by default."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 224)
+    assert decode_image(FILES[name], max_pixels=40 * 56).shape == (40, 56, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 224)
+    assert image_size(FILES[name]) == Size(40, 56)
+
+
+def test_a_limit_above_pillows_holds_before_decoding_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """WebP's plugin refuses twice its limit while it reads the header."""
+    monkeypatch.setattr("atrous.images.decode.MAX_PIXELS", 224)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 224)
+    assert image_size(FILES["webp"], max_pixels=40 * 56) == Size(40, 56)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_our_limit_holds_for_every_format(name: str) -> None:
+    with pytest.raises(BadImage, match="56x40 pixels, 2,240 in all; at most 2,239"):
+        decode_image(FILES[name], max_pixels=40 * 56 - 1)
+
+
+def test_a_gif_over_100_megapixels_is_refused_by_its_header() -> None:
+    frame = b"," + struct.pack("<HHHHB", 0, 0, 10_001, 10_000, 0) + b"\x02\x01\x00\x00;"
+    data = b"GIF89a" + struct.pack("<HHBBB", 10_001, 10_000, 0x80, 0, 0) + bytes(6) + frame
+    with pytest.raises(BadImage, match="at most 100,000,000"):
+        decode_image(data)
+
+
+def test_frames_that_no_picture_may_have_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIF's plugin makes room for a frame before anybody can ask how large it is."""
+    side = struct.pack("<HH", 60_000, 60_000)
+    graphics = b"!\xf9\x04\x08\x00\x00\x00\x00"  # clear the frame afterwards
+    frame = b"," + bytes(4) + side + b"\x00" + b"\x02\x01\x00\x00;"
+    data = b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0x80, 0, 0) + bytes(6) + graphics + frame
+    with pytest.raises(BadImage, match="more than the 1,000,000 pixels"):
+        decode_image(data, max_pixels=1_000_000)
+
+
 def test_limit_is_inclusive() -> None:
     assert decode_image(FILES["jpeg"], max_pixels=40 * 56).shape == (40, 56, 3)
     with pytest.raises(BadImage, match="56x40"):

@@ -46,8 +46,8 @@ def package(tmp_path_factory: pytest.TempPathFactory, colours: ModuleType) -> Pa
 
 
 @pytest.fixture
-def store(tmp_path: Path, package: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "home") as opened:
+def store(new_home: Path, package: Path) -> Iterator[Store]:
+    with open_store(new_home) as opened:
         workspace = opened.workspaces.default()
         opened.models.publish("colours", package, workspace_id=workspace.id)
         yield opened

@@ -1,5 +1,7 @@
 import base64
 
+import pytest
+
 
 def test_the_document_names_every_route(client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
@@ -57,3 +59,14 @@ def test_web_pages_of_other_origins_may_call_only_where_they_are_named(start, ke
     stranger = {"origin": "https://stranger.example"}
     answer = client.get("/info", headers=stranger)
     assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("off", ["core_models_enabled", "core_model_sam2_enabled"])
+def test_sam2_can_be_switched_off(start, key, off: str) -> None:
+    client = start(**{off: False})
+    headers = {"Authorization": f"Bearer {key}"}
+    assert client.post("/sam2/embed_image", json={}, headers=headers).status_code == 404
+    assert not [path for path in client.app.openapi()["paths"] if path.startswith("/sam2/")]
+    wanted = {"model_id": "sam2/hiera_tiny"}
+    refused = client.post("/model/add", json=wanted, headers=headers)
+    assert refused.status_code == 404

@@ -138,3 +138,11 @@ def test_one_found_a_while_ago_is_looked_up_again(client, key, look_ups, monkeyp
     monkeypatch.setattr(authentication, "FRESH_S", -1.0)
     client.post("/infer/semantic_segmentation", params={"api_key": key}, json=BODY)
     assert look_ups == [key, key]
+
+
+def test_headers_are_read_unless_a_setting_says_otherwise(start, key, png) -> None:
+    bearer = {"Authorization": f"Bearer {key}"}
+    assert start().post("/colours/1", content=png, headers=bearer).status_code == 200
+    closed = start(allow_api_key_from_headers=False)
+    assert closed.post("/colours/1", content=png, headers=bearer).status_code == 401
+    assert closed.post("/colours/1", params={"api_key": key}, content=png).status_code == 200

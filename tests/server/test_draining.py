@@ -21,7 +21,7 @@ def test_accepted_requests_are_answered_and_new_ones_told(running, key, png, mon
     url, statuses = f"{server.url}/colours/1?api_key={key}", []
 
     def post() -> None:
-        statuses.append(httpx.post(url, content=png, timeout=120).status_code)
+        statuses.append(httpx.post(url, content=png, timeout=300).status_code)
 
     threads = [threading.Thread(target=post) for _ in range(4)]
     for thread in threads:
@@ -50,7 +50,7 @@ def test_what_takes_longer_than_the_grace_time_is_told(running, key, png, monkey
 
     def post() -> None:
         answers.append(
-            httpx.post(f"{server.url}/colours/1?api_key={key}", content=png, timeout=120)
+            httpx.post(f"{server.url}/colours/1?api_key={key}", content=png, timeout=300)
         )
         one.release()
 
@@ -59,7 +59,7 @@ def test_what_takes_longer_than_the_grace_time_is_told(running, key, png, monkey
         thread.start()
     server.in_flight(2)
     server.server.should_exit = True
-    assert one.acquire(timeout=120)  # the one that waited for a thread
+    assert one.acquire(timeout=300)  # the one that waited for a thread
     release.set()
     for thread in threads:
         thread.join(120)
@@ -73,7 +73,7 @@ def test_health_answers_while_every_thread_works(running, key, png, monkeypatch)
     url, statuses = f"{server.url}/colours/1?api_key={key}", []
 
     def post() -> None:
-        statuses.append(httpx.post(url, content=png, timeout=120).status_code)
+        statuses.append(httpx.post(url, content=png, timeout=300).status_code)
 
     threads = [threading.Thread(target=post) for _ in range(2)]
     for thread in threads:
@@ -93,7 +93,7 @@ def test_a_client_that_leaves_gives_its_place_back(running, key, png, monkeypatc
     server = running(http_api_threadpool_workers=1, max_waiting_requests=1)
     release = server.hold_predictions(monkeypatch)
     url = f"{server.url}/colours/1?api_key={key}"
-    first = threading.Thread(target=lambda: httpx.post(url, content=png, timeout=120))
+    first = threading.Thread(target=lambda: httpx.post(url, content=png, timeout=300))
     first.start()
     work = server.services.work
     while not work._taken:

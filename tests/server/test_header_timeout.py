@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 LIMIT_S = 1.0
+PATIENT_S = 4.0  # where the client is in time, also on a machine with other work
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -68,10 +69,11 @@ def test_a_later_request_of_a_connection_has_the_limit_too(connect) -> None:
     assert drip(connection) >= LIMIT_S * 0.8
 
 
-def test_requests_that_are_answered_know_no_limit(connect) -> None:
+def test_requests_that_are_answered_know_no_limit(connect, monkeypatch) -> None:
+    monkeypatch.setattr("atrous.server.header_timeout.HEADER_TIMEOUT_S", PATIENT_S)
     connection = connect()
     start = time.monotonic()
-    while time.monotonic() - start < LIMIT_S * 2:
+    while time.monotonic() - start < PATIENT_S * 1.5:
         connection.sendall(REQUEST)
         assert b"200 OK" in answer(connection)
         time.sleep(0.1)
@@ -81,11 +83,12 @@ def test_requests_that_are_answered_know_no_limit(connect) -> None:
     assert b"200 OK" in answer(connection)
 
 
-def test_a_slow_body_has_the_time_of_its_request(connect, key) -> None:
+def test_a_slow_body_has_the_time_of_its_request(connect, key, monkeypatch) -> None:
+    monkeypatch.setattr("atrous.server.header_timeout.HEADER_TIMEOUT_S", PATIENT_S)
     connection = connect()
     head = f"POST /model/clear?api_key={key} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
     connection.sendall(head.encode())
     for _ in range(4):
-        time.sleep(LIMIT_S / 2)
+        time.sleep(PATIENT_S * 0.4)
         connection.sendall(b"x")
     assert b"200 OK" in connection.recv(4096)

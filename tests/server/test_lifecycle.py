@@ -46,7 +46,7 @@ def test_not_ready_while_the_first_models_load(start, monkeypatch) -> None:
     release, load = threading.Event(), app.load_from
 
     def slowly(*arguments):
-        assert release.wait(10)
+        assert release.wait(120)
         return load(*arguments)
 
     monkeypatch.setattr(app, "load_from", slowly)

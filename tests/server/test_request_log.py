@@ -18,6 +18,14 @@ def test_a_path_can_not_fake_a_line(client, caplog) -> None:
     assert all("\n" not in record.getMessage() for record in caplog.records)
 
 
+def test_without_lines_requests_are_counted_all_the_same(start, caplog) -> None:
+    client = start(api_logging_enabled=False)
+    with caplog.at_level(logging.DEBUG, logger="atrous"):
+        assert client.get("/info").headers["X-Request-ID"]
+    assert not [record for record in caplog.records if record.name.endswith("request_log")]
+    assert 'method="GET",status="200"} 1.0' in client.get("/metrics").text
+
+
 def test_request_ids_come_back(client) -> None:
     answer = client.get("/info", headers={"X-Request-ID": "abc-1"})
     assert answer.headers["X-Request-ID"] == "abc-1"

@@ -1,7 +1,10 @@
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from atrous.server.metrics import Metrics
-from atrous.server.sam2_services import open_sam2
+from atrous.server.sam2_services import EMBEDDING_BYTES, open_sam2
 from atrous.server.settings import ServerSettings
 from atrous.store.home import Home
 
@@ -23,3 +26,25 @@ def test_without_a_disk_nothing_is_written(tmp_path: Path) -> None:
     opened = open_sam2(ServerSettings(sam2_embedding_disk_bytes=0), home, Metrics())
     opened.image_ids.note("me", "cat", "0" * 40)
     assert not home.sam2_embeddings.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "embeddings", "masks"),
+    [
+        ({}, 1024**3, 1000),
+        ({"sam2_max_embedding_cache_size": 3}, 3 * EMBEDDING_BYTES, 1000),
+        ({"sam2_max_embedding_cache_size": 10**6}, 1024**3, 1000),
+        ({"disable_sam2_logits_cache": True}, 1024**3, 0),
+    ],
+)
+def test_bounds_are_those_of_the_settings(
+    tmp_path: Path, settings: dict[str, Any], embeddings: int, masks: int
+) -> None:
+    opened = open_sam2(ServerSettings(**settings), Home(tmp_path), Metrics())
+    assert opened.embeddings._max_bytes == embeddings
+    assert opened.logits._max_masks == masks
+
+
+def test_the_size_of_an_embedding_is_known() -> None:
+    halves = 256 * 64 * 64 + 64 * 128 * 128 + 32 * 256 * 256
+    assert 2 * halves == EMBEDDING_BYTES

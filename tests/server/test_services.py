@@ -14,7 +14,7 @@ def test_a_model_that_loads_keeps_no_other_waiting(start, store, package, monkey
 
     def load_slowly(packages, folder):
         loads.append(folder)
-        assert folder != slow_folder or release.wait(10)
+        assert folder != slow_folder or release.wait(120)
         return load(packages, folder)
 
     monkeypatch.setattr(app, "load_from", load_slowly)
@@ -44,7 +44,7 @@ def test_who_leaves_while_a_model_loads_does_not_stop_the_load(start, monkeypatc
 
     def load_slowly(*arguments):
         loads.append(arguments)
-        assert release.wait(10)
+        assert release.wait(120)
         return load(*arguments)
 
     monkeypatch.setattr(app, "load_from", load_slowly)

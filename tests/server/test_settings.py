@@ -13,6 +13,7 @@ def test_every_setting_has_an_environment_name() -> None:
         for field in dataclasses.fields(ServerSettings)
     }
     environment.update(HOST="0.0.0.0", LOG_LEVEL="DEBUG", LOG_FORMAT="json")
+    environment.update(CONFIDENCE_LOWER_BOUND_OOM_PREVENTION="0.5")
     environment.update(OTEL_TRACES_EXPORTER="none", OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf")
     settings = settings_from_environment(environment)
     assert settings.allow_url_to_non_global_addresses is True
@@ -78,3 +79,9 @@ def test_no_auth_needs_a_loopback_address(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "::1"])
 def test_no_auth_on_loopback(host: str) -> None:
     assert not settings_from_environment({}, host=host, require_key=False).require_key
+
+
+@pytest.mark.parametrize("text", ["1.5", "-0.1", "nan"])
+def test_the_floor_of_confidence_is_a_probability(text: str) -> None:
+    with pytest.raises(BadInput, match="CONFIDENCE_LOWER_BOUND_OOM_PREVENTION"):
+        settings_from_environment({"CONFIDENCE_LOWER_BOUND_OOM_PREVENTION": text})

@@ -33,7 +33,10 @@ def test_a_body_goes_to_a_file_that_is_gone_afterwards(limited: TestClient, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_too_much_is_refused_whatever_was_said(limited: TestClient, tmp_path) -> None:
+def test_too_much_is_refused_whatever_was_said(
+    limited: TestClient, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streamed_bodies, "DRAIN_TIMEOUT_S", 0.01)  # nothing more will come
     assert limited.put("/files/x", content=b"x" * 1001).status_code == 413
     assert limited.put("/files/x", content=chunks(11)).status_code == 413
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ class Held:
 
     def __call__(self) -> str:
         self.running.set()
-        assert self.release.wait(10)
+        assert self.release.wait(120)
         return "done"
 
 

@@ -37,8 +37,9 @@ PILLOW_ERRORS = (
     RuntimeError,
     struct.error,
     UserWarning,  # where warnings are errors: damaged EXIF and TIFF directories
-    Image.DecompressionBombError,
 )
+# The warning is one where warnings are errors.
+PILLOW_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def decode_image(
     orientation is applied with `auto_orient` (to TIFF always). Raises BadImage, whose text is
     fit for a client, for anything else and for files that end too early.
     """
-    header = _read_header(data)
+    header = _read_header(data, max_pixels)
     _refuse_oversized(header, max_pixels)
     if header.kind == "JPEG" and header.file.mode in ("L", "RGB"):
         _refuse_truncated_jpeg(data)
@@ -87,14 +88,17 @@ def read_image(
         raise BadImage(f"{path}: {_reason(error)}") from error
 
 
-def image_size(source: Path | bytes) -> Size:
-    """Size after EXIF orientation, from the header alone; BadImage where there is none."""
+def image_size(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Size:
+    """Size after EXIF orientation, from the header alone; BadImage where there is none.
+
+    Sizes over `max_pixels` are given as well, but not those that are several times as large.
+    """
     if isinstance(source, bytes):
-        header = _read_header(source)
+        header = _read_header(source, max_pixels)
         return oriented_size(header.size, header.orientation)
     try:
         with source.open("rb") as file:
-            header = _read_header(file)
+            header = _read_header(file, max_pixels)
             return oriented_size(header.size, header.orientation)
     except (OSError, BadImage) as error:
         raise BadImage(f"{source}: {_reason(error)}") from error
@@ -104,7 +108,7 @@ def _reason(error: Exception) -> str:
     return error.strerror or "it can't be read" if isinstance(error, OSError) else str(error)
 
 
-def _read_header(source: bytes | IO[bytes]) -> _Header:
+def _read_header(source: bytes | IO[bytes], max_pixels: int = MAX_PIXELS) -> _Header:
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     start = file.read(16)
     file.seek(0)
@@ -113,10 +117,16 @@ def _read_header(source: bytes | IO[bytes]) -> _Header:
     reader = _reader_for(start)
     if reader is None:
         raise BadImage(f"the data is not a {FORMATS} picture; send one of these formats")
+    _raise_limit_of_pillow(max_pixels)
     try:
         # The plugin itself and not Image.open, which warns about sizes that are allowed here.
         opened = reader(file)
         exif = opened.info.get("exif", b"")
+    except PILLOW_BOMBS as error:
+        raise BadImage(
+            f"the picture has more than the {max_pixels:,} pixels that are accepted; "
+            "make it smaller"
+        ) from error
     except PILLOW_ERRORS as error:
         raise BadImage("the picture's header is damaged; save it again or send another") from error
     size = Size(opened.height, opened.width)
@@ -140,10 +150,17 @@ def _reader_for(start: bytes) -> type[ImageFile.ImageFile] | None:
     return BmpImageFile if start.startswith(b"BM") else None
 
 
+def _raise_limit_of_pillow(max_pixels: int) -> None:
+    """Let Pillow decode what is allowed here: it warns above a limit, and fails at twice that.
+
+    The limit is one for the process, so it is raised, never lowered or switched off: GIF's plugin
+    allocates a frame of the size that its header says before anybody could refuse that.
+    """
+    if Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
+
+
 def _refuse_oversized(header: _Header, max_pixels: int) -> None:
-    # Pillow warns above its own limit while decoding TIFF and GIF; theirs is the lower of both.
-    if header.kind in ("TIFF", "GIF"):
-        max_pixels = min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels)
     if header.size.area < 1:
         raise BadImage(f"the picture is {header.size} pixels; it has no content")
     if header.size.area > max_pixels:
@@ -205,5 +222,5 @@ def _decode_with_pillow(header: _Header) -> UInt8[np.ndarray, "height width 3"]:
         if file.mode in ("I", "F"):  # no agreed meaning of black and white
             raise BadImage(f"the {header.kind} has 32 bits per pixel; save it with 8 per channel")
         return np.array(file.convert("RGB"))
-    except PILLOW_ERRORS as error:
+    except (*PILLOW_ERRORS, *PILLOW_BOMBS) as error:
         raise BadImage(f"the {header.kind} is damaged or ends too early; save it again") from error

@@ -95,8 +95,9 @@ def add_routes(app: FastAPI, settings: ServerSettings) -> None:
         app.include_router(model_routes.registry_router)
     app.include_router(model_routes.router)
     app.include_router(json_routes.router)
-    app.include_router(sam2_routes.router)
-    app.include_router(sam2_embed_project.router)
+    if settings.has_sam2:
+        app.include_router(sam2_routes.router)
+        app.include_router(sam2_embed_project.router)
     add_platform(app)
     if settings.legacy_route_enabled:
         app.include_router(hosted_route.router)  # last: it matches every path of two segments
@@ -121,7 +122,10 @@ def add_middleware(app: FastAPI, services: Services) -> None:
     if services.traces:
         app.add_middleware(RequestSpans, traces=services.traces)
     app.add_middleware(
-        RequestLog, metrics=services.metrics, id_header=settings.correlation_id_header
+        RequestLog,
+        metrics=services.metrics,
+        id_header=settings.correlation_id_header,
+        has_lines=settings.api_logging_enabled,
     )
 
 

@@ -66,7 +66,7 @@ async def may_send_body(services: Services, scope: ASGIScope) -> bool:
     """
     if not services.settings.require_key:
         return True
-    secret = _key_in_head(Request(scope))
+    secret = _key_in_head(services, Request(scope))
     return secret is not None and await _look_up(services, scope, secret) is not None
 
 
@@ -110,11 +110,12 @@ def needs(scope: Scope) -> Callable[[Request], Coroutine[Any, Any, None]]:
 
 async def find_key(request: Request) -> str | None:
     """Give the key that was sent: query before header before JSON body; None where none was."""
-    return _key_in_head(request) or await _key_in_body(request)
+    return _key_in_head(services_of(request), request) or await _key_in_body(request)
 
 
-def _key_in_head(request: Request) -> str | None:
-    candidates = (request.query_params.get("api_key", ""), _bearer(request))
+def _key_in_head(services: Services, request: Request) -> str | None:
+    in_header = _bearer(request) if services.settings.allow_api_key_from_headers else ""
+    candidates = (request.query_params.get("api_key", ""), in_header)
     return next((candidate for candidate in candidates if candidate not in NO_KEY), None)
 
 

@@ -31,7 +31,7 @@ class DecodedPixels:
     @contextmanager
     def of_picture(self, file_bytes: bytes) -> Iterator[None]:
         """Hold the pixels of a picture's file until the block ends; BadImage where it is none."""
-        pixels = image_size(file_bytes).area
+        pixels = image_size(file_bytes, max_pixels=self._max_image_pixels).area
         with self.take(pixels if pixels <= self._max_image_pixels else 0):
             yield
 

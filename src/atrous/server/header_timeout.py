@@ -2,12 +2,12 @@
 
 import asyncio
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from atrous.server.unread_answers import UnreadAnswers
 
 HEADER_TIMEOUT_S = 20.0  # from the connection, or the first byte of a later request, to its header
 
 
-class PatientProtocol(H11Protocol):
+class PatientProtocol(UnreadAnswers):
     """HTTP/1.1 that closes a connection when a request's header takes too long.
 
     From then on the request has its own time (`RequestLifetime`).

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -31,56 +32,40 @@ class Metrics:
         """Start at zero, in a registry of its own; `stage_span` traces the stages as well."""
         self._stage_span = stage_span
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "atrous_requests", "Requests answered", ["method", "status"], registry=self._registry
-        )
-        self._request_seconds = Histogram(
-            "atrous_request_seconds", "Whole requests", buckets=SECONDS, registry=self._registry
-        )
-        self.stage_seconds = Histogram(
-            "atrous_stage_seconds",
-            "Steps of an inference",
-            ["stage"],
-            buckets=SECONDS,
-            registry=self._registry,
-        )
-        self.queue_depth = Gauge(
-            "atrous_queue_depth", "Inferences running or waiting", registry=self._registry
-        )
-        self.refused = Counter(
-            "atrous_refused", "Requests refused, too much waiting", registry=self._registry
-        )
-        self.waiting_bytes = Gauge(
-            "atrous_waiting_bytes", "Bytes of requests not answered yet", registry=self._registry
-        )
-        self.loaded_models = Gauge(
-            "atrous_loaded_models", "Networks in memory", registry=self._registry
-        )
-        self.model_bytes = Gauge(
-            "atrous_model_bytes", "Memory of these networks, as estimated", registry=self._registry
-        )
-        self.model_requests = Counter(
+        counter = partial(Counter, registry=self._registry)
+        gauge = partial(Gauge, registry=self._registry)
+        histogram = partial(Histogram, registry=self._registry, buckets=SECONDS)
+        self._requests = counter("atrous_requests", "Requests answered", ["method", "status"])
+        self._request_seconds = histogram("atrous_request_seconds", "Whole requests")
+        self.stage_seconds = histogram("atrous_stage_seconds", "Steps of an inference", ["stage"])
+        self.queue_depth = gauge("atrous_queue_depth", "Inferences running or waiting")
+        self.refused = counter("atrous_refused", "Requests refused, too much waiting")
+        self.waiting_bytes = gauge("atrous_waiting_bytes", "Bytes of requests not answered yet")
+        self.loaded_models = gauge("atrous_loaded_models", "Networks in memory")
+        self.model_bytes = gauge("atrous_model_bytes", "Memory of these networks, as estimated")
+        self.model_requests = counter(
             "atrous_model_requests",
             "Requests for a network: hit, in memory already; miss, to be loaded",
             ["cache"],
-            registry=self._registry,
         )
-        self.sam2_embeddings = Counter(
+        self.sam2_embeddings = counter(
             "atrous_sam2_embeddings",
             "Requests for a photo's embedding: memory or disk, found there; miss, to be computed; "
             "absent, named by an id that is not known",
             ["cache"],
-            registry=self._registry,
         )
-        self.sam2_embedding_bytes = Gauge(
-            "atrous_sam2_embedding_bytes",
-            "Embeddings kept, in memory and on the disk",
-            ["tier"],
-            registry=self._registry,
+        self.sam2_embedding_bytes = gauge(
+            "atrous_sam2_embedding_bytes", "Embeddings kept, in memory and on the disk", ["tier"]
         )
-        self.wrong_keys = Counter(
-            "atrous_wrong_keys", "Requests with a key that is not active", registry=self._registry
+        self.sam2_logits = counter(
+            "atrous_sam2_logits",
+            "Prompts that wanted to start from an earlier mask: hit, there was one; miss, none",
+            ["cache"],
         )
+        self.sam2_logits_entries = gauge(
+            "atrous_sam2_logits_entries", "Masks kept for such prompts"
+        )
+        self.wrong_keys = counter("atrous_wrong_keys", "Requests with a key that is not active")
 
     def count_request(self, method: str, status: int, seconds: float) -> None:
         """Add one request; methods that HTTP does not know are counted as one."""

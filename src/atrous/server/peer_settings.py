@@ -8,26 +8,29 @@ logger = logging.getLogger(__name__)
 
 # docs/serving.md has the same list.
 NOT_FOLLOWED = {
-    "ALLOW_API_KEY_FROM_HEADERS": "a key in the Authorization header is always read",
-    "ALLOW_LOADING_IMAGES_FROM_LOCAL_FILESYSTEM": "files of the server are never read for a client",
-    "ALLOW_NUMPY_INPUT": "nothing that a client sends is ever unpickled",
-    "API_KEY": "clients' keys are made by `atrous keys create`, and the server itself needs none",
-    "API_LOGGING_ENABLED": "every request is logged; LOG_FORMAT and LOG_LEVEL say how",
-    "CONFIDENCE_LOWER_BOUND_OOM_PREVENTION": "it is 0.01 for good: masks are as large at any",
-    "CORE_MODELS_ENABLED": "a SAM 2 model is served once it was added",
-    "CORE_MODEL_SAM2_ENABLED": "a SAM 2 model is served once it was added",
-    "DEVICE": "ENGINE chooses what runs networks, and where",
-    "DISABLE_SAM2_LOGITS_CACHE": "SAM2_MAX_LOGITS_CACHE_SIZE=0 does that",
-    "METRICS_ENABLED": "nothing is reported to anybody, and GET /metrics always answers",
+    "ALLOW_LOADING_IMAGES_FROM_LOCAL_FILESYSTEM": "a client could read any file of the server; "
+    "let it send the picture's bytes",
+    "ALLOW_NUMPY_INPUT": "unpickling a body would run what is in it; let clients send base64",
+    "API_KEY": "a request without a key would have this one's rights; make a key for each client "
+    "with `atrous keys create`, or listen on a loopback address with `--no-auth`",
+    "DEVICE": "ENGINE=openvino computes on the CPU, ENGINE=onnxruntime on a GPU where there is "
+    "one, and on the CPU otherwise",
+    "METRICS_ENABLED": "it is about reports to Roboflow, and nothing is reported to anybody; "
+    "GET /metrics always answers",
     "MODEL_LOCK_ACQUIRE_TIMEOUT": "no request waits for a lock; REQUEST_TIMEOUT_S bounds its time",
-    "NUM_WORKERS": "one process serves all; HTTP_API_THREADPOOL_WORKERS is what runs at once",
-    "OFFLINE_MODE": "the server is always offline, but for pictures by URL (ALLOW_URL_INPUT)",
-    "ONNXRUNTIME_EXECUTION_PROVIDERS": "ENGINE chooses what runs networks, and where",
-    "ROBOFLOW_API_KEY": "the server asks Roboflow for nothing",
-    "SAM2_MAX_EMBEDDING_CACHE_SIZE": "SAM2_EMBEDDING_MEMORY_BYTES bounds it in bytes",
-    "USE_INFERENCE_MODELS": "there is one implementation; ENGINE chooses what runs networks",
-    "VALIDATE_IMAGE_URL_REDIRECTS": "every redirect is checked, always",
-    "WORKSPACES_WHITELISTED_FOR_LOCAL_DEPLOYMENT": "keys decide who may call",
+    "NUM_WORKERS": "one process serves all, so that each network is in memory once; "
+    "HTTP_API_THREADPOOL_WORKERS is how many requests run at once",
+    "OFFLINE_MODE": "the server never needs the internet; ALLOW_URL_INPUT=false lets it fetch no "
+    "pictures by URL either",
+    "ONNXRUNTIME_EXECUTION_PROVIDERS": "ENGINE=onnxruntime takes TensorRT, CUDA or the CPU, the "
+    "first that its package offers",
+    "ROBOFLOW_API_KEY": "the server asks Roboflow for nothing, and a request without a key has no "
+    "rights; make a key for each client with `atrous keys create`",
+    "USE_INFERENCE_MODELS": "there is one implementation; it answers as the newer of the peer's",
+    "VALIDATE_IMAGE_URL_REDIRECTS": "every redirect is checked, always; "
+    "MAX_IMAGE_URL_REDIRECTS=0 follows none",
+    "WORKSPACES_WHITELISTED_FOR_LOCAL_DEPLOYMENT": "a key opens its own workspace alone, and keys "
+    "are made here; revoke those that may not call with `atrous keys revoke`",
 }
 
 

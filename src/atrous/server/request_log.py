@@ -20,11 +20,14 @@ QUIET_PATHS = ("/healthz", "/readiness", "/metrics")
 class RequestLog:
     """ASGI middleware around everything else."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, id_header: str) -> None:
-        """Wrap an app; `id_header` carries the id, both ways."""
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, id_header: str, has_lines: bool = True
+    ) -> None:
+        """Wrap an app; `id_header` carries the id, both ways. Without lines it counts alone."""
         self._app = app
         self._metrics = metrics
         self._id_header = id_header
+        self._has_lines = has_lines
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; log and count the answer."""
@@ -52,24 +55,8 @@ class RequestLog:
         finally:
             seconds = time.perf_counter() - start
             self._metrics.count_request(scope["method"], status, seconds)
-            quiet = status < 400 and scope["path"] in QUIET_PATHS
-            # %r: a path may hold line breaks that would fake other lines
-            logger.log(
-                logging.DEBUG if quiet else logging.INFO,
-                "%.20s %.200r %d %.1f ms",
-                scope["method"],
-                scope["path"],
-                status,
-                seconds * 1000,
-                extra={
-                    log_lines.FIELDS: {
-                        "method": scope["method"][:20],
-                        "path": scope["path"][:200],
-                        "status": status,
-                        "seconds": round(seconds, 6),
-                    }
-                },
-            )
+            if self._has_lines:
+                _write_line(scope, status, seconds)
 
     def _tell_of_model(self, headers: MutableHeaders, scope: Scope, seconds: float) -> None:
         """Answer as other servers do where a model was asked: `inference-sdk` collects these."""
@@ -77,3 +64,24 @@ class RequestLog:
         if isinstance(model_id, str) and MODEL_ID_PATTERN.fullmatch(model_id):
             headers["X-Model-Id"] = model_id
             headers["X-Processing-Time"] = f"{seconds:.6f}"
+
+
+def _write_line(scope: Scope, status: int, seconds: float) -> None:
+    quiet = status < 400 and scope["path"] in QUIET_PATHS
+    # %r: a path may hold line breaks that would fake other lines
+    logger.log(
+        logging.DEBUG if quiet else logging.INFO,
+        "%.20s %.200r %d %.1f ms",
+        scope["method"],
+        scope["path"],
+        status,
+        seconds * 1000,
+        extra={
+            log_lines.FIELDS: {
+                "method": scope["method"][:20],
+                "path": scope["path"][:200],
+                "status": status,
+                "seconds": round(seconds, 6),
+            }
+        },
+    )

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from atrous.domain.prompts import Point, Prompt, PromptBox
+from atrous.server.metrics import Metrics
 
 LowResLogits = Float32[np.ndarray, "256 256"]
 
@@ -26,9 +27,10 @@ class _Said:
 class LogitsCache:
     """Logits by photo and prompt, a bounded number of them (262 KB each). Safe for threads."""
 
-    def __init__(self, max_masks: int) -> None:
+    def __init__(self, max_masks: int, metrics: Metrics) -> None:
         """Keep `max_masks`, the newest; 0 keeps none."""
         self._max_masks = max_masks
+        self._metrics = metrics
         self._lock = threading.Lock()
         self._logits: OrderedDict[tuple[str, _Said], LowResLogits] = OrderedDict()  # oldest first
         self._of_photo: dict[str, OrderedDict[_Said, None]] = {}  # oldest first
@@ -47,6 +49,7 @@ class LogitsCache:
             self._of_photo.setdefault(photo, OrderedDict())[said] = None
             while len(self._logits) > self._max_masks:
                 self._drop(*next(iter(self._logits)))
+            self._metrics.sam2_logits_entries.set(len(self._logits))
 
     def load(self, photo: str, prompt: Prompt) -> LowResLogits | None:
         """Give the mask of an earlier prompt that said less: the same box and some of the points.
@@ -60,6 +63,7 @@ class LogitsCache:
                 for earlier in reversed(self._of_photo.get(photo, ()))
                 if earlier.box == said.box and earlier.points < said.points
             ]
+            self._metrics.sam2_logits.labels("hit" if less else "miss").inc()
             if not less:
                 return None
             best = max(less, key=lambda earlier: len(earlier.points))  # the first of equals
@@ -70,6 +74,7 @@ class LogitsCache:
         with self._lock:
             self._logits.clear()
             self._of_photo.clear()
+            self._metrics.sam2_logits_entries.set(0)
 
     def _drop(self, photo: str, said: _Said) -> None:
         if self._logits.pop((photo, said), None) is not None:

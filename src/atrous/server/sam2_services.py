@@ -30,6 +30,7 @@ OpenSegmenter = Callable[[Sam2Package], InteractiveSegmenter]
 READ_THREADS = 2  # for the bytes of photos and embeddings on the disk
 SEARCH_THREADS = 1  # for all objects of a photo
 MAX_IMAGE_IDS = 100_000
+EMBEDDING_BYTES = 8 * 1024**2  # of every photo and model, in half precision
 
 
 @dataclass
@@ -82,16 +83,26 @@ def open_sam2(
     return Sam2Services(
         models=open_sam2_models(settings, home, open_segmenter, cores),
         embeddings=EmbeddingCache(
-            max_bytes=settings.sam2_embedding_memory_bytes,
+            max_bytes=_most_embedding_bytes(settings),
             folder=disk,
             max_disk_bytes=settings.sam2_embedding_disk_bytes,
         ),
         image_ids=ImageIds(MAX_IMAGE_IDS, disk / "names" if disk else None),
-        logits=LogitsCache(settings.sam2_max_logits_cache_size),
+        logits=LogitsCache(_most_logits(settings), metrics),
         encoders=queue(settings.sam2_encoder_threads),
         decoders=queue(settings.sam2_decoder_threads),
         searchers=queue(SEARCH_THREADS),
     )
+
+
+def _most_logits(settings: ServerSettings) -> int:
+    return 0 if settings.disable_sam2_logits_cache else settings.sam2_max_logits_cache_size
+
+
+def _most_embedding_bytes(settings: ServerSettings) -> int:
+    """The lower of both bounds, where there are two."""
+    in_bytes, count = settings.sam2_embedding_memory_bytes, settings.sam2_max_embedding_cache_size
+    return min(in_bytes, count * EMBEDDING_BYTES) if count else in_bytes
 
 
 def open_sam2_models(

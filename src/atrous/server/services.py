@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 import anyio
 from fastapi import Request
 
+from atrous.domain.errors import NotFound
 from atrous.runtime.segmenter import Segmenter
 from atrous.server.decoded_pixels import DecodedPixels
 from atrous.server.failed_keys import FailedKeys
@@ -72,8 +73,10 @@ class Services:
 
     async def load_any(self, model_id: str, key: ApiKey | None = None) -> None:
         """Load the network of an id, a trained model's or `sam2/hiera_tiny`'s."""
-        if is_sam2(model_id):
+        if is_sam2(model_id) and self.settings.has_sam2:
             await self.sam2.load(model_id)
+        elif is_sam2(model_id):
+            raise NotFound("SAM 2 is switched off here (CORE_MODEL_SAM2_ENABLED)")
         else:
             await self.load_model(model_id, key)
 

@@ -43,6 +43,7 @@ NOT_NEGATIVE = (
     "drain_timeout_s",
     "sam2_embedding_disk_bytes",
     "sam2_max_logits_cache_size",
+    "sam2_max_embedding_cache_size",
 )
 HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
 TRUE_WORDS = ("1", "true", "yes", "on")
@@ -56,6 +57,7 @@ class ServerSettings:
     host: str = "127.0.0.1"  # the address to listen on; 0.0.0.0 for all
     port: int = 9001
     require_key: bool = True  # False (`--no-auth`) only together with a loopback host
+    allow_api_key_from_headers: bool = True  # False: `Authorization` is not read
     engine: Engine = "auto"  # what runs networks; auto takes OpenVINO where it is installed
     precision: Precision = "auto"
     gather_ms: float = 0.0  # a request waits so long for others to run with as a batch; for GPUs
@@ -70,13 +72,18 @@ class ServerSettings:
     disable_preproc_contrast: bool = False
     disable_preproc_grayscale: bool = False
     disable_preproc_static_crop: bool = False
+    confidence_lower_bound_oom_prevention: float = 0.01  # the floor of `/{project}/{version}`
+    core_models_enabled: bool = True  # False: no SAM 2, as with the next one
+    core_model_sam2_enabled: bool = True
     sam2_version_id: str = "hiera_large"  # for requests that name no SAM 2 model
     sam2_max_active_models: int = 2  # SAM 2 models kept in memory
     sam2_encoder_threads: int = 1  # photos encoded at once
     sam2_decoder_threads: int = 2  # prompts answered at once, beside these
     sam2_embedding_memory_bytes: int = 1024**3  # of photos encoded last, 8.4 MB each
+    sam2_max_embedding_cache_size: int = 0  # the same as a number of photos; 0: bytes alone
     sam2_embedding_disk_bytes: int = 4 * 1024**3  # of those found again after a restart; 0: none
     sam2_max_logits_cache_size: int = 1000  # masks kept for refinement, 262 KB each; 0: none
+    disable_sam2_logits_cache: bool = False  # True: none, whatever the line above says
     sam2_refuse_reused_image_id: bool = False  # an image_id sent with another photo: 409
     max_body_bytes: int = 64 * 1024 * 1024  # of a request, counted as it arrives
     max_zip_bytes: int = 2 * 1024**3  # of a zip of a data set, which goes to the disk as it arrives
@@ -106,12 +113,18 @@ class ServerSettings:
     ssl_keyfile: str = ""  # PEM, without a password; empty: the key is in ssl_certfile
     log_level: str = "INFO"
     log_format: LogFormat = "text"  # or json: one object per line
+    api_logging_enabled: bool = True  # a log line per request
     correlation_id_header: str = "X-Request-ID"  # carries the id of a request, both ways
     # OpenTelemetry's own names; its library reads the others (OTEL_SERVICE_NAME, ...) itself.
     otel_traces_exporter: str = "otlp"  # or none
     otel_exporter_otlp_endpoint: str = ""  # of a collector; empty: no traces
     otel_exporter_otlp_traces_endpoint: str = ""  # the whole URL for traces, where it differs
     otel_exporter_otlp_protocol: str = "http/protobuf"
+
+    @property
+    def has_sam2(self) -> bool:
+        """Whether SAM 2 is served, of the models that were added."""
+        return self.core_models_enabled and self.core_model_sam2_enabled
 
 
 def settings_from_environment(
@@ -192,6 +205,11 @@ def _check_together(settings: ServerSettings) -> None:
         )
     if settings.enable_https and not settings.ssl_certfile:
         raise BadInput("ENABLE_HTTPS needs SSL_CERTFILE, and SSL_KEYFILE unless the key is in it")
+    if not 0 <= settings.confidence_lower_bound_oom_prevention <= 1:
+        raise BadInput(
+            "CONFIDENCE_LOWER_BOUND_OOM_PREVENTION="
+            f"{settings.confidence_lower_bound_oom_prevention} is no probability; take 0 to 1"
+        )
     if not HEADER_NAME.fullmatch(settings.correlation_id_header):
         raise BadInput(
             f"CORRELATION_ID_HEADER={settings.correlation_id_header[:100]!r} can't name a header; "

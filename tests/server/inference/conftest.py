@@ -23,6 +23,7 @@ from atrous.server.settings import ServerSettings
 from atrous.store import Store
 
 RADII, SCORES = (10.0, 30.0, 60.0), (0.5, 0.9, 0.7)  # of the three masks
+GRID = (np.mgrid[:256, :256] + 0.5) / 256  # y and x of a mask's pixels
 
 
 class DiscSegmenter(InteractiveSegmenter):
@@ -51,13 +52,15 @@ class DiscSegmenter(InteractiveSegmenter):
         return [self._answer(prompt, embedding.photo_size, multimask) for prompt in prompts]
 
     def _answer(self, prompt: Prompt, size: Size, multimask: bool) -> Sam2Masks:
-        y, x = (np.mgrid[:256, :256] + 0.5) / 256
+        y, x = GRID
         x, y = x * size.width, y * size.height
+        away = [np.hypot(x - point.x, y - point.y) for point in prompt.points]
+        count = len(RADII) if multimask else 1
         masks = []
-        for radius in RADII:
+        for radius in RADII[:count]:
             logits = np.full((256, 256), -32.0)
-            for point in prompt.points:
-                disc = radius - np.hypot(x - point.x, y - point.y)
+            for point, distance in zip(prompt.points, away, strict=True):
+                disc = radius - distance
                 logits = np.maximum(logits, disc) if point.positive else np.minimum(logits, -disc)
             if prompt.box is not None:
                 across = np.minimum(x - prompt.box.left, prompt.box.right - x)
@@ -66,9 +69,7 @@ class DiscSegmenter(InteractiveSegmenter):
             if prompt.mask_input is not None:
                 logits = np.maximum(logits, prompt.mask_input)
             masks.append(np.clip(logits, -32, 32))
-        chosen = slice(None) if multimask else slice(0, 1)
-        scores = np.array(SCORES, np.float32)
-        return Sam2Masks(np.stack(masks).astype(np.float32)[chosen], scores[chosen])
+        return Sam2Masks(np.stack(masks).astype(np.float32), np.array(SCORES[:count], np.float32))
 
 
 def write_models(folder: Path, *names: str) -> None:

@@ -63,3 +63,9 @@ def test_best_may_be_one_threshold_per_class(package, tmp_path) -> None:
     assert threshold_of(recommending, "best") == (0.3, 0.8, 0.1, *[0.3] * (len(names) - 3))
     assert threshold_of(recommending, "default") == 0.5
     assert threshold_of(recommending, 0.4) == 0.4
+
+
+def test_the_floor_is_a_setting() -> None:
+    assert of_hosted_route("0.1", lowest=0.3) == 0.3
+    assert of_hosted_route("0", lowest=0.0) == 0.0
+    assert of_hosted_route("50", lowest=0.3) == 0.5

@@ -10,7 +10,7 @@ CLICK = {"points": [{"x": 10, "y": 10, "positive": True}]}
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 300
     while not holds():
         assert time.monotonic() < give_up
         time.sleep(0.005)

@@ -17,6 +17,7 @@ FILLED = {
     "training": "0" * 32,
     "model": "1",
     "evaluation": "0" * 32,
+    "export": "0" * 32,
     "panel": "map-results",
     "task": "0" * 32,
 }

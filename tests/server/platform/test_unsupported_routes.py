@@ -13,15 +13,17 @@ import pytest
         ("POST", "/videoinfer/"),
         ("POST", "/default/vision-events/query"),
         ("GET", "/default/models/prepareUpload"),
-        ("GET", "/default/roads/1/uploadModel"),
-        ("POST", "/default/search/export"),
-        ("GET", "/default/search/export/x"),
     ],
 )
 def test_what_is_not_supported_says_so(api, roads, method, path) -> None:
     answer = api.call(method, path)
     assert answer.status_code == 501
     assert "not supported by this server" in answer.json()["error"]["message"]
+
+
+def test_there_are_no_dedicated_deployments(api, client) -> None:
+    assert api.get("/list").json() == []
+    assert client.get("/list").status_code == 401
 
 
 def test_a_key_is_needed_all_the_same(client) -> None:

@@ -12,10 +12,10 @@ Named = Literal["best", "default"]
 # answer it take 40, and so does the JSON route. One program must get one mask whichever of the
 # two routes its client library happens to take, so it is 0.4 on both.
 OMITTED = 0.4
-LOWEST = 0.01  # of the hosted route
+LOWEST = 0.01  # of the hosted route, unless a setting says otherwise
 
 
-def of_hosted_route(text: str | None) -> float | Named:
+def of_hosted_route(text: str | None, lowest: float = LOWEST) -> float | Named:
     """Read the query parameter: 0..1, or 1..100 in percent (so 1 is one percent), or a name.
 
     >>> of_hosted_route("40"), of_hosted_route("0.4"), of_hosted_route("1")
@@ -33,7 +33,7 @@ def of_hosted_route(text: str | None) -> float | Named:
         raise BadRequest(
             f"confidence={text[:40]!r} is not understood; take 0 to 100, 'best' or 'default'"
         )
-    return max(LOWEST, value / 100 if value >= 1 else value)
+    return max(lowest, value / 100 if value >= 1 else value)
 
 
 def threshold_of(package: ModelPackage, wanted: float | Named) -> Thresholds:

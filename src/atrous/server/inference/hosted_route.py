@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 
 from atrous.domain.errors import BadImage, BadRequest, NotFound
 from atrous.server.authentication import needs
+from atrous.server.described_bodies import picture_body
 from atrous.server.errors import json_response
 from atrous.server.image_input import (
     EMPTY,
@@ -37,23 +38,11 @@ RESERVED = frozenset(
 )
 MAX_STROKE = 20
 
-BODY = {
-    "description": "The picture: base64 text under any content type (line breaks, a data-URI "
-    "prefix and URL-safe letters are fine), or its raw bytes, or a form with the part `file`. "
-    "Not needed with `?image=URL`.",
-    "required": False,
-    "content": {
-        "application/x-www-form-urlencoded": {"schema": {"type": "string", "format": "byte"}},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {"file": {"type": "string", "format": "binary"}},
-                "required": ["file"],
-            }
-        },
-    },
-}
+BODY = picture_body(
+    "The picture: base64 text under any content type (line breaks, a data-URI prefix and URL-safe "
+    "letters are fine), or its raw bytes, or a form with the part `file`. Not needed with "
+    "`?image=URL`."
+)
 ANSWERS = answers_with(
     HostedSegmentation,
     "The masks; with `format=image` a JPEG of the picture with its classes drawn over it.",
@@ -79,6 +68,7 @@ def read_skipped(
 
 
 def read_wishes(
+    request: Request,
     skipped: Annotated[Skipped, Depends(read_skipped)],
     confidence: Annotated[
         str | None,
@@ -102,7 +92,8 @@ def read_wishes(
     if not 0 <= stroke <= MAX_STROKE:
         raise BadRequest(f"stroke={stroke} can't be drawn; take 0 to {MAX_STROKE}")
     try:
-        threshold = of_hosted_route(confidence)
+        lowest = services_of(request).settings.confidence_lower_bound_oom_prevention
+        threshold = of_hosted_route(confidence, lowest)
     except BadRequest as error:  # 422, as for other parameters of the wrong type
         fault = {"type": "confidence", "loc": ("query", "confidence"), "msg": str(error)}
         raise RequestValidationError([fault]) from None
@@ -120,7 +111,7 @@ def read_wishes(
 @router.post(
     "/{project}/{version}",
     summary="Segment one picture",
-    openapi_extra={"requestBody": BODY},
+    openapi_extra=BODY,
     responses=ANSWERS,
 )
 async def segment_picture(

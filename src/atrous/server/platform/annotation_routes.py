@@ -12,6 +12,7 @@ from atrous.domain.errors import BadInput, BadRequest
 from atrous.domain.geometry import Size
 from atrous.masks.png import decode_label_map
 from atrous.server.authentication import needs
+from atrous.server.described_bodies import json_body, picture_body
 from atrous.server.errors import json_response
 from atrous.server.image_input import SentImage, read_posted
 from atrous.server.platform.access import (
@@ -23,6 +24,8 @@ from atrous.server.platform.access import (
     text_field,
 )
 from atrous.server.platform.annotation_cache import AnnotationCache
+from atrous.server.platform.answer_schemas import Succeeded, answered_by
+from atrous.server.platform.body_schemas import AnnotationBody
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import Services, services_of
 from atrous.store.images import Image
@@ -54,7 +57,11 @@ Wished = Annotated[LabelWishes, Depends()]
 
 
 @router.post(
-    "/dataset/{project:slug}/annotate/{image}", summary="Label a photo", dependencies=[Write]
+    "/dataset/{project:slug}/annotate/{image}",
+    summary="Label a photo",
+    dependencies=[Write],
+    openapi_extra=json_body(AnnotationBody),
+    responses=answered_by(Succeeded),
 )
 async def annotate(request: Request, owned: KeyProject, image: IdPath, wishes: Wished) -> Response:
     """Read `annotationFile`, the text of a COCO, LabelMe, VOC, CVAT or YOLO file, and keep what it
@@ -70,6 +77,8 @@ async def annotate(request: Request, owned: KeyProject, image: IdPath, wishes: W
     "/{workspace:slug}/{project:slug}/annotate/{image}",
     summary="Label a photo (the same, with the workspace)",
     dependencies=[Write],
+    openapi_extra=json_body(AnnotationBody),
+    responses=answered_by(Succeeded),
 )
 async def annotate_in_workspace(
     request: Request, owned: NamedProject, image: IdPath, wishes: Wished
@@ -103,6 +112,8 @@ def _labelmap(body: dict[str, Any]) -> dict[str, Any]:
     "/{workspace:slug}/{project:slug}/images/{image}/mask",
     summary="Label a photo by a PNG mask",
     dependencies=[Write],
+    openapi_extra=picture_body("The mask."),
+    responses=answered_by(Succeeded),
 )
 async def upload_mask(
     request: Request,

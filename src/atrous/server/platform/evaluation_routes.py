@@ -6,6 +6,7 @@ from fastapi import Depends, Query, Request, Response
 
 from atrous.domain.errors import NotFound
 from atrous.server.authentication import needs
+from atrous.server.described_bodies import json_body
 from atrous.server.errors import json_response
 from atrous.server.platform import evaluation_descriptions as described
 from atrous.server.platform.access import (
@@ -15,6 +16,7 @@ from atrous.server.platform.access import (
     read_json,
     text_field,
 )
+from atrous.server.platform.body_schemas import EvaluationBody
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import Services, services_of
 from atrous.store.evaluations import Evaluation
@@ -65,7 +67,12 @@ async def list_evaluations(
     return json_response({"evals": (await services.look_up(read))[:limit]})
 
 
-@router.post(PREFIX, summary="Evaluate a model again", dependencies=[Depends(needs("write"))])
+@router.post(
+    PREFIX,
+    summary="Evaluate a model again",
+    dependencies=[Depends(needs("write"))],
+    openapi_extra=json_body(EvaluationBody),
+)
 async def create_evaluation(request: Request, workspace: NamedWorkspace) -> Response:
     """Read `project`, `version` and, where the version has several, `trainingId`; queue it."""
     services, body = services_of(request), await read_json(request)

@@ -1,6 +1,5 @@
 """Photos of a project: search, details, batches, tags, removal."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from atrous.domain.errors import BadRequest
 from atrous.images.media_types import SUFFIXES
 from atrous.masks.png import decode_label_map
 from atrous.server.authentication import needs
+from atrous.server.described_bodies import json_body
 from atrous.server.errors import json_response
 from atrous.server.platform.access import (
     IdPath,
@@ -21,9 +21,23 @@ from atrous.server.platform.access import (
     text_field,
     texts_field,
 )
+from atrous.server.platform.answer_schemas import (
+    Batches,
+    OneBatch,
+    SearchResults,
+    Succeeded,
+    answered_by,
+)
+from atrous.server.platform.body_schemas import (
+    MetadataBody,
+    PhotosBody,
+    SearchBody,
+    WorkspaceSearchBody,
+)
 from atrous.server.platform.descriptions import describe_image
 from atrous.server.platform.links import Links
 from atrous.server.platform.routing import platform_router
+from atrous.server.platform.search_query import read_query
 from atrous.server.services import services_of
 from atrous.store import Store
 from atrous.store.image_search import MAX_PAGE, ImageQuery, Page
@@ -35,14 +49,15 @@ router = platform_router("images")
 Write = Depends(needs("write"))
 DEFAULT_FIELDS = ["id", "name", "created", "labels"]
 MAX_OFFSET = 10**9
-# Of the query language: `word:value`, the value in quotes where it has spaces.
-WORD = re.compile(r"""\b(project|tag|class|split):(?:"([^"]*)"|(\S+))""")
-ANYTHING = "*"
 MAX_IDS = 10_000
 
 
 @router.post(
-    "/{workspace:slug}/{project:slug}/search", summary="Search photos", dependencies=[Write]
+    "/{workspace:slug}/{project:slug}/search",
+    summary="Search photos",
+    dependencies=[Write],
+    openapi_extra=json_body(SearchBody, required=False),
+    responses=answered_by(SearchResults),
 )
 async def search(request: Request, owned: NamedProject) -> Response:
     """Read `prompt` (part of the name), `tag`, `class_name`, `in_dataset`, `batch_id`, `offset`,
@@ -66,38 +81,37 @@ async def search(request: Request, owned: NamedProject) -> Response:
 
 
 @router.post(
-    "/{workspace:slug}/search/v1", summary="Search photos of a workspace", dependencies=[Write]
+    "/{workspace:slug}/search/v1",
+    summary="Search photos of a workspace",
+    dependencies=[Write],
+    openapi_extra=json_body(WorkspaceSearchBody),
+    responses=answered_by(SearchResults),
 )
 async def search_workspace(request: Request, workspace: NamedWorkspace) -> Response:
     """Read `query` (`project:slug tag:rain` and a part of a name), `pageSize` and so on."""
     services, body = services_of(request), await read_json(request)
-    text = text_field(body, "query", "")
-    words = {word: quoted or plain for word, quoted, plain in WORD.findall(text)}
-    if "project" not in words:
-        raise BadRequest("say which project to search, as project:roads in the query")
     token = text_field(body, "continuationToken", "0")
     if not token.isdecimal() or int(token) > MAX_OFFSET:
         raise BadRequest(f"continuationToken {token[:100]!r} is none that this server gave")
-    rest = WORD.sub("", text).strip()
-    query = ImageQuery(
-        text="" if rest == ANYTHING else rest,
-        tag=words.get("tag"),
-        class_name=words.get("class"),
-        split=words.get("split"),
+    query = read_query(
+        text_field(body, "query", ""),
         offset=int(token),
         limit=number_field(body, "pageSize", 50, MAX_PAGE),
     )
+    slug = query.project
+    if slug is None:
+        raise BadRequest("say which project to search, as project:roads in the query")
 
     def find() -> Page:
-        project = services.store.projects.get(workspace.id, words["project"])
-        return services.store.image_search.find(project, query)
+        project = services.store.projects.get(workspace.id, slug)
+        return services.store.image_search.find(project, query.photos)
 
     page = await services.look_up(find)
     answer: dict[str, Any] = {
         "results": _results(page, texts_field(body, "fields") or DEFAULT_FIELDS),
         "total": page.total,
     }
-    end = query.offset + len(page.images)
+    end = query.photos.offset + len(page.images)
     if page.images and end < page.total:
         answer["continuationToken"] = str(end)
     return json_response(answer)
@@ -171,7 +185,10 @@ def _boxes(mask: bytes, names: tuple[str, ...]) -> list[dict[str, Any]]:
 
 
 @router.delete(
-    "/{workspace:slug}/{project:slug}/images", summary="Remove photos", dependencies=[Write]
+    "/{workspace:slug}/{project:slug}/images",
+    summary="Remove photos",
+    dependencies=[Write],
+    openapi_extra=json_body(PhotosBody, required=False),
 )
 async def remove_images(request: Request, owned: NamedProject) -> Response:
     """Read `images`, a list of ids; those that are not there are no error. Versions keep theirs."""
@@ -183,7 +200,12 @@ async def remove_images(request: Request, owned: NamedProject) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/{workspace:slug}/{project:slug}/batches", summary="Batches", dependencies=[Write])
+@router.get(
+    "/{workspace:slug}/{project:slug}/batches",
+    summary="Batches",
+    dependencies=[Write],
+    responses=answered_by(Batches),
+)
 async def list_batches(request: Request, owned: NamedProject) -> Response:
     """Answer with the batches that photos were uploaded in."""
     services = services_of(request)
@@ -192,7 +214,10 @@ async def list_batches(request: Request, owned: NamedProject) -> Response:
 
 
 @router.get(
-    "/{workspace:slug}/{project:slug}/batches/{batch}", summary="One batch", dependencies=[Write]
+    "/{workspace:slug}/{project:slug}/batches/{batch}",
+    summary="One batch",
+    dependencies=[Write],
+    responses=answered_by(OneBatch),
 )
 async def get_batch(request: Request, owned: NamedProject, batch: IdPath) -> Response:
     """Answer with a batch."""
@@ -216,6 +241,8 @@ def _describe_batch(batch: Batch) -> dict[str, Any]:
     "/{workspace:slug}/images/{image}/metadata",
     summary="Change metadata and tags of a photo",
     dependencies=[Write],
+    openapi_extra=json_body(MetadataBody, required=False),
+    responses=answered_by(Succeeded),
 )
 async def change_metadata(request: Request, workspace: NamedWorkspace, image: IdPath) -> Response:
     """Read `metadata` (an object), `removeMetadata`, `addTags` and `removeTags` (lists)."""

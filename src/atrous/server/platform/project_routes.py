@@ -7,8 +7,10 @@ from starlette.routing import Match
 
 from atrous.domain.errors import BadRequest
 from atrous.server.authentication import needs
+from atrous.server.described_bodies import json_body
 from atrous.server.errors import json_response
 from atrous.server.platform.access import NamedProject, NamedWorkspace, read_json, text_field
+from atrous.server.platform.body_schemas import ProjectBody
 from atrous.server.platform.descriptions import (
     KIND,
     describe_project,
@@ -39,6 +41,7 @@ class NotForPictures(PlatformRoute):
     "/{workspace:slug}/projects",
     summary="Create a project",
     dependencies=[Depends(needs("write"))],
+    openapi_extra=json_body(ProjectBody),
 )
 async def create_project(request: Request, workspace: NamedWorkspace) -> Response:
     """Read `name`, `type`, `license` and `annotation` (the name of the group of its classes).

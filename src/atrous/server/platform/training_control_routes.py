@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import Depends, Request, Response
 
 from atrous.server.authentication import needs
+from atrous.server.described_bodies import json_body
 from atrous.server.errors import json_response
 from atrous.server.platform.access import (
     IdPath,
@@ -13,6 +14,8 @@ from atrous.server.platform.access import (
     read_json,
     text_field,
 )
+from atrous.server.platform.answer_schemas import Succeeded, answered_by
+from atrous.server.platform.body_schemas import EndingBody
 from atrous.server.platform.routing import platform_router
 from atrous.server.platform.served_models import list_served
 from atrous.server.platform.training_routes import VERSION, sole_training
@@ -21,10 +24,23 @@ from atrous.store import Store
 
 router = platform_router("trainings")
 Write = Depends(needs("write"))
+ENDING = json_body(EndingBody, required=False)
 
 
-@router.post(VERSION + "/train/stop", summary="Stop a training", dependencies=[Write])
-@router.post(VERSION + "/v2/trainings/stop", summary="Stop a training", dependencies=[Write])
+@router.post(
+    VERSION + "/train/stop",
+    summary="Stop a training",
+    dependencies=[Write],
+    openapi_extra=ENDING,
+    responses=answered_by(Succeeded),
+)
+@router.post(
+    VERSION + "/v2/trainings/stop",
+    summary="Stop a training",
+    dependencies=[Write],
+    openapi_extra=ENDING,
+    responses=answered_by(Succeeded),
+)
 async def stop(request: Request, owned: NamedVersion) -> Response:
     """End a training early: the best epoch so far, or the first one when it is done, is published.
 
@@ -41,8 +57,20 @@ async def stop(request: Request, owned: NamedVersion) -> Response:
     return json_response({"success": True})
 
 
-@router.post(VERSION + "/train/cancel", summary="Cancel a training", dependencies=[Write])
-@router.post(VERSION + "/v2/trainings/cancel", summary="Cancel a training", dependencies=[Write])
+@router.post(
+    VERSION + "/train/cancel",
+    summary="Cancel a training",
+    dependencies=[Write],
+    openapi_extra=ENDING,
+    responses=answered_by(Succeeded),
+)
+@router.post(
+    VERSION + "/v2/trainings/cancel",
+    summary="Cancel a training",
+    dependencies=[Write],
+    openapi_extra=ENDING,
+    responses=answered_by(Succeeded),
+)
 async def cancel(request: Request, owned: NamedVersion) -> Response:
     """End a training without a model. Reads `trainingId`, not needed where one alone runs."""
     services, body = services_of(request), await read_json(request)

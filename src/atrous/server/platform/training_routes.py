@@ -7,6 +7,7 @@ from fastapi import Depends, Query, Request, Response
 from atrous.domain.errors import BadRequest, Conflict, NotFound
 from atrous.domain.model_ids import ModelId
 from atrous.server.authentication import needs
+from atrous.server.described_bodies import json_body
 from atrous.server.errors import json_response
 from atrous.server.platform.access import (
     NamedProject,
@@ -15,6 +16,8 @@ from atrous.server.platform.access import (
     number_field,
     read_json,
 )
+from atrous.server.platform.answer_schemas import JobStarted, TrainingStarted, answered_by
+from atrous.server.platform.body_schemas import JobBody, TrainingBody
 from atrous.server.platform.routing import platform_router
 from atrous.server.platform.served_models import serving_models
 from atrous.server.platform.training_descriptions import describe_results, describe_training
@@ -35,7 +38,13 @@ TrainingId = Annotated[  # as the client spells it
 ]
 
 
-@router.post(VERSION + "/train", summary="Train on a version", dependencies=[Write])
+@router.post(
+    VERSION + "/train",
+    summary="Train on a version",
+    dependencies=[Write],
+    openapi_extra=json_body(TrainingBody, required=False),
+    responses=answered_by(TrainingStarted),
+)
 async def train(request: Request, owned: NamedVersion) -> Response:
     """Read `modelType` (deeplabv3plus or deeplabv3), `epochs` and `checkpoint` (a model to start
     from), and queue the training. `speed` is not looked at.
@@ -48,6 +57,7 @@ async def train(request: Request, owned: NamedVersion) -> Response:
     VERSION + "/v2/trainings",
     summary="Train on a version (the same, in the newer form)",
     dependencies=[Write],
+    openapi_extra=json_body(TrainingBody, required=False),
 )
 async def create_training(request: Request, owned: NamedVersion) -> Response:
     """Queue a training; besides, `trainRecipe` may set hyperparameters."""
@@ -60,6 +70,8 @@ async def create_training(request: Request, owned: NamedVersion) -> Response:
     "/{workspace:slug}/{project:slug}/jobs",
     summary="Train on a version (the same, with the version in the body)",
     dependencies=[Write],
+    openapi_extra=json_body(JobBody),
+    responses=answered_by(JobStarted),
 )
 async def create_job(request: Request, owned: NamedProject) -> Response:
     """Read `version` and what the routes above read, and queue the training."""

@@ -7,6 +7,7 @@ from fastapi import Depends, Request, Response
 
 from atrous.domain.errors import BadRequest
 from atrous.server.authentication import needs
+from atrous.server.described_bodies import json_body
 from atrous.server.errors import json_response
 from atrous.server.platform.access import (
     NamedProject,
@@ -15,8 +16,11 @@ from atrous.server.platform.access import (
     read_json,
     text_field,
 )
+from atrous.server.platform.answer_schemas import Restored, answered_by
+from atrous.server.platform.body_schemas import RestoreBody
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import services_of
+from atrous.store.emptying import KEPT_DAYS, SECONDS_PER_DAY
 from atrous.store.trash import Kind, Trashed
 
 router = platform_router("trash")
@@ -50,7 +54,7 @@ async def delete_version(request: Request, owned: NamedVersion) -> Response:
 
 @router.get("/{workspace:slug}/trash", summary="The trash")
 async def list_trash(request: Request, workspace: NamedWorkspace) -> Response:
-    """Answer with what lies in the trash, newest first. Nothing is deleted by itself."""
+    """Answer with what lies in the trash, newest first, and when it is deleted for good."""
     services = services_of(request)
     found = await services.look_up(lambda: services.store.trash.list(workspace.id))
     items = [_describe(item) for item in found]
@@ -61,7 +65,13 @@ async def list_trash(request: Request, workspace: NamedWorkspace) -> Response:
     return json_response({"items": items, "sections": {**sections, "workflows": []}})
 
 
-@router.post("/{workspace:slug}/trash/restore", summary="Restore", dependencies=[Write])
+@router.post(
+    "/{workspace:slug}/trash/restore",
+    summary="Restore",
+    dependencies=[Write],
+    openapi_extra=json_body(RestoreBody),
+    responses=answered_by(Restored),
+)
 async def restore(request: Request, workspace: NamedWorkspace) -> Response:
     """Read `type` (project, version or training), `id`, and of a version `parentId`, its project.
 
@@ -83,7 +93,6 @@ async def restore(request: Request, workspace: NamedWorkspace) -> Response:
 
 
 def _describe(item: Trashed) -> dict[str, Any]:
-    deleted = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(item.trashed_at))
     parent = {
         "parentId": item.project_id,
         "parentUrl": item.project,
@@ -94,7 +103,11 @@ def _describe(item: Trashed) -> dict[str, Any]:
         "id": item.id,
         "name": item.name,
         "url": item.project,
-        "deletedAt": deleted,
-        "scheduledCleanupAt": None,
+        "deletedAt": _as_text(item.trashed_at),
+        "scheduledCleanupAt": _as_text(item.trashed_at + KEPT_DAYS * SECONDS_PER_DAY),
         **(parent if item.kind != "project" else {}),
     }
+
+
+def _as_text(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

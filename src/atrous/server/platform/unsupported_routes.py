@@ -2,7 +2,8 @@
 
 from fastapi import Depends, Response
 
-from atrous.server.platform.access import named_workspace
+from atrous.server.errors import json_response
+from atrous.server.platform.access import key_workspace, named_workspace
 from atrous.server.platform.routing import failure, platform_router
 
 router = platform_router("platform")
@@ -36,16 +37,20 @@ def _add(path: str, what: str) -> None:
     )
 
 
+@router.get("/list", include_in_schema=False, dependencies=[Depends(key_workspace)])
+async def list_deployments() -> Response:
+    """Answer `roboflow deployment list`: there are no dedicated deployments."""
+    return json_response([])
+
+
 for word, meaning in AT_TOP.items():
     _add(f"/{word}", meaning)
     _add(f"/{word}/{{rest:path}}", meaning)
 for word, meaning in OF_WORKSPACES.items():
     _add(f"/{{workspace:slug}}/{word}", meaning)
     _add(f"/{{workspace:slug}}/{word}/{{rest:path}}", meaning)
-for path in (
+_add(
     "/{workspace:slug}/models/prepareUpload",
-    "/{workspace:slug}/{project:slug}/{version:number}/uploadModel",
-):
-    _add(path, "models trained elsewhere over HTTP; add a package with `atrous models add`")
-for path in ("/{workspace:slug}/search/export", "/{workspace:slug}/search/export/{rest:path}"):
-    _add(path, "exports of searches; make a version, and export that")
+    "models of no version; upload one to a version (`uploadModel`), or add a package with "
+    "`atrous models add`",
+)

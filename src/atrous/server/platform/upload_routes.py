@@ -9,10 +9,13 @@ from fastapi import Depends, Query, Request, Response
 
 from atrous.domain.errors import BadRequest
 from atrous.server.authentication import needs
+from atrous.server.described_bodies import picture_body
 from atrous.server.errors import json_response
 from atrous.server.form_file import find_part
 from atrous.server.image_input import SentImage, read_posted
 from atrous.server.platform.access import KeyProject, NamedProject, Owned
+from atrous.server.platform.answer_schemas import Uploaded, answered_by
+from atrous.server.platform.body_schemas import UPLOAD_PARTS
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import Services, services_of
 from atrous.server.url_fetch import fetch_image
@@ -25,6 +28,7 @@ SPLIT_NAMES = {"train": "train", "valid": "valid", "val": "valid", "validation":
 SPLIT_NAMES["test"] = "test"
 DEFAULT_BATCH = "Uploads"
 MAX_METADATA_BYTES = 20_000
+BODY = picture_body("The photo. Not needed with `?image=URL`.", UPLOAD_PARTS)
 
 
 @dataclass(frozen=True)
@@ -38,37 +42,63 @@ class UploadFields:
     user_metadata: dict[str, Any]
 
 
-@router.post("/dataset/{project:slug}/upload", summary="Upload a photo", dependencies=[Write])
-async def upload_photo(
-    request: Request,
-    owned: KeyProject,
-    image: Annotated[str | None, Query(description="URL of the photo, instead of a body.")] = None,
-) -> Response:
+class UploadQuery:
+    """What the query may say about a photo; parts of a form go before it."""
+
+    def __init__(
+        self,
+        name: Annotated[str, Query(description="Of the photo.")] = "",
+        split: Annotated[
+            str, Query(description="train, valid or test; not given, the content decides.")
+        ] = "",
+        batch: str = "",
+        tag: Annotated[list[str] | None, Query(description="May be repeated.")] = None,
+        metadata: Annotated[str, Query(description="A JSON object.")] = "",
+        image: Annotated[
+            str | None, Query(description="URL of the photo, instead of a body.")
+        ] = None,
+    ) -> None:
+        """Collect it."""
+        self.fields = {"name": name, "split": split, "batch": batch, "metadata": metadata}
+        self.tags, self.image_url = tag or [], image
+
+
+Asked = Annotated[UploadQuery, Depends()]
+
+
+@router.post(
+    "/dataset/{project:slug}/upload",
+    summary="Upload a photo",
+    dependencies=[Write],
+    openapi_extra=BODY,
+    responses=answered_by(Uploaded),
+)
+async def upload_photo(request: Request, owned: KeyProject, query: Asked) -> Response:
     """Store a photo as it is. Fields come in the query or in parts of the form.
 
     `name`, `split` (train, valid or test; without it the content decides), `batch`, `tag` (may
     be repeated), `metadata` (a JSON object). A photo that the project has is a `duplicate`.
     """
-    return await _upload(request, owned, image)
+    return await _upload(request, owned, query)
 
 
 @router.post(
     "/{workspace:slug}/{project:slug}/upload",
     summary="Upload a photo (the same, with the workspace)",
     dependencies=[Write],
+    openapi_extra=BODY,
+    responses=answered_by(Uploaded),
 )
 async def upload_photo_to_workspace(
-    request: Request,
-    owned: NamedProject,
-    image: Annotated[str | None, Query(description="URL of the photo, instead of a body.")] = None,
+    request: Request, owned: NamedProject, query: Asked
 ) -> Response:
     """Store a photo as it is."""
-    return await _upload(request, owned, image)
+    return await _upload(request, owned, query)
 
 
-async def _upload(request: Request, owned: Owned, url: str | None) -> Response:
-    services = services_of(request)
-    fields = await _read_fields(request)
+async def _upload(request: Request, owned: Owned, query: UploadQuery) -> Response:
+    services, url = services_of(request), query.image_url
+    fields = await _read_fields(request, query)
     queue = f"upload:{owned.project.slug}"
     with services.work.place(queue), services.waiting_bytes.account() as hold:
         if url:
@@ -104,22 +134,22 @@ def _store(
     return {"id": image.id, "success": True} if is_new else {"id": image.id, "duplicate": True}
 
 
-async def _read_fields(request: Request) -> UploadFields:
+async def _read_fields(request: Request, query: UploadQuery) -> UploadFields:
     """Read the fields: those of the form go before those of the query."""
-    query, body = request.query_params, b""
+    body = b""
     content_type = request.headers.get("content-type", "")
     if "multipart/form-data" in content_type.lower():
         body = await request.body()
 
     def field(name: str) -> str:
         part = find_part(body, content_type, name) if body else None
-        return query.get(name, "") if part is None else part.decode("utf-8", "replace")
+        return query.fields[name] if part is None else part.decode("utf-8", "replace")
 
     return UploadFields(
         name=field("name"),
         split=read_split(field("split")),
         batch=field("batch") or DEFAULT_BATCH,
-        tags=tuple(dict.fromkeys(tag for tag in query.getlist("tag") if tag)),
+        tags=tuple(dict.fromkeys(tag for tag in query.tags if tag)),
         user_metadata=_read_metadata(field("metadata")),
     )
 

@@ -9,6 +9,7 @@ from atrous.datasets.version_steps import VersionSteps, read_version_steps
 from atrous.datasets.zip_exports import FORMATS
 from atrous.domain.errors import BadRequest, Conflict
 from atrous.server.authentication import needs
+from atrous.server.described_bodies import json_body
 from atrous.server.errors import json_response
 from atrous.server.platform.access import (
     NamedProject,
@@ -17,6 +18,8 @@ from atrous.server.platform.access import (
     read_json,
     text_field,
 )
+from atrous.server.platform.answer_schemas import Generating, answered_by
+from atrous.server.platform.body_schemas import VersionBody
 from atrous.server.platform.descriptions import (
     describe_project,
     describe_version,
@@ -38,6 +41,8 @@ MEBIBYTE = 1 << 20
     "/{workspace:slug}/{project:slug}/generate",
     summary="Make a version of the data set",
     dependencies=[Write],
+    openapi_extra=json_body(VersionBody, required=False),
+    responses=answered_by(Generating),
 )
 async def generate(request: Request, owned: NamedProject) -> Response:
     """Read `preprocessing` and `augmentation` (objects of steps), and if wished `versionName` and

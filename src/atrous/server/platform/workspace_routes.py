@@ -4,6 +4,7 @@ from fastapi import Request, Response
 
 from atrous.server.errors import json_response
 from atrous.server.platform.access import KeyWorkspace, NamedWorkspace
+from atrous.server.platform.answer_schemas import WhoseKey, answered_by
 from atrous.server.platform.descriptions import describe_project, describe_workspace
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import services_of
@@ -11,7 +12,7 @@ from atrous.server.services import services_of
 router = platform_router("platform")
 
 
-@router.post("/", summary="Whose key is this?")
+@router.post("/", summary="Whose key is this?", responses=answered_by(WhoseKey))
 async def check_key(workspace: KeyWorkspace) -> Response:
     """Answer with the slug of the key's workspace; 401 for a key that opens nothing."""
     return json_response(

@@ -11,6 +11,7 @@ from fastapi import Depends, Path, Request, Response
 from atrous.datasets.zip_files import CheckedZip
 from atrous.domain.errors import BadRequest, Conflict
 from atrous.server.authentication import needs, open_to_all
+from atrous.server.described_bodies import file_body, json_body
 from atrous.server.errors import json_response
 from atrous.server.platform.access import (
     IdPath,
@@ -20,6 +21,8 @@ from atrous.server.platform.access import (
     text_field,
     texts_field,
 )
+from atrous.server.platform.answer_schemas import Announced, Received, ZipTask, answered_by
+from atrous.server.platform.body_schemas import ZipBody
 from atrous.server.platform.links import Links, Target, sign, verify
 from atrous.server.platform.routing import platform_router
 from atrous.server.platform.upload_routes import DEFAULT_BATCH, read_split
@@ -46,6 +49,8 @@ STATUSES = {
     "/{workspace:slug}/{project:slug}/upload/zip",
     summary="Announce a zip of a data set",
     dependencies=[Write],
+    openapi_extra=json_body(ZipBody, required=False),
+    responses=answered_by(Announced),
 )
 async def announce_zip(request: Request, owned: NamedProject) -> Response:
     """Read `split`, `tags`, `batchName` and `annotationOverwrite`, for all photos of the zip.
@@ -74,7 +79,12 @@ async def announce_zip(request: Request, owned: NamedProject) -> Response:
     return json_response({"taskId": task_id, "signedUrl": link, "url": link})
 
 
-@router.put("/files/{token}", summary="Send a zip to its link")
+@router.put(
+    "/files/{token}",
+    summary="Send a zip to its link",
+    openapi_extra=file_body("The zip, under any content type."),
+    responses=answered_by(Received),
+)
 @open_to_all  # the token is the key
 async def receive_zip(request: Request, token: Annotated[str, Path(max_length=2000)]) -> Response:
     """Take the bytes of a zip. Its names, sizes, counts and ratios are checked before anything of
@@ -106,6 +116,7 @@ def _start(services: Services, task_id: str, path: FilePath) -> None:
     "/{workspace:slug}/upload/zip/{task}",
     summary="How far a zip is",
     dependencies=[Write],
+    responses=answered_by(ZipTask),
 )
 async def get_zip_upload(request: Request, workspace: NamedWorkspace, task: IdPath) -> Response:
     """Answer with `status`: pending (no zip yet), queued, processing, completed or failed; and
