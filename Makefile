@@ -1,16 +1,18 @@
 # The targets of daily work; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test test-science test-services lint types imports check clients clean
+.PHONY: help up test test-networks test-science test-server test-services test-training lint types imports check clients clean
 
 PYTHON ?= python3
 VENV := .venv
 CLIENTS := .venv-clients
 OLD_CLIENTS := .venv-clients-old
 OLD_ROBOFLOW := 1.4.0 1.1.36
-SERVICES := benchmarks clients disk jobs server store
+NETWORKS := cli deeplab export sam2
+SERVICES := benchmarks clients disk jobs store
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest -q
 INPUTS := pyproject.toml constraints.txt
 
 help:  ## list the targets
@@ -19,18 +21,28 @@ help:  ## list the targets
 up: $(VENV)/.train  ## install what is missing, then run server and training worker on port 9001
 	@$(BIN)/atrous up
 
-# Two processes at once, of one thread each: most tests wait for others or keep one core busy.
-# The training room has a process of its own: after OpenVINO's tests in the same process, starting
-# a child process from its tests ends in a segmentation fault whose cause is not known yet.
+# Three processes at once, of one thread each: many tests wait for other processes, so two cores
+# stay busy. The longest come first, so that all end together. The training room has a process of
+# its own: after OpenVINO's tests in the same process, starting a child process from its tests ends
+# in a segmentation fault whose cause is not known yet.
 test: $(VENV)/.test $(CLIENTS)/.installed $(OLD_CLIENTS)/.installed  ## install what the tests need and run all of them
-	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory --jobs 2 --keep-going test-science test-services
+	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory --jobs 3 --keep-going \
+	  test-networks test-server test-services test-science test-training
 
-test-science:
-	$(BIN)/python -m pytest -q $(foreach room,$(SERVICES) training,--ignore tests/$(room))
+test-networks:
+	$(PYTEST) $(foreach room,$(NETWORKS),tests/$(room))
+
+test-server:
+	$(PYTEST) tests/server
 
 test-services:
-	$(BIN)/python -m pytest -q $(foreach room,$(SERVICES),tests/$(room))
-	$(BIN)/python -m pytest -q tests/training
+	$(PYTEST) $(foreach room,$(SERVICES),tests/$(room))
+
+test-training:
+	$(PYTEST) tests/training
+
+test-science:  # and whatever room is new, and the examples in docstrings
+	$(PYTEST) $(foreach room,$(NETWORKS) $(SERVICES) server training,--ignore tests/$(room))
 
 lint: $(VENV)/.test  ## style of the code: ruff
 	$(BIN)/ruff check .

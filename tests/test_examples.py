@@ -136,7 +136,7 @@ def test_curl_lines_of_the_http_documentation(server, photo) -> None:
         cwd=photo.parent,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert photo.with_name("drawn.jpg").read_bytes().startswith(JPEG_START)
