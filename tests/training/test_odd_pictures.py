@@ -93,7 +93,7 @@ def test_a_photo_of_50_megapixels(tiny: ModuleType, tmp_path: Path) -> None:
     image, labels = samples[(0, 0, 1.0)]
     assert image.shape == (3, 342, 512)
     assert {0, 1} <= set(np.unique(labels.numpy()).tolist())
-    assert samples._cached_bytes == 4 * 342 * 512
+    assert (len(samples._cache), samples._cache.photo_bytes) == (1, 4 * 342 * 512)
     network = build_network("deeplabv3plus", tiny.BACKBONE, 2).eval()
     answer = NetworkPredictor(network, recipe)(photo)
     assert answer.label_map.shape == (side.height, side.width)
