@@ -1,3 +1,4 @@
+import time
 import pytest
 
 from atrous.domain.errors import BadModelId, NotFound
@@ -140,4 +141,8 @@ def test_each_network_says_how_it_runs(client, caplog) -> None:
     assert [model.model_id for model in listed] == ["colours/1", "default/colours"]
     for model in listed:
         assert (model.engine, model.device, model.precision) == ("onnxruntime", "cpu", "fp32")
-    assert caplog.text.count("model colours/1 runs in onnxruntime on cpu, fp32") == 1
+    line = "model colours/1 runs in onnxruntime on cpu, fp32"
+    give_up = time.monotonic() + 120
+    while line not in caplog.text and time.monotonic() < give_up:
+        time.sleep(0.01)  # who waits for a network has it a moment before the log has its line
+    assert caplog.text.count(line) == 1
