@@ -1,4 +1,5 @@
 import time
+
 import pytest
 
 from atrous.domain.errors import BadModelId, NotFound
