@@ -14,7 +14,7 @@ SIZE = Size(128, 128)
 FIRST_TEST_PHOTO = "shapes_0280.jpg"  # the name that a photo has before it is drawn
 # Small batches and little change of scale: the pictures are few and alike.
 CHOICES = {
-    "epochs": 12,
+    "epochs": 10,
     "batch_size": 6,
     "learning_rate": 2e-3,
     "scale_min": 0.75,
