@@ -1,6 +1,6 @@
 """Images per second of our training loop against a plain loop over segmentation_models_pytorch.
 
-python benchmarks/train_speed.py                   three cases and our levers, about 5 minutes
+python benchmarks/train_speed.py                   three cases and our levers, about 7 minutes
 python benchmarks/train_speed.py --seconds 20      quicker and less sure
 python benchmarks/train_speed.py --data DIR        another data set than drawn shapes
 

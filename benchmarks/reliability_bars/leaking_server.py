@@ -5,10 +5,12 @@ The leak is around the app, in this file alone: the product has no switch for it
 
 import sys
 
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import atrous.server.app
 from atrous.cli.main import main
+from atrous.server.services import Services
 
 LEAK_BYTES = 300  # of each request: about three times what the bar allows
 
@@ -32,7 +34,7 @@ def leak_from_now_on() -> None:
     """Let every app that is built have the leak."""
     add_middleware = atrous.server.app.add_middleware
 
-    def add_leak_too(app, services) -> None:  # type: ignore[no-untyped-def]
+    def add_leak_too(app: FastAPI, services: Services) -> None:
         add_middleware(app, services)
         app.add_middleware(Leak)
 

@@ -204,6 +204,8 @@ def test_without_a_gpu_steps_are_cheap(tmp_path: Path, tiny: ModuleType) -> None
     recipe = recipe_for(large, backbone=tiny.BACKBONE)
     assert (recipe.early_share, recipe.loss_stride, recipe.backbone_rate) == (0.6, 2, 1.0)
     assert recipe_for(large, backbone=tiny.BACKBONE, early_share=0.2).early_share == 0.2
+    shrinking = recipe_for(large, backbone=tiny.BACKBONE, scale_max=0.6)
+    assert (shrinking.scale_min, shrinking.scale_max) == (0.6, 0.6)
     small = recipe_for(large, backbone=tiny.BACKBONE, crop=Size(255, 300))
     assert (small.early_share, small.loss_stride) == (0.0, 2)
     assert recipe_for(large, backbone=tiny.BACKBONE, optimizer="sgd").backbone_rate == 0.25

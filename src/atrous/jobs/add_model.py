@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from atrous.datasets.zip_files import CheckedZip
-from atrous.disk.whole import flush
 from atrous.domain.errors import BadPackage
 from atrous.domain.recipes import Architecture
 from atrous.packages.directory import ModelPackage, read_package
@@ -55,7 +54,6 @@ def _unpack(job: Job, store: Store, folder: Path) -> ModelPackage:
     with CheckedZip(path) as archive:
         for name, source in package_files(archive.names).items():
             (unpacked / name).write_bytes(archive.read(source))
-    flush(unpacked)
     return read_package(unpacked)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt8
 
 from atrous.domain.predictions import Thresholds
-from atrous.runtime.machine_code import load_kernel
+from atrous.runtime.machine_code import Kernel, load_kernel
 from atrous.runtime.processor import available_cores
 from atrous.runtime.resampling import Resampling
 
@@ -87,6 +87,7 @@ def find_pixel_classes(
     always wins; its confidence is its sigmoid. An infinite logit counts as a very large one.
     """
     work = _Work(
+        kernel=load_kernel().result(),
         logits=np.ascontiguousarray(logits),
         rows=rows.first,
         row_weights=rows.padded_weights(TAPS),
@@ -111,6 +112,7 @@ def find_pixel_classes(
 class _Work:
     """What the machine code reads, in the types and the order in memory that it was made for."""
 
+    kernel: Kernel
     logits: Float32[np.ndarray, "channels out_height out_width"]
     rows: Int64[np.ndarray, " rows"]
     row_weights: Float32[np.ndarray, "rows 3"]
@@ -134,8 +136,7 @@ class _Work:
             *(self.ids, self.limits, label_map, confidence),
             *(space.lines, space.scores, space.best, space.share, space.padded, space.winner),
         ]
-        kernel = load_kernel().result()
-        kernel(*(array.ctypes.data for array in arrays))
+        self.kernel(*(array.ctypes.data for array in arrays))
 
 
 @dataclass(frozen=True)

@@ -210,8 +210,9 @@ def _decide_pace(decisions: Decisions, machine: Machine) -> None:
     decisions.decide(
         "loss_stride", CPU_LOSS_STRIDE, "without a GPU: the loss on a quarter of the pixels in turn"
     )
+    scale_min = min(CPU_SCALE_MIN, decisions.given.get("scale_max", TrainingRecipe.scale_max))
     decisions.decide(
-        "scale_min", CPU_SCALE_MIN, "without a GPU: crops of smaller photos are half empty"
+        "scale_min", scale_min, "without a GPU: crops of smaller photos are half empty"
     )
 
 

@@ -90,8 +90,9 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
     def _changed(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
         """A photo and its label after the recipe's `copy_paste` and `augmentation`."""
         pair = self._read(index % len(self))
-        random = random_stream(self.recipe.seed, f"{epoch}/{index}/paste")
-        pair = self._copy_paste(pair, random, self._read)
+        if self.recipe.copy_paste:
+            random = random_stream(self.recipe.seed, f"{epoch}/{index}/paste")
+            pair = self._copy_paste(pair, random, self._read)
         if not self._augmentation.changes_pixels:
             return pair
         random = random_stream(self.recipe.seed, f"{epoch}/{index}")

@@ -165,12 +165,12 @@ def test_no_client_starves_while_others_click(sam2, photo, monkeypatch) -> None:
     sam2.embed(image=photo(), image_id="busy")
     sam2.embed(image=photo(seed=1, width=60, height=40), image_id="calm")
     begun: list[int] = []  # widths of the photos, in the order of their turns
-    may_go = threading.Event()
+    may_end = threading.Semaphore(0)  # one at a time: the order of turns must not depend on threads
     segment = sam2.segmenter.segment
 
     def held(embedding: Any, prompts: Any, *, multimask: bool) -> Any:
         begun.append(embedding.photo_size.width)
-        assert may_go.wait(60)
+        assert may_end.acquire(timeout=300)
         return segment(embedding, prompts, multimask=multimask)
 
     monkeypatch.setattr(sam2.segmenter, "segment", held)
@@ -183,7 +183,10 @@ def test_no_client_starves_while_others_click(sam2, photo, monkeypatch) -> None:
         wait_until(lambda: sam2.metric("atrous_queue_depth") == 12)
         calm = clients.submit(click, "calm")
         wait_until(lambda: len(sam2.services.sam2.decoders._waiting) == 2)  # a line for each photo
-        may_go.set()
+        for count in range(2, 14):
+            wait_until(lambda count=count: len(begun) == count)
+            may_end.release()
+        may_end.release()
         for one in (*busy, calm):
             one.result()
     assert begun.count(60) == 1

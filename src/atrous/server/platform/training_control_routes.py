@@ -1,5 +1,6 @@
 """Ending trainings: stop with what is there, cancel, or put into the trash."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import Depends, Request, Response
@@ -21,66 +22,38 @@ from atrous.server.platform.served_models import list_served
 from atrous.server.platform.training_routes import VERSION, sole_training
 from atrous.server.services import services_of
 from atrous.store import Store
+from atrous.store.trainings import Training
 
 router = platform_router("trainings")
 Write = Depends(needs("write"))
-ENDING = json_body(EndingBody, required=False)
+ENDING: dict[str, Any] = {
+    "dependencies": [Write],
+    "openapi_extra": json_body(EndingBody, required=False),
+    "responses": answered_by(Succeeded),
+}
 
 
-@router.post(
-    VERSION + "/train/stop",
-    summary="Stop a training",
-    dependencies=[Write],
-    openapi_extra=ENDING,
-    responses=answered_by(Succeeded),
-)
-@router.post(
-    VERSION + "/v2/trainings/stop",
-    summary="Stop a training",
-    dependencies=[Write],
-    openapi_extra=ENDING,
-    responses=answered_by(Succeeded),
-)
+@router.post(VERSION + "/train/stop", summary="Stop a training", **ENDING)
+@router.post(VERSION + "/v2/trainings/stop", summary="Stop a training", **ENDING)
 async def stop(request: Request, owned: NamedVersion) -> Response:
     """End a training early: the best epoch so far, or the first one when it is done, is published.
 
     Reads `trainingId`, not needed where one alone runs.
     """
-    services, body = services_of(request), await read_json(request)
-    wanted = text_field(body, "trainingId", "") or None
-
-    def end() -> None:
-        training = sole_training(services.store, owned, wanted, running=True)
-        services.store.trainings.ask_to_stop(training)
-
-    await services.look_up(end)
-    return json_response({"success": True})
+    return await _end(request, owned, services_of(request).store.trainings.ask_to_stop)
 
 
-@router.post(
-    VERSION + "/train/cancel",
-    summary="Cancel a training",
-    dependencies=[Write],
-    openapi_extra=ENDING,
-    responses=answered_by(Succeeded),
-)
-@router.post(
-    VERSION + "/v2/trainings/cancel",
-    summary="Cancel a training",
-    dependencies=[Write],
-    openapi_extra=ENDING,
-    responses=answered_by(Succeeded),
-)
+@router.post(VERSION + "/train/cancel", summary="Cancel a training", **ENDING)
+@router.post(VERSION + "/v2/trainings/cancel", summary="Cancel a training", **ENDING)
 async def cancel(request: Request, owned: NamedVersion) -> Response:
     """End a training without a model. Reads `trainingId`, not needed where one alone runs."""
+    return await _end(request, owned, services_of(request).store.trainings.cancel)
+
+
+async def _end(request: Request, owned: OwnedVersion, end: Callable[[Training], None]) -> Response:
     services, body = services_of(request), await read_json(request)
     wanted = text_field(body, "trainingId", "") or None
-
-    def end() -> None:
-        training = sole_training(services.store, owned, wanted, running=True)
-        services.store.trainings.cancel(training)
-
-    await services.look_up(end)
+    await services.look_up(lambda: end(sole_training(services.store, owned, wanted, running=True)))
     return json_response({"success": True})
 
 
