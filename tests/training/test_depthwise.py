@@ -1,16 +1,15 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from timm.layers import Conv2dSame
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from atrous.training.depthwise import CONVOLUTION_BACKWARD, quick_depthwise_gradients
+from atrous.training.depthwise import quick_depthwise_gradients
 
 CPU = torch.device("cpu")
 
@@ -26,11 +25,10 @@ for kernel, stride, dilation in ((3, 1, 1), (3, 2, 1), (3, 1, 4), (5, 1, 1), (5,
     layer.to(memory_format=torch.channels_last)
     x = torch.randn(4, 64, 23, 30).contiguous(memory_format=torch.channels_last)
     x.requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16), quick_depthwise_gradients(x.device):
         y = layer(x)
     upstream = torch.randn_like(y)
-    with quick_depthwise_gradients(x.device):
-        y.backward(upstream)
+    y.backward(upstream)
     exact = nn.Conv2d(64, 64, kernel, stride, dilation * (kernel // 2), dilation, groups=64)
     exact.double().load_state_dict(layer.double().state_dict())
     z = x.detach().double().requires_grad_()
@@ -45,21 +43,6 @@ for kernel, stride, dilation in ((3, 1, 1), (3, 2, 1), (3, 1, 4), (5, 1, 1), (5,
 """
 
 
-class Seen(TorchDispatchMode):
-    """Notes in which number format gradients of convolutions are computed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.formats: list[torch.dtype] = []
-
-    def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: Any = (), kwargs: Any = None
-    ) -> Any:
-        if func is CONVOLUTION_BACKWARD:
-            self.formats.append(args[1].dtype)
-        return func(*args, **(kwargs or {}))
-
-
 def test_gradients_hold_whatever_lies_in_freed_memory() -> None:
     """glibc fills freed memory with a pattern, so that reading it shows."""
     source = str(Path(__file__).parents[2] / "src")
@@ -71,41 +54,65 @@ def test_gradients_hold_whatever_lies_in_freed_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layer", "expected"),
+    ("layer", "replaced"),
     [
-        (nn.Conv2d(8, 8, 3, padding=1, groups=8), torch.bfloat16),  # bf16 is good at it
-        (nn.Conv2d(8, 8, 3, padding=2, dilation=2), torch.bfloat16),  # not depthwise
-        (nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=8), torch.float32),
-        (nn.Conv2d(8, 8, 3, stride=2, groups=8), torch.float32),
-        (nn.Conv2d(8, 8, 5, groups=8), torch.float32),
+        (nn.Conv2d(8, 8, 3, padding=1, groups=8), False),  # oneDNN is good at it
+        (nn.Conv2d(8, 8, 3, padding=2, dilation=2), False),  # not depthwise
+        (nn.Conv2d(8, 16, 5, groups=8), False),  # two kernels for each channel
+        (nn.Conv2d(8, 8, 5, padding="same", groups=8), False),
+        (nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=8), True),
+        (nn.Conv2d(8, 8, 3, stride=2, groups=8), True),
+        (nn.Conv2d(8, 8, 5, groups=8), True),
+        (Conv2dSame(8, 8, 3, stride=2, groups=8), True),
     ],
 )
-def test_what_runs_in_float32(layer: nn.Conv2d, expected: torch.dtype) -> None:
+def test_what_is_replaced(layer: nn.Conv2d, replaced: bool) -> None:
     x = torch.randn(2, 8, 12, 10)
-    with torch.autocast("cpu", torch.bfloat16):
+    with quick_depthwise_gradients(CPU):
         y = layer(x)
-    with Seen() as seen, quick_depthwise_gradients(CPU):
-        y.float().sum().backward()
-    assert seen.formats == [expected]
+    torch.testing.assert_close(y, layer(x), rtol=0, atol=0)
+    assert ("DepthwiseConvolution" in type(y.grad_fn).__name__) is replaced
 
 
 @pytest.mark.parametrize(
-    ("kernel", "dilation", "padding"), [(5, 2, 4), (3, 12, 12), (3, 2, 0), (5, 3, 2)]
+    ("kernel", "stride", "dilation", "padding"),
+    [
+        (5, 1, 2, 4),
+        (3, 1, 12, 12),
+        (3, 1, 18, 18),  # most places see nothing but padding
+        (3, 1, 2, 0),
+        (5, 1, 3, 2),
+        (5, 1, 1, 2),
+        (5, 2, 1, 2),
+        (5, 3, 1, 0),
+        (3, 2, 1, 1),
+        (3, 2, 2, 2),
+        ((1, 5), 1, 1, (0, 2)),
+    ],
 )
-def test_dilated_gradients_are_the_same(kernel: int, dilation: int, padding: int) -> None:
+def test_gradients_are_the_same(kernel: Any, stride: int, dilation: int, padding: Any) -> None:
     """In float64, so that nothing but the sums themselves is compared."""
     torch.manual_seed(0)
-    layer = nn.Conv2d(6, 6, kernel, padding=padding, dilation=dilation, groups=6).double()
+    layer = nn.Conv2d(6, 6, kernel, stride, padding, dilation, groups=6).double()
     x = torch.randn(2, 6, 17, 14, dtype=torch.float64, requires_grad=True)
-    upstream = torch.randn_like(layer(x))
     wanted = (x, layer.weight, layer.bias)
+    upstream = torch.randn_like(layer(x))
     expected = torch.autograd.grad(layer(x), wanted, upstream)
     with quick_depthwise_gradients(CPU):
-        found = torch.autograd.grad(layer(x), wanted, upstream)
-        weight_alone = torch.autograd.grad(layer(x.detach()), layer.weight, upstream)
+        y, of_data = layer(x), layer(x.detach())
+    found = torch.autograd.grad(y, wanted, upstream)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs)
+    weight_alone = torch.autograd.grad(of_data, layer.weight, upstream)
     torch.testing.assert_close(weight_alone[0], expected[1])
+
+
+def test_a_convolution_called_by_names() -> None:
+    x, weight = torch.randn(1, 4, 9, 9), torch.randn(4, 1, 5, 5, requires_grad=True)
+    with quick_depthwise_gradients(CPU):
+        y = torch.conv2d(x, weight=weight, padding=(2, 2), groups=4)
+    assert "DepthwiseConvolution" in type(y.grad_fn).__name__
+    torch.testing.assert_close(y, torch.conv2d(x, weight, padding=2, groups=4))
 
 
 def test_other_devices_are_left_alone() -> None:

@@ -1,3 +1,4 @@
+import copy
 from types import ModuleType
 
 import pytest
@@ -43,6 +44,26 @@ def test_which_optimizer(network: DeepLab, tiny: ModuleType) -> None:
     sgd = make_optimizer(network, tiny.tiny_recipe(optimizer="sgd"))
     assert type(sgd) is torch.optim.SGD
     assert all(group["momentum"] == 0.9 for group in sgd.param_groups)
+
+
+def test_adamw_is_the_plain_one(network: DeepLab, tiny: ModuleType) -> None:
+    """PyTorch's fused AdamW takes numbers as they lie: weights here are channels-last."""
+    recipe = tiny.tiny_recipe(weight_decay=0.1)
+    ours = copy.deepcopy(network).to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(ours, recipe)
+    plain = copy.deepcopy(network)
+    reference = make_optimizer(plain, recipe)
+    for group in reference.param_groups:
+        group["fused"] = False
+    for seed in range(3):
+        torch.manual_seed(seed)
+        for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+            one.grad = torch.randn_like(one)
+            other.grad = one.grad.contiguous()
+        optimizer.step()
+        reference.step()
+    for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_momentum_of_sgd(network: DeepLab, tiny: ModuleType) -> None:

@@ -59,9 +59,12 @@ def test_auto_asks_the_hardware(
     assert dtype_inside("fp32", tiny) == torch.float32
 
 
-def test_the_cpu_can_be_asked() -> None:
-    # Of private functions of torch: this fails when a release of torch renames them.
-    assert bf16_is_fast(CPU) in (True, False)
+@pytest.mark.parametrize("amx", [True, False])
+def test_a_cpu_needs_amx(amx: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A private function of torch: this fails when a release of torch renames it.
+    assert torch.cpu._is_amx_tile_supported() in (True, False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert bf16_is_fast(CPU) is amx
 
 
 def test_device(monkeypatch: pytest.MonkeyPatch) -> None:

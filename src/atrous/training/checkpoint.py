@@ -170,3 +170,9 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tens
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    # Files hold rows in plain order; a fused optimizer takes moments as they lie, in the order of
+    # the weights, which are channels-last.
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.ndim:
+                values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

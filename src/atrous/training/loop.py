@@ -256,12 +256,11 @@ def gradients_of(
     own = processes.share_of_labelled(targets)
     for photos, labels, share in parts_of(images, targets, parts):
         batch = normalize_batch(photos.to(device), recipe)
-        with autocast(recipe, device):
+        with autocast(recipe, device), quick_depthwise_gradients(device):
             output = training.network(batch.contiguous(memory_format=torch.channels_last), pixels)
         loss = own * share * loss_of(output, labels.to(device).long(), recipe)
         total += loss.item()
-        with quick_depthwise_gradients(device):
-            training.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        training.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     processes.sum_gradients(training.network)
     return finite(processes.sum(total), training)
 

@@ -23,7 +23,9 @@ def make_optimizer(network: DeepLab, recipe: TrainingRecipe) -> torch.optim.Opti
         return torch.optim.SGD(
             groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov
         )
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    # None leaves GPUs to PyTorch's own choice, which is quick there.
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True if on_cpu else None)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> float:
