@@ -12,7 +12,12 @@ from PIL import Image
 
 from atrous.domain.errors import BadImage
 from atrous.masks import png
-from atrous.masks.png import decode_label_map, encode_confidence, encode_label_map
+from atrous.masks.png import (
+    decode_label_map,
+    encode_confidence,
+    encode_label_map,
+    encode_masks,
+)
 
 
 def saved(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
@@ -87,6 +92,44 @@ def test_confidences_are_floored_levels(confidence: np.ndarray) -> None:
 def test_confidence_is_cut_off_not_rounded() -> None:
     confidence = np.array([[0.0, 0.5, 0.999, 1.0]], np.float32)
     assert decode_label_map(encode_confidence(confidence)).tolist() == [[0, 127, 254, 255]]
+
+
+def compressed(data: bytes) -> bytes:
+    """The body of the one IDAT chunk, which lies between the header's chunk and the end's."""
+    (length,) = struct.unpack(">I", data[33:37])
+    assert data[37:41] == b"IDAT"
+    return data[41 : 41 + length]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (90, 120), (121, 64)])
+@pytest.mark.parametrize("band_pixels", [1, 500, 1 << 20])
+def test_bands_do_not_show(
+    shape: tuple[int, int], band_pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(png, "BAND_PIXELS", band_pixels)
+    random = np.random.default_rng(5)
+    label_map = random.integers(0, 256, shape).astype(np.uint8)
+    confidence = random.random(shape, np.float32)
+    labels, levels = encode_masks(label_map, confidence)
+    for banded, whole in (
+        (labels, encode_label_map(label_map)),
+        (levels, encode_confidence(confidence)),
+    ):
+        assert banded[:33] == whole[:33]
+        # zlib compares the checksum, which Pillow and OpenCV don't
+        assert zlib.decompress(compressed(banded)) == zlib.decompress(compressed(whole))
+        with Image.open(io.BytesIO(banded)) as image:
+            np.testing.assert_array_equal(np.array(image), decode_label_map(whole))
+
+
+def test_a_photo_is_compressed_in_bands() -> None:
+    label_map = np.random.default_rng(6).integers(0, 3, (900, 1300)).astype(np.uint8)
+    confidence = label_map / np.float32(3)
+    labels, levels = encode_masks(label_map, confidence)
+    assert labels != encode_label_map(label_map)
+    np.testing.assert_array_equal(decode_label_map(labels), label_map)
+    np.testing.assert_array_equal(decode_label_map(levels), (confidence * 255).astype(np.uint8))
+    assert len(labels) < 1.02 * len(encode_label_map(label_map))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])

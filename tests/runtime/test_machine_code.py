@@ -1,6 +1,7 @@
 """Compiled once, kept whole, loaded by the next process, made anew where it is damaged."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,6 +45,18 @@ def test_kept_code_is_not_compiled_again(
     monkeypatch.setattr(machine_code, "_loading", None)
     assert callable(load_kernel(tmp_path / "cache").result())
     assert len(compilations) == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [("+avx2,+fma", "+avx2,+fma"), ("+avx2,+avx512f", "+avx2,+avx512f,-prefer-256-bit")],
+)
+def test_wide_vectors_where_there_are_such(
+    known: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = SimpleNamespace(flatten=lambda: known)
+    monkeypatch.setattr(machine_code.binding, "get_host_cpu_features", lambda: features)
+    assert machine_code.host_features() == expected
 
 
 def test_the_first_folder_of_a_process_counts(tmp_path: Path, compilations: list[bytes]) -> None:
@@ -100,3 +113,16 @@ def test_a_failure_is_told_and_tried_again(
         load_kernel(tmp_path).result()
     monkeypatch.setattr(machine_code, "_compile", lambda: code)
     assert callable(load_kernel(tmp_path).result())
+
+
+def test_code_of_an_update_is_not_run_by_the_process_before_it(
+    tmp_path: Path, code: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updated = tmp_path / "pixel_kernel.py"
+    updated.write_text(machine_code.SOURCE_AT_START + "# newer\n")
+    compiled = SimpleNamespace(returncode=0, stdout=code, stderr=b"")
+    monkeypatch.setattr(machine_code.subprocess, "run", lambda *_, **__: compiled)
+    monkeypatch.setattr(machine_code, "SOURCE", updated)
+    with pytest.raises(MissingDependency, match="was updated while this process ran"):
+        load_kernel(tmp_path / "cache").result()
+    assert not (tmp_path / "cache").exists()

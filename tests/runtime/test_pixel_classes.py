@@ -169,6 +169,18 @@ def test_many_at_once_do_not_mix() -> None:
         assert np.array_equal(found.label_map, alone[index % 4])
 
 
+@pytest.mark.parametrize("gap", [100.0, 158.0, 300.0, 3000.0])
+def test_classes_that_are_far_apart_share_what_lies_between(gap: float) -> None:
+    """In the middle, each is so far below its neighbour that its exponential is none."""
+    logits = np.full((40, 1, 2), -500, np.float32)
+    logits[0, 0], logits[1, 0] = (gap, 0), (0, gap)
+    found = enlarge(logits, 4, 40)
+    assert_right(found, probabilities(logits, 4, 40))
+    assert (found.label_map[:, :20] == 0).all()
+    assert (found.label_map[:, 20:] == 1).all()
+    assert (found.confidence <= 1).all()
+
+
 def test_a_single_channel_is_a_sigmoid() -> None:
     logits = smooth(1) * 100  # beyond what exp can take
     found = enlarge(logits, 90, 80)

@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 KERNEL = "atrous.runtime.pixel_kernel"
 SOURCE = Path(__file__).with_name("pixel_kernel.py")
 BESIDE_SOURCE = SOURCE.parent / "__pycache__"  # as with Python's own compiled code
-POINTERS = 16  # arguments of `pixel_kernel.write_pixels`
+SOURCE_AT_START = SOURCE.read_text()  # an update may change the file under a running process
+POINTERS = 17  # arguments of `pixel_kernel.write_pixels`
 CHECKSUM_BYTES = 32  # before the object file
 
 Kernel = Callable[..., int]  # takes addresses; lets other threads of Python run meanwhile
@@ -53,13 +54,22 @@ def load_kernel(folder: Path | None = None) -> "Future[Kernel]":
         return _loading
 
 
+def host_features() -> str:
+    """What this machine's processor can do, in LLVM's words; vectors of 512 bits where it has them.
+
+    LLVM halves those, for loops too short to pay for a lower clock rate; ours are a photo wide.
+    """
+    features = str(binding.get_host_cpu_features().flatten())
+    return f"{features},-prefer-256-bit" if "+avx512f" in features else features
+
+
 def host_target() -> Any:
     """This machine and all that its processor can do, in LLVM's words."""
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     return binding.Target.from_default_triple().create_target_machine(
         cpu=binding.get_host_cpu_name(),
-        features=binding.get_host_cpu_features().flatten(),
+        features=host_features(),
         opt=3,
         jit=True,
         codemodel="jitdefault",
@@ -107,8 +117,8 @@ def _read_whole(path: Path) -> bytes | None:
 def _fingerprint() -> str:
     """What the compiled code depends on."""
     versions = [importlib.metadata.version(name) for name in ("llvmlite", "numba")]
-    processor = [binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()]
-    facts = [*versions, binding.get_process_triple(), *processor, SOURCE.read_text()]
+    processor = [binding.get_host_cpu_name(), host_features()]
+    facts = [*versions, binding.get_process_triple(), *processor, SOURCE_AT_START]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
@@ -126,6 +136,8 @@ def _compile() -> bytes:
             f"Numba could not compile the code that makes masks ({reason}); "
             "install atrous anew, with the versions of constraints.txt"
         )
+    if SOURCE.read_text() != SOURCE_AT_START:
+        raise MissingDependency("atrous was updated while this process ran; start it anew")
     return done.stdout
 
 

@@ -94,7 +94,8 @@ def find_pixel_classes(
         columns=columns.first,
         column_weights=np.ascontiguousarray(columns.padded_weights(TAPS).T),
         ids=ids,
-        limits=np.array([limit.of_class(class_id) for class_id in ids.tolist()], np.float32),
+        limits=np.array([limit.of_class(class_id) for class_id in range(256)], np.float32),
+        has_one_limit=not isinstance(limit.thresholds, tuple),
         background_id=limit.background_id,
     )
     waiting = iter(_bands(rows.size))
@@ -119,7 +120,8 @@ class _Work:
     columns: Int64[np.ndarray, " columns"]
     column_weights: Float32[np.ndarray, "3 columns"]
     ids: UInt8[np.ndarray, " channels"]
-    limits: Float32[np.ndarray, " channels"]
+    limits: Float32[np.ndarray, "256"]  # by class id
+    has_one_limit: bool
     background_id: int
 
     def write(self, band: slice, tile: int, target: PixelClasses, space: "_Space") -> None:
@@ -128,13 +130,14 @@ class _Work:
         sizes = [
             *(*self.logits.shape, band.start, band.stop, len(self.columns), tile),
             *(label_map.strides[0], confidence.strides[0] // confidence.itemsize),
-            self.background_id,
+            *(self.background_id, self.has_one_limit),
         ]
         arrays = [
             *(np.array(sizes, np.int64), self.logits),
             *(self.rows, self.row_weights, self.columns, self.column_weights),
             *(self.ids, self.limits, label_map, confidence),
-            *(space.lines, space.scores, space.best, space.share, space.padded, space.winner),
+            *(space.lines, space.best, space.share, space.total),
+            *(space.padded, space.highest, space.winner),
         ]
         self.kernel(*(array.ctypes.data for array in arrays))
 
@@ -144,20 +147,22 @@ class _Space:
     """Memory of one thread, written anew for every row: fresh memory costs more than the work."""
 
     lines: Float32[np.ndarray, "3 channels tile"]  # of logits, as wide as the result
-    scores: Float32[np.ndarray, "channels tile"]  # of a row of the result
     best: Float32[np.ndarray, " tile"]
     share: Float32[np.ndarray, " tile"]
+    total: Float32[np.ndarray, " tile"]  # of the exponentials
     padded: Float32[np.ndarray, " padded"]  # a line of logits, beyond its end
+    highest: Float32[np.ndarray, " out_width"]  # of the channels
     winner: Int32[np.ndarray, " tile"]
 
     @classmethod
     def of(cls, channels: int, out_width: int, tile: int) -> "_Space":
         return cls(
             lines=np.empty((TAPS, channels, tile), np.float32),
-            scores=np.empty((channels, tile), np.float32),
             best=np.empty(tile, np.float32),
             share=np.empty(tile, np.float32),
+            total=np.empty(tile, np.float32),
             padded=np.empty(out_width + TAPS - 1, np.float32),
+            highest=np.empty(out_width, np.float32),
             winner=np.empty(tile, np.int32),
         )
 

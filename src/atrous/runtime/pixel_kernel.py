@@ -11,13 +11,17 @@ from typing import Any, no_type_check
 
 import numpy as np
 from llvmlite import binding
-from numba import cfunc, njit, types
+from numba import cfunc, config, njit, types
 
-from atrous.runtime.machine_code import host_target
+from atrous.runtime.machine_code import host_features, host_target
+
+# Before anything is compiled.
+config.CPU_FEATURES = host_features()  # type: ignore[attr-defined]
 
 TAPS = 3  # neighbours that a position is made of
 LARGEST = np.float32(3e37)  # of a logit: infinite ones times a weight of 0 would be no number
 LOWEST = np.float32(-87.0)  # e to the power of less is a denormal number, which takes long
+VANISHING = np.float32(-60.0)  # below, what 256 channels at LOWEST add to a sum would count
 LOG2_E = np.float32(1.4426950408889634)
 ROUNDING = np.float32(3 << 22)  # a float plus this holds its whole part in the lowest bits
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -34,7 +38,7 @@ SIGNATURE = types.void(
     *(NUMBERS, FLOATS),  # sizes, logits
     *(NUMBERS, FLOATS, NUMBERS, FLOATS),  # rows and columns: first neighbours, weights
     *(BYTES, FLOATS, BYTES, FLOATS),  # ids, limits, label map, confidence
-    *(FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, SHORT),  # space to work in
+    *(FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, SHORT),  # space to work in
 )
 SETTINGS: dict[str, Any] = {
     "error_model": "numpy",  # no errors
@@ -64,14 +68,35 @@ def exponential(x):
 
 @compiled
 @no_type_check
-def widen(logits, line, out_width, first, weights, columns, left, width, padded, wide, start):
-    """Resize the line of logits that starts at `line` to `width` columns, from `left` on."""
+def find_highest(logits, line, channels, channel_size, out_width, highest):
+    """The highest logit of each place of a line; of a single channel 0, as its own value counts."""
+    for x in range(out_width):
+        highest[x] = pick(channels == 1, ZERO, -LARGEST)
+    if channels == 1:
+        return
+    for channel in range(channels):
+        start = line + channel * channel_size
+        for x in range(out_width):
+            value = logits[start + x]
+            value = pick(value > LARGEST, LARGEST, value)
+            highest[x] = pick(value > highest[x], value, highest[x])
+
+
+@compiled
+@no_type_check
+def widen(
+    logits, line, out_width, highest, first, weights, columns, left, width, padded, wide, start
+):
+    """Resize a line of logits to `width` columns, from `left` on.
+
+    It starts at `line`. What is resized is how much the logits are below the highest.
+    """
     lowest, needed = first[left], first[left + width - 1] - first[left] + TAPS
     there = min(needed, out_width - lowest)
     for x in range(there):
         value = logits[line + lowest + x]
         value = pick(value < -LARGEST, -LARGEST, value)
-        padded[x] = pick(value > LARGEST, LARGEST, value)
+        padded[x] = pick(value > LARGEST, LARGEST, value) - highest[lowest + x]
     for x in range(there, needed):  # beyond the end, with weight 0
         padded[x] = ZERO
     for x in range(width):
@@ -84,44 +109,38 @@ def widen(logits, line, out_width, first, weights, columns, left, width, padded,
 
 @compiled
 @no_type_check
-def compare(lines, one, two, three, weights, row, channel, scores, start, width, best, winner):
-    """Mix three lines of a channel into its scores; note where they are the highest so far."""
+def add(lines, one, two, three, weights, row, class_id, width, best, winner, total):
+    """Mix three lines of a channel; note where it is the highest so far, and sum exponentials."""
     of_one, of_two, of_three = weights[3 * row], weights[3 * row + 1], weights[3 * row + 2]
     for x in range(width):
         score = of_one * lines[one + x] + of_two * lines[two + x] + of_three * lines[three + x]
         so_far, number = best[x], winner[x]
-        scores[start + x] = score
         best[x] = pick(score > so_far, score, so_far)  # the first of equals stays
-        winner[x] = pick(score > so_far, channel, number)
+        winner[x] = pick(score > so_far, class_id, number)
+        total[x] += exponential(score)
 
 
 @compiled
 @no_type_check
-def compare_two(lines, one, two, three, weights, row, channel, scores, start, width, best, winner):
-    """`compare` for a channel and the next: half of what is read and written for each alone."""
+def add_two(lines, one, two, three, weights, row, class_id, next_id, width, best, winner, total):
+    """`add` for a channel and the next: half of what is read and written for each alone."""
     of_one, of_two, of_three = weights[3 * row], weights[3 * row + 1], weights[3 * row + 2]
-    next_one, next_two, next_three, next_start = (
-        one + width,
-        two + width,
-        three + width,
-        start + width,
-    )
+    next_one, next_two, next_three = one + width, two + width, three + width
     for x in range(width):
         score = of_one * lines[one + x] + of_two * lines[two + x] + of_three * lines[three + x]
         other = of_one * lines[next_one + x] + of_two * lines[next_two + x]
         other += of_three * lines[next_three + x]
         so_far, number = best[x], winner[x]
-        scores[start + x] = score
-        scores[next_start + x] = other
         higher = pick(other > score, other, score)
-        of_higher = pick(other > score, channel + np.int32(1), channel)
+        of_higher = pick(other > score, next_id, class_id)
         best[x] = pick(higher > so_far, higher, so_far)
         winner[x] = pick(higher > so_far, of_higher, number)
+        total[x] += exponential(score) + exponential(other)
 
 
 @compiled
 @no_type_check
-def find_shares(scores, channels, width, best, share):
+def find_shares(lines, one, two, three, weights, row, channels, width, best, total, share):
     """The winner's part of the sum of exponentials; of a single channel the sigmoid."""
     if channels == 1:
         for x in range(width):
@@ -129,43 +148,74 @@ def find_shares(scores, channels, width, best, share):
             opposite = -LOWEST if opposite > -LOWEST else opposite
             share[x] = ONE / (ONE + exponential(opposite))
         return
+    vanishing = 0
     for x in range(width):
-        share[x] = ZERO
+        part = exponential(best[x]) / total[x]
+        share[x] = pick(part > ONE, ONE, part)
+        vanishing += np.int32(best[x] < VANISHING)
+    if not vanishing:
+        return
+    of_one, of_two, of_three = weights[3 * row], weights[3 * row + 1], weights[3 * row + 2]
+    for x in range(width):
+        total[x] = ZERO
     for channel in range(channels):
+        start = channel * width
         for x in range(width):
-            share[x] += exponential(scores[channel * width + x] - best[x])
+            score = of_one * lines[one + start + x] + of_two * lines[two + start + x]
+            score += of_three * lines[three + start + x]
+            total[x] += exponential(score - best[x])
     for x in range(width):
-        share[x] = ONE / share[x]
+        share[x] = pick(best[x] < VANISHING, ONE / total[x], share[x])
+
+
+@compiled
+@no_type_check
+def limit_row(
+    width, share, winner, limits, has_one_limit, background_id,
+    label_map, label_start, confidence, confidence_start,
+):  # fmt: skip
+    """Write a row of the answer; what is below its class's limit becomes background."""
+    if has_one_limit:
+        limit = limits[0]
+        for x in range(width):
+            is_below = share[x] < limit
+            label_map[label_start + x] = pick(is_below, background_id, np.uint8(winner[x]))
+            confidence[confidence_start + x] = pick(is_below, ZERO, share[x])
+        return
+    for x in range(width):
+        is_below = share[x] < limits[winner[x]]
+        label_map[label_start + x] = pick(is_below, background_id, np.uint8(winner[x]))
+        confidence[confidence_start + x] = pick(is_below, ZERO, share[x])
 
 
 @compiled
 @no_type_check
 def write_row(
     lines, first, line_size, row_weights, row, channels, width,
-    ids, limits, background_id, label_map, label_start, confidence, confidence_start,
-    scores, best, share, winner,
+    ids, limits, has_one_limit, background_id,
+    label_map, label_start, confidence, confidence_start,
+    best, share, total, winner,
 ):  # fmt: skip
     """A row of the answer from the lines around it."""
     for x in range(width):
         best[x] = -np.inf
-        winner[x] = 0
+        total[x] = ZERO
+        winner[x] = ids[0]
     one, two = first % TAPS * line_size, (first + 1) % TAPS * line_size
     three = (first + 2) % TAPS * line_size
     pairs = channels // 2
     for pair in range(pairs):
-        start, number = 2 * pair * width, np.int32(2 * pair)
-        compare_two(lines, one + start, two + start, three + start, row_weights, row, number,
-                    scores, start, width, best, winner)  # fmt: skip
+        start = 2 * pair * width
+        add_two(lines, one + start, two + start, three + start, row_weights, row,
+                np.int32(ids[2 * pair]), np.int32(ids[2 * pair + 1]),
+                width, best, winner, total)  # fmt: skip
     if channels > 2 * pairs:
-        start, number = 2 * pairs * width, np.int32(2 * pairs)
-        compare(lines, one + start, two + start, three + start, row_weights, row, number,
-                scores, start, width, best, winner)  # fmt: skip
-    find_shares(scores, channels, width, best, share)
-    for x in range(width):
-        channel = winner[x]
-        is_below = share[x] < limits[channel]
-        label_map[label_start + x] = background_id if is_below else ids[channel]
-        confidence[confidence_start + x] = ZERO if is_below else share[x]
+        start = 2 * pairs * width
+        add(lines, one + start, two + start, three + start, row_weights, row,
+            np.int32(ids[2 * pairs]), width, best, winner, total)  # fmt: skip
+    find_shares(lines, one, two, three, row_weights, row, channels, width, best, total, share)
+    limit_row(width, share, winner, limits, has_one_limit, background_id,
+              label_map, label_start, confidence, confidence_start)  # fmt: skip
 
 
 @cfunc(SIGNATURE, **SETTINGS)
@@ -174,7 +224,7 @@ def write_pixels(
     sizes, logits,
     rows, row_weights, columns, column_weights,
     ids, limits, label_map, confidence,
-    lines, scores, best, share, padded, winner,
+    lines, best, share, total, padded, highest, winner,
 ):  # fmt: skip
     """Class and probability of every pixel of some rows; `pixel_classes.py` says of what.
 
@@ -183,6 +233,7 @@ def write_pixels(
     channels, out_height, out_width = sizes[0], sizes[1], sizes[2]
     top, bottom, all_columns, tile = sizes[3], sizes[4], sizes[5], sizes[6]
     label_stride, confidence_stride, background_id = sizes[7], sizes[8], np.uint8(sizes[9])
+    channel_size, has_one_limit = out_height * out_width, sizes[10] != 0
     for left in range(0, all_columns, tile):
         width = min(tile, all_columns - left)
         line_size = channels * width  # line n of the logits lies in place n % TAPS of `lines`
@@ -192,17 +243,21 @@ def write_pixels(
             newest = max(newest, first - 1)
             while newest < first + TAPS - 1:
                 newest += 1
+                line = min(newest, out_height - 1) * out_width
+                find_highest(logits, line, channels, channel_size, out_width, highest)
                 for channel in range(channels):
-                    line = (channel * out_height + min(newest, out_height - 1)) * out_width
                     start = newest % TAPS * line_size + channel * width
-                    widen(logits, line, out_width, columns, column_weights, all_columns, left,
-                          width, padded, lines, start)  # fmt: skip
+                    widen(
+                        logits, line + channel * channel_size, out_width, highest,
+                        columns, column_weights, all_columns, left, width, padded, lines, start,
+                    )  # fmt: skip
             label_start = row * label_stride + left
             confidence_start = row * confidence_stride + left
             write_row(
                 lines, first, line_size, row_weights, row, channels, width,
-                ids, limits, background_id, label_map, label_start, confidence, confidence_start,
-                scores, best, share, winner,
+                ids, limits, has_one_limit, background_id,
+                label_map, label_start, confidence, confidence_start,
+                best, share, total, winner,
             )  # fmt: skip
 
 

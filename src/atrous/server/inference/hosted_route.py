@@ -50,7 +50,7 @@ ANSWERS = answers_with(
 )
 
 
-def read_skipped(
+async def read_skipped(
     disable_preproc_auto_orient: Annotated[
         bool, Query(description="Take the pixels as they are stored, whatever EXIF says.")
     ] = False,
@@ -67,7 +67,7 @@ def read_skipped(
     )
 
 
-def read_wishes(
+async def read_wishes(
     request: Request,
     skipped: Annotated[Skipped, Depends(read_skipped)],
     confidence: Annotated[

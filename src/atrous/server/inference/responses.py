@@ -5,7 +5,7 @@ from typing import Any
 
 from atrous.domain.geometry import Size
 from atrous.domain.predictions import Prediction
-from atrous.masks.png import encode_confidence, encode_label_map
+from atrous.masks.png import encode_masks
 from atrous.server.loaded_models import ListedModel
 from atrous.server.loaded_sam2 import is_sam2
 
@@ -23,14 +23,15 @@ def segmentation_body(
     """Give the body for one picture. Masks are 8-bit greyscale PNGs of the picture's size."""
     height, width = prediction.label_map.shape
     size = Size(height, width)
+    label_png, confidence_png = encode_masks(prediction.label_map, prediction.confidence)
     return {
         "inference_id": inference_id,
         "time": seconds,
         "image": {"width": size.width, "height": size.height},
         "predictions": {
-            "segmentation_mask": _text(encode_label_map(prediction.label_map)),
+            "segmentation_mask": _text(label_png),
             "class_map": class_map,
-            "confidence_mask": _text(encode_confidence(prediction.confidence)),
+            "confidence_mask": _text(confidence_png),
             "present_class_ids": prediction.present_class_ids,
         },
     }
