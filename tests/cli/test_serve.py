@@ -1,6 +1,8 @@
 """The parts of `atrous serve`; tests/clients runs the whole of it."""
 
+import asyncio
 import logging
+import socket
 
 import pytest
 
@@ -19,6 +21,29 @@ def test_listening_tells_which_port_is_in_use() -> None:
 def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(Conflict, match=r"192\.0\.2\.1"):
         listen("192.0.2.1", 0)
+
+
+def test_answers_wait_for_no_acknowledgement() -> None:
+    """Headers and body are two small packets: with Nagle's algorithm the second takes 40 ms."""
+
+    async def accepted(listener: socket.socket) -> int:
+        option: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def look(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            option.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        server = await asyncio.start_server(look, sock=listener)
+        async with server:
+            _, writer = await asyncio.open_connection(*listener.getsockname()[:2])
+            found = await asyncio.wait_for(option, 30)
+            writer.close()
+            await writer.wait_closed()
+        return found
+
+    with listen("127.0.0.1", 0) as listener:
+        assert asyncio.run(accepted(listener)) != 0
 
 
 def test_options_reach_the_server(atrous, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""SAM 2 as two networks: photo -> embedding, and embedding and prompts -> masks."""
+"""SAM 2's second network: embedding and prompts -> masks."""
 
 from typing import Any
 
@@ -8,26 +8,7 @@ from torch import Tensor, nn
 SIDE = 1024  # pixels of the network's square input
 GRID = 64  # positions of the image embedding per side
 MASK_SIDE = 256  # pixels of the low-resolution masks
-
-
-class PhotoEncoder(nn.Module):
-    """(1, 3, 1024, 1024) normalised photo -> embedding, in the order in which the decoder reads it.
-
-    All features of one of the 4096 positions lie together: (1, 4096, 256) of the position itself,
-    (1, 4096, 4, 64) of the 2x2 cells in it, and (1, 4096, 16, 32) of the 2x2 cells in each of
-    those. So the decoder never has to bring millions of values into another order.
-    """
-
-    def __init__(self, network: Any) -> None:
-        """Take the parts that see the photo from transformers' Sam2Model."""
-        super().__init__()
-        self.network = network
-
-    def forward(self, photo: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Give the features of positions, of their 4 cells, and of their 16 cells."""
-        features = self.network.get_image_features(photo, return_dict=True).fpn_hidden_states
-        positions = (features[2] + self.network.no_memory_embedding).transpose(0, 1)
-        return positions, by_position(features[1], 1), by_position(features[0], 2)
+ANSWERING = slice(1, 6)  # among the tokens: predicted IoU, and four masks
 
 
 def by_position(sequence: Tensor, halvings: int) -> Tensor:
@@ -86,7 +67,7 @@ class PromptDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Give logits (prompts, 4, 256, 256) and predicted IoU (prompts, 4).
 
-        positions, cells_4, cells_16: the embedding, see PhotoEncoder.
+        positions, cells_4, cells_16: the embedding, see `sam2_photo_encoder.PhotoEncoder`.
         point_coords: (prompts, points, 2), x and y in the 1024x1024 input.
         point_labels: (prompts, points): 1 on the object, 0 off it, 2 and 3 the corners of a box,
             -1 no point.
@@ -112,7 +93,11 @@ class PromptDecoder(nn.Module):
         return torch.where(has_mask.reshape(1, 1, 1) > 0, embedded, without)
 
     def _transform(self, tokens: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The two-way transformer: tokens look at the photo, and the photo at the tokens."""
+        """The two-way transformer: tokens look at the photo, and the photo at the tokens.
+
+        Give what the tokens of the predicted IoU and of the masks say at last; nobody reads the
+        others (whether there is an object, and the points), so these don't look a last time.
+        """
         transformer = self.decoder.transformer
         queries, keys = tokens, image
         for layer in transformer.layers:
@@ -129,6 +114,7 @@ class PromptDecoder(nn.Module):
             asked = queries + tokens
             told = _image_to_tokens(layer.cross_attn_image_to_token, placed, asked, queries)
             keys = layer.layer_norm4(keys + told)
+        queries, tokens = queries[:, ANSWERING], tokens[:, ANSWERING]
         seen = _tokens_to_image(
             transformer.final_attn_token_to_image, queries + tokens, keys + self.positions, keys
         )
@@ -147,9 +133,9 @@ class PromptDecoder(nn.Module):
         fine = fine.reshape(-1, GRID * GRID, 16, fine.shape[-1]) + cells_16
         fine = decoder.activation(fine).flatten(1, 2)
         mlps = enumerate(decoder.output_hypernetworks_mlps)
-        weights = torch.stack([mlp(tokens[:, 2 + i]) for i, mlp in mlps], dim=1)
+        weights = torch.stack([mlp(tokens[:, 1 + i]) for i, mlp in mlps], dim=1)
         logits = (weights @ fine.transpose(1, 2)).index_select(2, self.row_by_row)
-        scores = decoder.iou_prediction_head(tokens[:, 1])
+        scores = decoder.iou_prediction_head(tokens[:, 0])
         return logits.reshape(-1, 4, MASK_SIDE, MASK_SIDE), scores
 
 

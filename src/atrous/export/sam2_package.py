@@ -6,10 +6,11 @@ from typing import Any
 
 from atrous.domain.errors import BadInput
 from atrous.export.sam2_checkpoint import read_sam2_checkpoint
-from atrous.export.sam2_graphs import PhotoEncoder, PromptDecoder
+from atrous.export.sam2_graphs import PromptDecoder
 from atrous.export.sam2_network import build_sam2_network
 from atrous.export.sam2_onnx import export_decoder, export_encoder
 from atrous.export.sam2_parity import insist_on_parity, measure_sam2_parity
+from atrous.export.sam2_photo_encoder import PhotoEncoder
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 
