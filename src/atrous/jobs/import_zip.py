@@ -68,7 +68,8 @@ def import_zip(job: Job, worker: str, store: Store) -> dict[str, Any]:
                 raise BadDataset("the zip has no photos; put them in, with their labels beside")
             report = FractionReport(job, worker, store, total=len(photos))
             outcome = _Outcome(faults=list(files.faults))
-            for read in _read_all(store.blobs, archive, files):
+            max_pixels = job.payload.get("max_pixels", MAX_PIXELS)
+            for read in _read_all(store.blobs, archive, files, max_pixels):
                 _keep(store, project, job.payload, read, outcome)
                 report.step()
     if not outcome.images + outcome.duplicates:
@@ -79,9 +80,11 @@ def import_zip(job: Job, worker: str, store: Store) -> dict[str, Any]:
     return outcome.as_result()
 
 
-def _read_all(blobs: Blobs, archive: CheckedZip, files: LabelledFiles) -> Iterator[_Read]:
+def _read_all(
+    blobs: Blobs, archive: CheckedZip, files: LabelledFiles, max_pixels: int
+) -> Iterator[_Read]:
     """Read photos in threads, in their order, a few ahead of what is kept."""
-    work = partial(_read_photo, blobs, archive, files)
+    work = partial(_read_photo, blobs, archive, files, max_pixels)
     photos, ahead = files.files.photos, 2 * (os.cpu_count() or 1)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # decoding leaves Python's lock
         for begin in range(0, len(photos), ahead):
@@ -89,10 +92,10 @@ def _read_all(blobs: Blobs, archive: CheckedZip, files: LabelledFiles) -> Iterat
 
 
 def _read_photo(
-    blobs: Blobs, archive: CheckedZip, files: LabelledFiles, photo: PhotoFiles
+    blobs: Blobs, archive: CheckedZip, files: LabelledFiles, max_pixels: int, photo: PhotoFiles
 ) -> _Read:
     try:
-        stored = store_photo(archive.read(photo.path), blobs, max_pixels=MAX_PIXELS)
+        stored = store_photo(archive.read(photo.path), blobs, max_pixels=max_pixels)
     except (BadDataset, BadImage) as error:
         return _Read(photo, None, None, FileFault(photo.path, str(error)))
     try:

@@ -16,6 +16,7 @@ td, th { text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0 }
 details > div { margin: 0 0 1.5rem 1rem } :root { color-scheme: light dark }
 """
 EXAMPLES = {"string": "text", "integer": 1, "number": 0.5, "boolean": False}
+DEEPEST = 3  # fields in fields
 Schema = dict[str, Any]
 
 
@@ -53,7 +54,7 @@ def _operation(document: Schema, method: str, path: str, operation: Schema) -> s
         _prose(operation.get("description", "")),
         _table(rows, document),
         *_bodies(document, "Body", operation.get("requestBody", {})),
-        *_bodies(document, "Answer", operation.get("responses", {}).get("200", {})),
+        *_answers(document, operation.get("responses", {})),
     ]
     return (
         f"<details><summary><b>{method.upper()}</b> <code>{escape(path)}</code> "
@@ -61,22 +62,43 @@ def _operation(document: Schema, method: str, path: str, operation: Schema) -> s
     )
 
 
+def _answers(document: Schema, responses: Schema) -> Iterator[str]:
+    """What is answered on success."""
+    for code, answer in responses.items():
+        if code.startswith("2"):
+            yield from _bodies(document, "Answer" if code == "200" else f"Answer {code}", answer)
+
+
 def _bodies(document: Schema, title: str, body: Schema) -> Iterator[str]:
     if not body:
         return
     yield f"<h4>{title}</h4>{_prose(body.get('description', ''))}"
     for media_type, content in body.get("content", {}).items():
-        schema = _resolve(document, content.get("schema", {}))
-        schema = _resolve(document, schema.get("anyOf", [schema])[0])
-        required = schema.get("required", [])
-        rows = [
-            (name, title.lower(), field, name in required, field.get("description"))
-            for name, field in schema.get("properties", {}).items()
-        ]
+        schema = _first(document, content.get("schema", {}))
+        rows = list(_fields(document, title.split()[0].lower(), schema))
         yield f"<p><code>{escape(media_type)}</code></p>{_table(rows, document)}"
         if media_type == "application/json" and title == "Body":
             example = json.dumps(_example(document, schema), indent=2)
             yield f"<pre>{escape(example)}</pre>"
+
+
+def _fields(
+    document: Schema, place: str, schema: Schema, before: str = ""
+) -> Iterator[tuple[str, str, Schema, bool, str | None]]:
+    """The fields of an object, and below each those that are in it: `image.urls`, `images[].id`."""
+    if schema.get("type") == "array":
+        schema, before = _first(document, schema.get("items", {})), f"{before.rstrip('.')}[]."
+    required = schema.get("required", [])
+    for name, field in schema.get("properties", {}).items():
+        yield f"{before}{name}", place, field, name in required, field.get("description")
+        if before.count(".") < DEEPEST:
+            yield from _fields(document, place, _first(document, field), f"{before}{name}.")
+
+
+def _first(document: Schema, schema: Schema) -> Schema:
+    """A schema, or the first of those that it may be."""
+    schema = _resolve(document, schema)
+    return _resolve(document, schema.get("anyOf", [schema])[0])
 
 
 def _table(rows: list[tuple[str, str, Schema, bool, str | None]], document: Schema) -> str:

@@ -154,7 +154,7 @@ def build_services(settings: ServerSettings, store: Store) -> Services:
         gather_ms=settings.gather_ms,
     )
     pool = SegmenterPool(
-        partial(load_from, store.home.packages),
+        partial(load_from, store),
         open_segmenter,
         max_models=settings.max_active_models,
         max_bytes=settings.model_memory_bytes,

@@ -5,7 +5,6 @@ import re
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from atrous.domain.errors import BadModelId, NotFound
 from atrous.domain.model_ids import ModelId
@@ -183,6 +182,6 @@ class LoadedModels:
         self._measure()
 
 
-def load_from(packages: Path, folder: str) -> ModelPackage:
-    """Read the package in an opaque folder of the store."""
-    return read_package(packages / folder)
+def load_from(store: Store, folder: str) -> ModelPackage:
+    """Read a package of the store, fetched first where this machine has it not yet."""
+    return read_package(store.models.package_folder(folder))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, delete, select, update
 
 from atrous.domain.errors import Conflict, NotFound
+from atrous.images.decode import MAX_PIXELS
 from atrous.store.blobs import Blob
 from atrous.store.database import Database, jobs
 from atrous.store.jobs import Job, add_job, read_job
@@ -26,6 +27,7 @@ class ImportWishes:
     batch: str
     tags: tuple[str, ...]
     overwrite: bool  # labels that are there
+    max_pixels: int = MAX_PIXELS  # of one photo: the setting of the server that was asked
 
 
 class ZipImports:

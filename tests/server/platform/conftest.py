@@ -19,6 +19,27 @@ from atrous.masks.rle import encode_rle
 from atrous.store import Store
 
 SIZE = (24, 32)  # height, width
+FIGURES = {
+    "photos": 2,
+    "miou": 0.4,
+    "pixel_accuracy": 0.9,
+    "classes": [
+        {"name": "background", "iou": 0.7, "precision": 0.8, "recall": 0.9, "pixels": 990},
+        {"name": "road", "iou": 0.1, "precision": 0.5, "recall": None, "pixels": 5},
+    ],
+    "confusion_matrix": [[900, 90], [4, 1]],
+    "photo_figures": [
+        {"name": f"{number}.png", "miou": 0.5, "right": 3, "labelled": 5, "predicted": 4}
+        for number in range(2)
+    ],
+    "sweep": [{"confidence": 0, "miou": 0.4, "precision": 0.6, "recall": 0.7, "f1": 0.6}],
+    "worst_photos": [{"name": "0.png", "miou": 0.1}],
+    "recommended_parameters": {"confidence": 0.35, "per_class_confidence": {"road": 0.2}},
+}
+RESULT = {
+    "class_names": ["background", "road"],
+    "splits": {"valid": FIGURES, "test": {**FIGURES, "miou": 0.3}},
+}
 
 
 @dataclass(frozen=True)
@@ -177,6 +198,24 @@ def train(api: Api, store: Store, package: Path) -> Callable[..., str]:
         return training_id
 
     return train_one
+
+
+@pytest.fixture
+def work_off(store: Store) -> Callable[[str], None]:
+    """Run the oldest job of a kind, as the worker does."""
+
+    def work(kind: str) -> None:
+        job = store.jobs.claim("w", [kind])
+        assert job is not None
+        store.jobs.finish(job.id, "w", run_job(job, "w", store))
+
+    return work
+
+
+@pytest.fixture(scope="session")
+def evaluation_result() -> dict[str, Any]:
+    """What the job of an evaluation leaves."""
+    return RESULT
 
 
 @pytest.fixture(scope="session")

@@ -1,27 +1,6 @@
 import pytest
 
 PATH = "/default/model-evals"
-FIGURES = {
-    "photos": 2,
-    "miou": 0.4,
-    "pixel_accuracy": 0.9,
-    "classes": [
-        {"name": "background", "iou": 0.7, "precision": 0.8, "recall": 0.9, "pixels": 990},
-        {"name": "road", "iou": 0.1, "precision": 0.5, "recall": None, "pixels": 5},
-    ],
-    "confusion_matrix": [[900, 90], [4, 1]],
-    "photo_figures": [
-        {"name": f"{number}.png", "miou": 0.5, "right": 3, "labelled": 5, "predicted": 4}
-        for number in range(2)
-    ],
-    "sweep": [{"confidence": 0, "miou": 0.4, "precision": 0.6, "recall": 0.7, "f1": 0.6}],
-    "worst_photos": [{"name": "0.png", "miou": 0.1}],
-    "recommended_parameters": {"confidence": 0.35, "per_class_confidence": {"road": 0.2}},
-}
-RESULT = {
-    "class_names": ["background", "road"],
-    "splits": {"valid": FIGURES, "test": {**FIGURES, "miou": 0.3}},
-}
 
 
 @pytest.fixture
@@ -37,9 +16,9 @@ def waiting(api, generate, train, store) -> str:
 
 
 @pytest.fixture
-def done(waiting, store) -> str:
+def done(waiting, store, evaluation_result) -> str:
     job = store.jobs.claim("w", ["evaluate"])
-    store.jobs.finish(job.id, "w", RESULT)
+    store.jobs.finish(job.id, "w", evaluation_result)
     return waiting
 
 

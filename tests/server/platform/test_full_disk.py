@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +16,14 @@ def fill(reader, writer, _) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def files_of(store: Store) -> set[Path]:
+    return {path for path in store.home.blobs.rglob("*") if path.is_file()}
+
+
 def test_an_upload_to_a_full_disk(
     api, roads: str, store: Store, png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = files_of(store)  # those of a model
     with monkeypatch.context() as full:
         full.setattr(shutil, "copyfileobj", fill)
         answer = api.upload(png)
@@ -25,6 +31,6 @@ def test_an_upload_to_a_full_disk(
     assert "the disk is full" in answer.json()["message"]
     project = store.projects.get(store.workspaces.default().id, "roads")
     assert store.image_search.find(project, ImageQuery()).total == 0
-    assert [path for path in store.home.blobs.rglob("*") if path.is_file()] == []
+    assert files_of(store) == before
     assert api.upload(png).status_code == 200
     assert store.image_search.find(project, ImageQuery()).total == 1

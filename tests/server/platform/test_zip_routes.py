@@ -42,7 +42,8 @@ def test_a_zip_is_sent_and_queued(api, announced, store: Store, made) -> None:
     store.jobs.progress(job.id, "w", {"done": 2, "total": 5})
     answer = api.get(status).json()
     assert (answer["status"], answer["progress"]) == ("processing", {"current": 2, "total": 5})
-    result = {"images": 3, "duplicates": 1, "faults": []}
+    result = {"images": 3, "duplicates": 1, "labels": 0, "unlabelled": 4, "faults": []}
+    result["faultCount"] = 0
     store.jobs.finish(job.id, "w", result)
     answer = api.get(status).json()
     assert (answer["status"], answer["result"]) == ("completed", result)
@@ -75,6 +76,15 @@ def test_a_zip_may_be_larger_than_other_bodies(start, key, api, announced, made)
     photo = {"a.png": made.png_of(0), "b.png": made.png_of(1)}
     assert len(zipped(photo)) > 1000
     assert client.put(path, content=zipped(photo)).status_code == 200
+
+
+def test_the_limit_on_pixels_goes_with_the_job(start, key, roads: str, made, store: Store) -> None:
+    client = start(max_image_pixels=12_345)
+    told = client.post(f"{roads}/upload/zip", params={"api_key": key}).json()
+    assert client.put(path_of(told), content=zipped({"a.png": made.png_of(0)})).status_code == 200
+    job = store.jobs.claim("w", [IMPORT])
+    assert job is not None
+    assert job.payload["max_pixels"] == 12_345
 
 
 def test_links_and_tasks_of_others(api, stranger, announced, roads: str) -> None:

@@ -111,7 +111,15 @@ class Invalid(Failure):
 
 def answers_with(model: Any, description: str = "Done.", **media: Any) -> dict[int | str, Any]:
     """Describe a route's answers: this one on success, and the failures that all share."""
-    failures = {400: "Not usable.", 404: "Not there.", 413: "Too large.", 429: "Too much at once."}
+    failures: dict[int | str, str] = {
+        400: "Not usable.",
+        404: "Not there.",
+        409: "In conflict with what is there.",
+        408: "The body did not arrive in time.",
+        413: "Too large.",
+        429: "Too much at once.",
+        "5XX": "Not ready, stopping or too slow; or the model's package is broken.",
+    }
     return {
         200: {"model": model, "description": description, **media},
         **{status: {"model": Failure, "description": text} for status, text in failures.items()},

@@ -1,11 +1,14 @@
 """What answers of the platform look like, for the OpenAPI document; the routes build the bodies.
 
-Answers about projects, versions, trainings and evaluations are described in the documents alone.
+Those about projects, trainings and evaluations are in `project_schemas.py`, `training_schemas.py`
+and `evaluation_schemas.py`. A field with a default may be left out.
 """
 
 from typing import Any
 
 from pydantic import BaseModel, Field
+
+from atrous.server.described_bodies import BINARY
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -46,13 +49,31 @@ class ZipProgress(BaseModel):
     total: int
 
 
+class ZipFault(BaseModel):
+    """A file of a zip that could not be used."""
+
+    file: str
+    message: str
+
+
+class ZipResult(BaseModel):
+    """What a zip came to."""
+
+    images: int = Field(description="New photos.")
+    duplicates: int = Field(description="Photos that the project had.")
+    labels: int
+    unlabelled: int
+    faults: list[ZipFault] = Field(description="At most 1000 of them.")
+    faultCount: int = Field(description="All of them.")
+
+
 class ZipTask(BaseModel):
     """A zip that was announced."""
 
     taskId: str
     status: str = Field(description="pending, queued, processing, completed or failed.")
     progress: ZipProgress
-    result: dict[str, Any] | None = None
+    result: ZipResult | None = Field(None, description="When it is completed.")
     error: str | None = None
 
 
@@ -64,13 +85,100 @@ class Generating(BaseModel):
     warnings: list[str] | None = None
 
 
+class LabelCounts(BaseModel):
+    """The classes of a photo's label."""
+
+    count: int
+    classes: dict[str, int] = Field(description="1 for each that the photo shows.")
+
+
+class FoundPhoto(BaseModel):
+    """A photo, with the fields that were asked for."""
+
+    id: str
+    name: str
+    mediaType: str
+    created: int | None = Field(None, description="Milliseconds since 1970.")
+    labels: list[str] | None = Field(None, description="The classes that it shows.")
+    split: str | None = None
+    tags: list[str] | None = None
+    owner: str | None = Field(None, description="The workspace's id.")
+    annotations: LabelCounts | None = None
+    user_metadata: dict[str, Any] | None = None
+    width: int | None = None
+    height: int | None = None
+    in_dataset: bool | None = None
+    batch: str | None = Field(None, description="The batch's id.")
+
+
 class SearchResults(BaseModel):
     """Photos, with the fields that were asked for."""
 
-    results: list[dict[str, Any]]
+    results: list[FoundPhoto]
     total: int
     offset: int | None = None
     continuationToken: str | None = Field(None, description="Where there are more.")
+
+
+class Box(BaseModel):
+    """The box around all pixels of a class: its centre and size in pixels."""
+
+    label: str
+    x: float
+    y: float
+    width: int
+    height: int
+
+
+class Label(BaseModel):
+    """The label of a photo."""
+
+    key: str = Field(description="The name of the file that it came in.")
+    width: int
+    height: int
+    boxes: list[Box]
+
+
+class PhotoLinks(BaseModel):
+    """Signed links; they need no key until they expire."""
+
+    original: str
+    thumb: str
+    annotation: str | None = Field(None, description="A PNG of class numbers.")
+
+
+class Photo(FoundPhoto):
+    """Everything about a photo."""
+
+    annotation: Label | None = None
+    urls: PhotoLinks
+    embedding: None
+
+
+class OnePhoto(BaseModel):
+    """One photo."""
+
+    image: Photo
+
+
+class ExportQueued(BaseModel):
+    """An export of a search in the queue."""
+
+    link: str = Field(description="The id to ask for.")
+    ready: bool
+    progress: float
+
+
+class SearchExport(BaseModel):
+    """How far the export of a search is."""
+
+    id: str
+    format: str
+    ready: bool
+    progress: float = Field(description="0 to 1.")
+    link: str | None = Field(None, description="To the zip, signed, when it is ready.")
+    size: float | None = Field(None, description="MiB.")
+    images: int | None = None
 
 
 class Batch(BaseModel):
@@ -127,6 +235,15 @@ class WhoseKey(BaseModel):
     workspace: str
 
 
-def answered_by(model: type[BaseModel]) -> Responses:
-    """What a route takes as `responses`, beside the failures that all share."""
-    return {200: {"model": model, "description": model.__doc__ or ""}}
+def answered_by(model: Any, status: int = 200, description: str = "") -> Responses:
+    """What a route takes as `responses`, beside the failures that all share.
+
+    description: of what is no model with words of its own.
+    """
+    return {status: {"model": model, "description": description or model.__doc__}}
+
+
+def answered_by_file(description: str, status: int = 200) -> Responses:
+    """The same where the answer is a file."""
+    content = {"application/octet-stream": {"schema": BINARY}}
+    return {status: {"content": content, "description": description}}

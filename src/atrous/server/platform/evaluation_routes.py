@@ -9,6 +9,7 @@ from atrous.server.authentication import needs
 from atrous.server.described_bodies import json_body
 from atrous.server.errors import json_response
 from atrous.server.platform import evaluation_descriptions as described
+from atrous.server.platform import evaluation_schemas as schemas
 from atrous.server.platform.access import (
     IdPath,
     NamedWorkspace,
@@ -16,6 +17,7 @@ from atrous.server.platform.access import (
     read_json,
     text_field,
 )
+from atrous.server.platform.answer_schemas import answered_by
 from atrous.server.platform.body_schemas import EvaluationBody
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import Services, services_of
@@ -40,7 +42,7 @@ class Refused(Exception):
         self.answer = json_response({"error": code, "message": message}, status)
 
 
-@router.get(PREFIX, summary="Evaluations")
+@router.get(PREFIX, summary="Evaluations", responses=answered_by(schemas.Evaluations))
 async def list_evaluations(
     request: Request,
     workspace: NamedWorkspace,
@@ -72,6 +74,7 @@ async def list_evaluations(
     summary="Evaluate a model again",
     dependencies=[Depends(needs("write"))],
     openapi_extra=json_body(EvaluationBody),
+    responses=answered_by(schemas.Evaluation),
 )
 async def create_evaluation(request: Request, workspace: NamedWorkspace) -> Response:
     """Read `project`, `version` and, where the version has several, `trainingId`; queue it."""
@@ -96,7 +99,11 @@ async def create_evaluation(request: Request, workspace: NamedWorkspace) -> Resp
     return json_response(await services.look_up(create))
 
 
-@router.get(PREFIX + "/compare", summary="Compare the models of a version")
+@router.get(
+    PREFIX + "/compare",
+    summary="Compare the models of a version",
+    responses=answered_by(schemas.Comparison),
+)
 async def compare(
     request: Request,
     workspace: NamedWorkspace,
@@ -118,7 +125,11 @@ async def compare(
     return json_response(described.comparison(workspace, found, frontierMetric or "mIoU"))
 
 
-@router.get(PREFIX + "/{evaluation}", summary="One evaluation")
+@router.get(
+    PREFIX + "/{evaluation}",
+    summary="One evaluation",
+    responses={**answered_by(schemas.Evaluation), **schemas.REFUSED_FLATLY},
+)
 async def get_evaluation(
     request: Request, workspace: NamedWorkspace, evaluation: IdPath
 ) -> Response:
@@ -130,7 +141,14 @@ async def get_evaluation(
     return json_response(described.describe_evaluation(workspace, found))
 
 
-@router.get(PREFIX + "/{evaluation}/{panel}", summary="One panel of an evaluation")
+@router.get(
+    PREFIX + "/{evaluation}/{panel}",
+    summary="One panel of an evaluation",
+    responses={
+        **answered_by(schemas.Panel, description="The panel that was asked for."),
+        **schemas.REFUSED_FLATLY,
+    },
+)
 async def get_panel(
     request: Request,
     workspace: NamedWorkspace,

@@ -10,6 +10,7 @@ from fastapi import Path, Request, Response
 from starlette.responses import StreamingResponse
 
 from atrous.server.authentication import open_to_all
+from atrous.server.platform.answer_schemas import answered_by_file
 from atrous.server.platform.links import SECRET_NAME, verify
 from atrous.server.platform.routing import failure, platform_router
 from atrous.server.services import Services, services_of
@@ -18,7 +19,15 @@ router = platform_router("files")
 ONE_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
-@router.get("/files/{token}/{name}", summary="Download by a signed link")
+@router.get(
+    "/files/{token}/{name}",
+    summary="Download by a signed link",
+    response_class=Response,
+    responses={
+        **answered_by_file("The file, under its own content type."),
+        **answered_by_file("The range that was asked for.", 206),
+    },
+)
 @router.head("/files/{token}/{name}", include_in_schema=False)
 @open_to_all  # the token is the key
 async def download(

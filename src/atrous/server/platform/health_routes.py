@@ -6,6 +6,8 @@ from fastapi import Request, Response
 
 from atrous.server.errors import json_response
 from atrous.server.platform.access import NamedProject
+from atrous.server.platform.answer_schemas import answered_by
+from atrous.server.platform.project_schemas import Health
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import services_of
 from atrous.store.project_sizes import ProjectSizes
@@ -15,7 +17,11 @@ router = platform_router("projects")
 RARE_SHARE = 0.1  # of the photos that show the most frequent class
 
 
-@router.get("/{workspace:slug}/{project:slug}/health", summary="The health of a data set")
+@router.get(
+    "/{workspace:slug}/{project:slug}/health",
+    summary="The health of a data set",
+    responses=answered_by(Health),
+)
 async def get_health(request: Request, owned: NamedProject) -> Response:
     """Answer with counts by class, split and size, and with warnings. Counted anew every time."""
     services = services_of(request)

@@ -24,6 +24,7 @@ from atrous.server.platform.access import (
 from atrous.server.platform.answer_schemas import (
     Batches,
     OneBatch,
+    OnePhoto,
     SearchResults,
     Succeeded,
     answered_by,
@@ -126,7 +127,10 @@ def _results(page: Page, fields: list[str]) -> list[dict[str, Any]]:
 
 
 @router.get(
-    "/{workspace:slug}/{project:slug}/images/{image}", summary="One photo", dependencies=[Write]
+    "/{workspace:slug}/{project:slug}/images/{image}",
+    summary="One photo",
+    dependencies=[Write],
+    responses=answered_by(OnePhoto),
 )
 async def get_image(request: Request, owned: NamedProject, image: IdPath) -> Response:
     """Answer with everything about a photo, with signed links to it, its thumbnail and its label.
@@ -189,6 +193,7 @@ def _boxes(mask: bytes, names: tuple[str, ...]) -> list[dict[str, Any]]:
     summary="Remove photos",
     dependencies=[Write],
     openapi_extra=json_body(PhotosBody, required=False),
+    status_code=204,
 )
 async def remove_images(request: Request, owned: NamedProject) -> Response:
     """Read `images`, a list of ids; those that are not there are no error. Versions keep theirs."""

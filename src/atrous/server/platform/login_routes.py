@@ -7,6 +7,8 @@ from starlette.responses import HTMLResponse
 
 from atrous.server.authentication import RETRY_LATER, open_to_all
 from atrous.server.errors import json_response
+from atrous.server.platform.answer_schemas import answered_by
+from atrous.server.platform.project_schemas import KeyWorkspace
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import services_of
 
@@ -34,7 +36,13 @@ async def show_page() -> Response:
     return HTMLResponse(PAGE, headers=policy)
 
 
-@router.get("/query/cliAuthToken/{token}", summary="Log in from the command line")
+@router.get(
+    "/query/cliAuthToken/{token}",
+    summary="Log in from the command line",
+    responses=answered_by(
+        dict[str, KeyWorkspace] | None, description="The workspace of the key, under its id."
+    ),
+)
 @open_to_all  # the token is the key
 async def check_token(request: Request, token: Annotated[str, Path(max_length=200)]) -> Response:
     """Answer with the workspace of an API key, under its id; null for what is no active key."""

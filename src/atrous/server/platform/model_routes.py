@@ -15,12 +15,15 @@ from atrous.domain.errors import BadRequest, NotFound
 from atrous.server.authentication import needs, open_to_all
 from atrous.server.errors import json_response
 from atrous.server.platform.access import NamedProject, NamedWorkspace
+from atrous.server.platform.answer_schemas import answered_by, answered_by_file
 from atrous.server.platform.links import NOT_VALID, Links, Target, sign, verify
 from atrous.server.platform.routing import platform_router
 from atrous.server.platform.served_models import describe_model, list_served
+from atrous.server.platform.training_schemas import Model, OneModel, WeightsLink
 from atrous.server.services import Services, services_of
 from atrous.store import Store
-from atrous.store.models import Model
+from atrous.store.models import Model as StoredModel
+from atrous.store.runs import run_of_model
 
 router = platform_router("models")
 # Of its own: a token for a blob opens no model, and the other way round.
@@ -31,7 +34,11 @@ ModelName = Annotated[
 ]
 
 
-@router.get("/{workspace:slug}/{project:slug}/models", summary="The models of a project")
+@router.get(
+    "/{workspace:slug}/{project:slug}/models",
+    summary="The models of a project",
+    responses=answered_by(list[Model], description="By version and training."),
+)
 async def list_models(request: Request, owned: NamedProject) -> Response:
     """Answer with a list of the models, by version and training."""
     services = services_of(request)
@@ -44,7 +51,11 @@ async def list_models(request: Request, owned: NamedProject) -> Response:
     return json_response(await services.look_up(read))
 
 
-@router.get("/models/{workspace:slug}/{model}", summary="One model")
+@router.get(
+    "/models/{workspace:slug}/{model}",
+    summary="One model",
+    responses=answered_by(OneModel),
+)
 async def get_model(request: Request, workspace: NamedWorkspace, model: ModelName) -> Response:
     """Answer with a model of the workspace by its slug."""
     services = services_of(request)
@@ -64,6 +75,7 @@ async def get_model(request: Request, workspace: NamedWorkspace, model: ModelNam
     "/{workspace:slug}/{project:slug}/{model}/ptFile",
     summary="Where a model's weights are",
     dependencies=[Depends(needs("write"))],
+    responses=answered_by(WeightsLink),
 )
 async def get_weights_url(request: Request, owned: NamedProject, model: ModelName) -> Response:
     """Answer with `weightsUrl`, a signed link to a zip of the ONNX package and the checkpoint."""
@@ -85,7 +97,15 @@ async def get_weights_url(request: Request, owned: NamedProject, model: ModelNam
     return json_response({"weightsUrl": await services.look_up(find)})
 
 
-@router.get("/weights/{token}/{name}", summary="Download weights by a signed link")
+@router.get(
+    "/weights/{token}/{name}",
+    summary="Download weights by a signed link",
+    response_class=Response,
+    responses={
+        **answered_by_file("A zip of the ONNX package and the checkpoint."),
+        **answered_by_file("The range that was asked for.", 206),
+    },
+)
 @open_to_all  # the token is the key
 async def download_weights(
     request: Request,
@@ -107,7 +127,7 @@ def _packed(services: Services, token: str) -> FilePath:
     raise NotFound(NOT_VALID)
 
 
-def pack(store: Store, model: Model) -> FilePath:
+def pack(store: Store, model: StoredModel) -> FilePath:
     """Give the zip of a model, made where it is missing: its package, and the best checkpoint of
     its run where that is on this machine. Its files are stored, not deflated: weights don't shrink.
     """
@@ -129,11 +149,11 @@ def pack(store: Store, model: Model) -> FilePath:
     return target
 
 
-def _parts(store: Store, model: Model) -> list[tuple[FilePath, str]]:
+def _parts(store: Store, model: StoredModel) -> list[tuple[FilePath, str]]:
     """The files that go in, and their names there."""
-    package = sorted((store.home.packages / model.folder).iterdir())
-    run = model.facts.get("run")
-    best = sorted((store.home.runs / run / "checkpoints").glob("best*")) if run else []
+    package = sorted(store.models.package_folder(model.folder).iterdir())
+    run = run_of_model(store.home.runs, model.facts)
+    best = sorted((run / "checkpoints").glob("best*")) if run else []
     return [
         *((path, f"package/{path.name}") for path in package),
         *((path, f"checkpoint/{path.name}") for path in best),

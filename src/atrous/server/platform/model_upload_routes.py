@@ -15,8 +15,10 @@ from atrous.server.authentication import needs, open_to_all
 from atrous.server.described_bodies import file_body
 from atrous.server.errors import json_response
 from atrous.server.platform.access import NamedVersion
+from atrous.server.platform.answer_schemas import answered_by
 from atrous.server.platform.links import Links, Target, sign, verify
 from atrous.server.platform.routing import platform_router
+from atrous.server.platform.training_schemas import ModelLink, ReceivedModel
 from atrous.server.services import Services, services_of
 from atrous.server.streamed_bodies import body_in_file
 from atrous.store.trainings import Training
@@ -32,6 +34,7 @@ MODEL_TYPE = "deeplabv3plus"  # until the package was read
     "/{workspace:slug}/{project:slug}/{version:number}/uploadModel",
     summary="Where to send a model that was trained elsewhere",
     dependencies=[Depends(needs("write"))],
+    responses=answered_by(ModelLink),
 )
 async def announce_model(request: Request, owned: NamedVersion) -> Response:
     """Answer with `url`, a signed link that takes the zip of a model package by PUT."""
@@ -53,6 +56,7 @@ async def announce_model(request: Request, owned: NamedVersion) -> Response:
     f"/files/{{token}}/{FILE_NAME}",
     summary="Send a model to its link",
     openapi_extra=file_body("A zip of a model package, under any content type."),
+    responses=answered_by(ReceivedModel),
 )
 @open_to_all  # the token is the key
 async def receive_model(request: Request, token: Annotated[str, Path(max_length=2000)]) -> Response:

@@ -10,6 +10,7 @@ from atrous.server.authentication import needs
 from atrous.server.described_bodies import json_body
 from atrous.server.errors import json_response
 from atrous.server.platform.access import NamedProject, NamedWorkspace, read_json, text_field
+from atrous.server.platform.answer_schemas import answered_by
 from atrous.server.platform.body_schemas import ProjectBody
 from atrous.server.platform.descriptions import (
     KIND,
@@ -19,6 +20,7 @@ from atrous.server.platform.descriptions import (
 )
 from atrous.server.platform.links import Links
 from atrous.server.platform.paths import AFTER_WORKSPACE
+from atrous.server.platform.project_schemas import Project, ProjectAnswer
 from atrous.server.platform.routing import PlatformRoute, platform_router
 from atrous.server.services import services_of
 from atrous.store.projects import slug_of
@@ -42,6 +44,7 @@ class NotForPictures(PlatformRoute):
     summary="Create a project",
     dependencies=[Depends(needs("write"))],
     openapi_extra=json_body(ProjectBody),
+    responses=answered_by(Project),
 )
 async def create_project(request: Request, workspace: NamedWorkspace) -> Response:
     """Read `name`, `type`, `license` and `annotation` (the name of the group of its classes).
@@ -94,5 +97,6 @@ router.add_api_route(
     get_project,
     methods=["GET"],
     summary="A project and its versions",
+    responses=answered_by(ProjectAnswer),
     route_class_override=NotForPictures,
 )

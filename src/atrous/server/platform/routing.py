@@ -33,8 +33,19 @@ class PlatformFailure(BaseModel):
     message: str
 
 
+class ServerFailure(BaseModel):
+    """What is no fault of the request's content."""
+
+    message: str
+
+
 FAILURES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": PlatformFailure, "description": "Not usable, not allowed, or not there."}
+    "4XX": {"model": PlatformFailure, "description": "Not usable, not allowed, or not there."},
+    "408": {"model": ServerFailure, "description": "The body did not arrive in time."},
+    "5XX": {
+        "model": PlatformFailure | ServerFailure,
+        "description": "Stopping, too slow, or the disk is full.",
+    },
 }
 
 

@@ -10,6 +10,7 @@ from atrous.server.authentication import needs
 from atrous.server.described_bodies import json_body
 from atrous.server.errors import json_response
 from atrous.server.platform.access import IdPath, NamedWorkspace, read_json, text_field
+from atrous.server.platform.answer_schemas import ExportQueued, SearchExport, answered_by
 from atrous.server.platform.body_schemas import SearchExportBody
 from atrous.server.platform.links import Links
 from atrous.server.platform.routing import platform_router
@@ -30,6 +31,8 @@ MEBIBYTE = 1 << 20
     summary="Export what a search finds",
     dependencies=[Write],
     openapi_extra=json_body(SearchExportBody),
+    status_code=202,
+    responses=answered_by(ExportQueued, 202),
 )
 async def export_search(request: Request, workspace: NamedWorkspace) -> Response:
     """Read `query`, `format` (coco where it is not given), `dataset` or `annotationGroup`, `name`;
@@ -76,6 +79,7 @@ def _project(store: Store, workspace_id: str, slug: str | None, group: str) -> P
     "/{workspace:slug}/search/export/{export}",
     summary="How far the export of a search is",
     dependencies=[Write],
+    responses=answered_by(SearchExport),
 )
 async def get_search_export(
     request: Request, workspace: NamedWorkspace, export: IdPath

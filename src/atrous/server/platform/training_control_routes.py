@@ -20,6 +20,7 @@ from atrous.server.platform.body_schemas import EndingBody
 from atrous.server.platform.routing import platform_router
 from atrous.server.platform.served_models import list_served
 from atrous.server.platform.training_routes import VERSION, sole_training
+from atrous.server.platform.training_schemas import TrainingPutAway
 from atrous.server.services import services_of
 from atrous.store import Store
 from atrous.store.trainings import Training
@@ -61,6 +62,7 @@ async def _end(request: Request, owned: OwnedVersion, end: Callable[[Training], 
     VERSION + "/v2/trainings/{training}",
     summary="Put a training into the trash",
     dependencies=[Write],
+    responses=answered_by(TrainingPutAway),
 )
 async def delete_training(request: Request, owned: NamedVersion, training: IdPath) -> Response:
     """Take a training that is over out of sight, with its model; `project/version` then means the

@@ -26,6 +26,12 @@ from atrous.server.platform.training_recipes import (
     read_architecture,
     read_wishes,
 )
+from atrous.server.platform.training_schemas import (
+    QueuedTraining,
+    RecipeAnswer,
+    TrainingResults,
+    Trainings,
+)
 from atrous.server.services import Services, services_of
 from atrous.store import Store
 from atrous.store.trainings import Training
@@ -58,6 +64,7 @@ async def train(request: Request, owned: NamedVersion) -> Response:
     summary="Train on a version (the same, in the newer form)",
     dependencies=[Write],
     openapi_extra=json_body(TrainingBody, required=False),
+    responses=answered_by(QueuedTraining),
 )
 async def create_training(request: Request, owned: NamedVersion) -> Response:
     """Queue a training; besides, `trainRecipe` may set hyperparameters."""
@@ -118,7 +125,7 @@ def _refuse_foreign_model(store: Store, owned: OwnedVersion) -> None:
         raise Conflict(f"there is a model {model_id} already, trained without this version")
 
 
-@router.get(VERSION + "/v2/trainings", summary="Trainings")
+@router.get(VERSION + "/v2/trainings", summary="Trainings", responses=answered_by(Trainings))
 async def list_trainings(request: Request, owned: NamedVersion) -> Response:
     """Answer with the trainings of a version, oldest first."""
     services = services_of(request)
@@ -133,7 +140,11 @@ async def list_trainings(request: Request, owned: NamedVersion) -> Response:
     return json_response({"trainings": await services.look_up(read)})
 
 
-@router.get(VERSION + "/v2/trainings/get", summary="One training with its models")
+@router.get(
+    VERSION + "/v2/trainings/get",
+    summary="One training with its models",
+    responses=answered_by(TrainingResults),
+)
 async def get_training(
     request: Request, owned: NamedVersion, trainingId: TrainingId = None
 ) -> Response:
@@ -148,7 +159,11 @@ async def get_training(
     return json_response(await services.look_up(read))
 
 
-@router.get(VERSION + "/training/results", summary="The newest training with its models")
+@router.get(
+    VERSION + "/training/results",
+    summary="The newest training with its models",
+    responses=answered_by(TrainingResults),
+)
 async def get_newest_results(request: Request, owned: NamedVersion) -> Response:
     """Answer with the newest training, its epochs, and the models that came of it."""
     services = services_of(request)
@@ -163,7 +178,11 @@ async def get_newest_results(request: Request, owned: NamedVersion) -> Response:
     return json_response(await services.look_up(read))
 
 
-@router.get(VERSION + "/v2/trainings/recipe", summary="What a training can be told")
+@router.get(
+    VERSION + "/v2/trainings/recipe",
+    summary="What a training can be told",
+    responses=answered_by(RecipeAnswer),
+)
 async def get_recipe(
     owned: NamedVersion,
     modelType: Annotated[str, Query(max_length=100)] = "",  # as the client spells it

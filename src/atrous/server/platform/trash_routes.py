@@ -18,6 +18,7 @@ from atrous.server.platform.access import (
 )
 from atrous.server.platform.answer_schemas import Restored, answered_by
 from atrous.server.platform.body_schemas import RestoreBody
+from atrous.server.platform.project_schemas import ProjectPutAway, TrashAnswer, VersionPutAway
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import services_of
 from atrous.store.emptying import KEPT_DAYS, SECONDS_PER_DAY
@@ -29,7 +30,10 @@ SECTIONS = {"project": "datasets", "version": "versions", "training": "trainings
 
 
 @router.delete(
-    "/{workspace:slug}/{project:slug}", summary="Put a project into the trash", dependencies=[Write]
+    "/{workspace:slug}/{project:slug}",
+    summary="Put a project into the trash",
+    dependencies=[Write],
+    responses=answered_by(ProjectPutAway),
 )
 async def delete_project(request: Request, owned: NamedProject) -> Response:
     """Take a project out of sight; its models stop serving, its jobs that run are cancelled."""
@@ -43,6 +47,7 @@ async def delete_project(request: Request, owned: NamedProject) -> Response:
     "/{workspace:slug}/{project:slug}/{version:number}",
     summary="Put a version into the trash",
     dependencies=[Write],
+    responses=answered_by(VersionPutAway),
 )
 async def delete_version(request: Request, owned: NamedVersion) -> Response:
     """Take a version out of sight; its models stop serving, its jobs that run are cancelled."""
@@ -52,7 +57,7 @@ async def delete_version(request: Request, owned: NamedVersion) -> Response:
     return json_response({"deleted": True, "type": "version", "trash": True, **about})
 
 
-@router.get("/{workspace:slug}/trash", summary="The trash")
+@router.get("/{workspace:slug}/trash", summary="The trash", responses=answered_by(TrashAnswer))
 async def list_trash(request: Request, workspace: NamedWorkspace) -> Response:
     """Answer with what lies in the trash, newest first, and when it is deleted for good."""
     services = services_of(request)

@@ -26,6 +26,7 @@ from atrous.server.platform.descriptions import (
     describe_workspace,
 )
 from atrous.server.platform.links import Links
+from atrous.server.platform.project_schemas import Making, VersionAnswer, VersionExport
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import services_of
 from atrous.store.exports import Export
@@ -92,7 +93,11 @@ def _steps(body: dict[str, Any], name: str) -> dict[str, Any]:
     return steps
 
 
-@router.get("/{workspace:slug}/{project:slug}/{version:number}", summary="A version")
+@router.get(
+    "/{workspace:slug}/{project:slug}/{version:number}",
+    summary="A version",
+    responses=answered_by(VersionAnswer),
+)
 async def get_version(request: Request, owned: NamedVersion) -> Response:
     """Answer with a version; `generating` is true until its pictures are made."""
     services = services_of(request)
@@ -113,6 +118,7 @@ async def get_version(request: Request, owned: NamedVersion) -> Response:
     "/{workspace:slug}/{project:slug}/{version:number}/{format}",
     summary="Export a version",
     dependencies=[Write],
+    responses={**answered_by(VersionExport), **answered_by(Making, 202)},
 )
 async def export_version(
     request: Request, owned: NamedVersion, format: Annotated[str, Path(max_length=100)]

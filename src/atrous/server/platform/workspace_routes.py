@@ -6,6 +6,7 @@ from atrous.server.errors import json_response
 from atrous.server.platform.access import KeyWorkspace, NamedWorkspace
 from atrous.server.platform.answer_schemas import WhoseKey, answered_by
 from atrous.server.platform.descriptions import describe_project, describe_workspace
+from atrous.server.platform.project_schemas import WorkspaceAnswer
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import services_of
 
@@ -25,7 +26,11 @@ async def check_key(workspace: KeyWorkspace) -> Response:
     )
 
 
-@router.get("/{workspace:slug}", summary="A workspace and its projects")
+@router.get(
+    "/{workspace:slug}",
+    summary="A workspace and its projects",
+    responses=answered_by(WorkspaceAnswer),
+)
 async def get_workspace(request: Request, workspace: NamedWorkspace) -> Response:
     """Answer with the workspace and all of its projects."""
     services = services_of(request)

@@ -66,6 +66,7 @@ async def announce_zip(request: Request, owned: NamedProject) -> Response:
         batch=text_field(body, "batchName", "") or DEFAULT_BATCH,
         tags=tuple(dict.fromkeys(tag for tag in texts_field(body, "tags") if tag)),
         overwrite=overwrite,
+        max_pixels=services.settings.max_image_pixels,
     )
 
     def announce() -> tuple[str, str]:
