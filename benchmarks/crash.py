@@ -42,8 +42,11 @@ AIMS = {
     "train-version": 12.0,
     "publishing": 3.0,
     "evaluate": 2.0,
+    "add-model": 2.0,
+    "import-zip": 1.5,
+    "export-search": 1.0,
 }
-AIMS_OF_TRAININGS = ("train-version", "publishing", "evaluate")
+AIMS_OF_TRAININGS = ("train-version", "publishing", "evaluate", "add-model")
 TARGETS_OF_UPLOADS = ("server", "server", "both")
 TARGETS_OF_JOBS = ("worker", "worker", "both", "child", "server")
 
@@ -186,7 +189,7 @@ def _is_up(store: Store, aim: str) -> bool:
         return True
     if aim == "publishing":
         return any(store.home.runs.glob("*/*/.export-*"))
-    return any(kind.startswith(aim) for kind in _running(store))
+    return any(job.kind == aim for job in store.jobs.list(state="running"))
 
 
 def _running(store: Store) -> list[str]:

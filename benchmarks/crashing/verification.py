@@ -13,8 +13,10 @@ from atrous.masks.png import decode_label_map
 from atrous.packages.directory import read_package
 from atrous.store import Store
 from atrous.store.leftovers import UNFINISHED
+from atrous.store.models import first_runs
 from crashing.ledger import Ledger, Upload
 
+WORKSPACE = "default"
 PAGE = 250
 DOWNLOADED = 5  # uploads that are fetched by HTTP after each kill
 PHOTO_LIMIT_S = 60.0
@@ -52,6 +54,7 @@ class Verification:
         return [
             *self.after_a_crash(),
             *self._whole_exports(),
+            *self._whole_searches(),
             *self._predicting_models(),
             *self._whole_blobs(),
         ]
@@ -135,15 +138,20 @@ class Verification:
                     yield f"version {project.slug}/{version.number} shows {made} of {wanted} photos"
 
     def _whole_models(self) -> Iterator[str]:
-        published = {str(model.model_id): model for model in self._store.models.list()}
+        published = self._store.models.list()
+        first = first_runs(published)  # the others of a version are known by their slugs
+        ids = {
+            str(model.model_id) if model.folder in first else f"{WORKSPACE}/{model.slug}"
+            for model in published
+        }
         with self._ledger.lock:
-            lost = self._ledger.models - published.keys()
+            lost = self._ledger.models - ids
         yield from (f"model {model_id} is lost" for model_id in sorted(lost))
-        for model in published.values():
+        for model in published:
             try:
-                read_package(self._store.home.packages / model.folder)
+                read_package(self._store.models.package_folder(model.folder))
             except BadPackage as error:
-                yield f"model {model.model_id} is published and not whole: {error}"
+                yield f"model {model.slug} is published and not whole: {error}"
 
     def _whole_exports(self) -> Iterator[str]:
         for (project, number), link in sorted(self._ledger.exports.items()):
@@ -152,9 +160,21 @@ class Verification:
                 yield f"export of {project}/{number} is lost"
                 continue
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                masks = [name for name in archive.namelist() if name.endswith("_mask.png")]
-                if archive.testzip() or len(masks) != self._ledger.versions[project, number]:
+                if (
+                    archive.testzip()
+                    or _masks_in(archive) != self._ledger.versions[project, number]
+                ):
                     yield f"export of {project}/{number} is not whole"
+
+    def _whole_searches(self) -> Iterator[str]:
+        for number, export in sorted(self._ledger.searches.items()):
+            content = self._download(export.link)
+            if not content:
+                yield f"search export {number} is lost"
+                continue
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                if archive.testzip() or _masks_in(archive) != export.images:
+                    yield f"search export {number} is not whole"
 
     def _predicting_models(self) -> Iterator[str]:
         photo = next(iter(self._ledger.uploads.values())).file
@@ -170,6 +190,10 @@ class Verification:
                 self._store.blobs.read(digest)
             except (DamagedBlob, NotFound) as error:
                 yield str(error)
+
+
+def _masks_in(archive: zipfile.ZipFile) -> int:
+    return sum(name.endswith("_mask.png") for name in archive.namelist())
 
 
 def _shows(mask: bytes, upload: Upload) -> bool:

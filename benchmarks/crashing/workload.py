@@ -1,29 +1,25 @@
 """The work that goes on while processes are killed: uploads, labels, versions, trainings."""
 
-import io
 import threading
 import time
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
 
 from crashing.client import Client, Stopped, Unanswered
 from crashing.ledger import Ledger, Upload
+from crashing.photos import CLASSES, as_png, draw_label, draw_photo
+from crashing.zips import ZIPPED, export_search, send_zip
 
-CLASSES = "background,road,tree"
-SIZE = (32, 48)  # height, width
 SPLITS = ("train", "train", "valid", "test")
 TRAINED, GROWING = "trained", "growing"  # project slugs: a small one, and one that always grows
-GAVE_UP = "the worker stopped in the middle"
 POLL_S = 0.3
 FORMAT = "png-mask-semantic"
 
 
 def make_projects(client: Client, ledger: Ledger, photos: int) -> None:
-    """Both projects; the one that is trained gets its photos, the other one its first."""
-    for name in (TRAINED, GROWING):
+    """All projects; the one that is trained gets its photos, the one that grows its first."""
+    for name in (TRAINED, GROWING, ZIPPED):
         client.send(
             "POST",
             "/default/projects",
@@ -38,10 +34,7 @@ def upload_labelled(
     client: Client, ledger: Ledger, project: str, draw: np.random.Generator, number: int
 ) -> None:
     """Upload one photo of noise and label it, noting each acknowledgement."""
-    file = _png(draw.integers(0, 256, (*SIZE, 3), dtype=np.uint8))
-    label = np.zeros(SIZE, np.uint8)
-    label[: SIZE[0] // 2, : SIZE[1] // 2] = 1
-    label[draw.integers(0, SIZE[0]) :, SIZE[1] // 2 :] = 2
+    file, label = as_png(draw_photo(draw)), draw_label(draw)
     answer = client.send(
         "POST",
         f"/dataset/{project}/upload",
@@ -55,22 +48,18 @@ def upload_labelled(
     client.send(
         "POST",
         f"/default/{project}/images/{upload.image_id}/mask",
-        params={"classes": CLASSES},
-        content=_png(label),
+        params={"classes": ",".join(CLASSES)},
+        content=as_png(label),
         headers={"Content-Type": "image/png"},
     )
     with ledger.lock:
         ledger.uploads[upload.image_id] = replace(upload, label=label)
 
 
-def _png(pixels: UInt8[np.ndarray, "..."]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 class Workload:
-    """Threads that upload, and one that makes versions, exports and models in turn."""
+    """Threads that upload photos, one that makes versions, exports and models in turn, and one
+    that sends zips and exports what a search finds.
+    """
 
     def __init__(
         self, url: str, key: str, ledger: Ledger, seed: int, *, pause_s: float, trains: bool
@@ -81,18 +70,22 @@ class Workload:
         self._stopping, self.enough = threading.Event(), threading.Event()
         self.cycles = 0
         works = [lambda at=at: self._upload_on(at) for at in range(2)]
-        self._threads = [threading.Thread(target=work) for work in (*works, self._cycle_on)]
+        self._uploaders = [threading.Thread(target=work) for work in works]
+        turns = (self._cycle_on, self._zip_on)
+        self._turns = [threading.Thread(target=work) for work in turns]
 
     def start(self) -> None:
         """Begin all of it."""
-        for thread in self._threads:
+        for thread in (*self._uploaders, *self._turns):
             thread.start()
 
     def finish(self, limit_s: float) -> None:
-        """Let the cycle in hand come to its end, then stop everything."""
+        """Let what is made in turn come to its end, then stop everything."""
         self.enough.set()
-        self._threads[-1].join(limit_s)
-        if self._threads[-1].is_alive():
+        give_up = time.monotonic() + limit_s
+        for thread in self._turns:
+            thread.join(max(give_up - time.monotonic(), 0.0))
+        if any(thread.is_alive() for thread in self._turns):
             self._ledger.problem(f"jobs did not come to an end within {limit_s} s")
         self.stop()
 
@@ -100,7 +93,7 @@ class Workload:
         """Stop all threads after the request that each is at."""
         self.enough.set()
         self._stopping.set()
-        for thread in self._threads:
+        for thread in (*self._uploaders, *self._turns):
             thread.join()
 
     def _upload_on(self, at: int) -> None:
@@ -130,6 +123,21 @@ class Workload:
                 self._ledger.problem(str(error))
         client.close()
 
+    def _zip_on(self) -> None:
+        client = Client(self._url, self._key, self._stopping)
+        draw, number = np.random.default_rng((self._seed, 1_000)), 0
+        while not self.enough.is_set():
+            try:
+                if send_zip(client, self._ledger, draw, number):
+                    export_search(client, self._ledger)
+            except Stopped:
+                break
+            except Unanswered as error:
+                self._ledger.problem(str(error))
+            number += 1
+            self.enough.wait(self._pause_s)
+        client.close()
+
     def _one_cycle(self, client: Client) -> None:
         for project in (GROWING, TRAINED) if self._trains else (GROWING,):
             number = self._generate(client, project)
@@ -148,7 +156,7 @@ class Workload:
         while True:
             version = client.get(f"/default/{project}/{number}")["version"]
             if version.get("error"):
-                self._note_failure(f"{project}/{number} generate", str(version["error"]))
+                self._ledger.failure(f"{project}/{number} generate", str(version["error"]))
                 return None
             if not version["generating"]:
                 with self._ledger.lock:
@@ -161,7 +169,7 @@ class Workload:
             try:
                 answer = client.send("GET", f"/default/{project}/{number}/{FORMAT}")
             except Unanswered as error:
-                self._note_failure(f"{project}/{number} export", str(error))
+                self._ledger.failure(f"{project}/{number} export", str(error))
                 return
             if answer.status_code == 200:
                 with self._ledger.lock:
@@ -179,15 +187,26 @@ class Workload:
             if status == "finished":
                 with self._ledger.lock:
                     self._ledger.models.add(f"{TRAINED}/{number}")
-                return
+                break
             if status in ("failed", "cancelled"):
-                self._note_failure(f"{path} train", str(client.get(path)["version"].get("train")))
+                self._ledger.failure(f"{path} train", str(client.get(path)["version"].get("train")))
                 return
             time.sleep(POLL_S)
+        self._send_back(client, path)
 
-    def _note_failure(self, what: str, why: str) -> None:
-        if GAVE_UP in why:  # by design: it would otherwise go round for ever
-            with self._ledger.lock:
-                self._ledger.given_up.append(what)
-        else:
-            self._ledger.problem(f"{what}: {why[:300]}")
+    def _send_back(self, client: Client, path: str) -> None:
+        """Download the model's weights, and upload them as a second model of the version."""
+        weights = client.send("GET", client.get(f"{path}/ptFile")["weightsUrl"]).content
+        link = client.get(f"{path}/uploadModel")["url"]
+        training = client.send("PUT", link, content=weights).json()["trainingId"]
+        while True:
+            listed = client.get(f"{path}/v2/trainings")["trainings"]
+            sent = next(entry for entry in listed if entry["id"] == training)
+            if sent["status"] == "finished":
+                with self._ledger.lock:
+                    self._ledger.models.update(sent["modelIds"])
+                return
+            if sent["status"] in ("failed", "cancelled"):
+                self._ledger.failure(f"{path} uploadModel", str(sent))
+                return
+            time.sleep(POLL_S)

@@ -82,6 +82,28 @@ def test_a_job_begun_before_goes_on_with_its_run(
     assert len(list((store.home.runs / "cats").iterdir())) == 1
 
 
+def test_a_job_whose_run_lies_on_another_machine_begins_anew(
+    store: Store, tiny: ModuleType, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same path, as machines that are set up alike have them."""
+    job = claimed(store, payload=training(tiny, directory))
+    other = store.home.runs / "cats" / "0001"
+    other.mkdir(parents=True)
+    (other / "request.json").write_text('{"run_id": "that of another training"}')
+    known = {"run": str(other), "run_id": "of this job", "epochs": [{"epoch": 1}]}
+    store.jobs.progress(job.id, "w", known)
+    began: list[Path] = []
+
+    def finish(run: RunFolder, *_: Any) -> ModelId:
+        began.append(run.path)
+        return ModelId("cats", 1)
+
+    monkeypatch.setattr(child, "finish_run", finish)
+    assert child.main(job.id, "w") == 0
+    assert began == [store.home.runs / "cats" / "0002"]
+    assert "epochs" not in store.jobs.get(job.id).progress
+
+
 def test_a_failure_is_told(store: Store, tiny: ModuleType, tmp_path: Path) -> None:
     job = claimed(store, payload=training(tiny, tmp_path / "nowhere"))
     assert child.main(job.id, "w") == 0

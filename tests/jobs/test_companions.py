@@ -96,6 +96,7 @@ def test_an_interrupt_ends_the_companions(tmp_path: Path, monkeypatch: pytest.Mo
     def interrupted() -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(module, "END_S", 300.0)
     monkeypatch.setattr(module, "_start", wait_forever)
     monkeypatch.setattr(module, "joined", interrupted)
     with pytest.raises(KeyboardInterrupt), companions(RunFolder(tmp_path), 3):

@@ -8,6 +8,7 @@ import pytest
 
 from atrous.datasets.zip_exports import ExportFacts, write_zip
 from atrous.domain.errors import BadDataset
+from atrous.images.draw import encode_png
 from atrous.jobs.export_version import exported_photos
 from atrous.jobs.generate_version import generate_version
 from atrous.jobs.import_zip import import_zip
@@ -112,6 +113,16 @@ def test_what_is_broken_is_told_and_the_rest_imported(
     again = import_zip(job, "w", store)  # as after a crash in the middle
     assert (again["images"], again["duplicates"], again["labels"]) == (0, 3, 1)
     assert list(store.home.cache.glob("import-*")) == []
+
+
+def test_the_limit_on_pixels_is_the_servers(store: Store, target: Project) -> None:
+    small, large = (encode_png(np.zeros((4, width, 3), np.uint8)) for width in (4, 5))
+    data = zipped({"small.png": small, "large.png": large})
+    result = import_zip(claimed(store, target, data, max_pixels=16), "w", store)
+    assert result["images"] == 1
+    (fault,) = result["faults"]
+    assert fault["file"] == "large.png"
+    assert "at most 16" in fault["message"]
 
 
 def test_split_batch_tags_and_labels_that_are_there(

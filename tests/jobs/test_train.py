@@ -110,8 +110,13 @@ def test_a_kill_between_export_and_publishing(
     assert store.models.list() == []
     found = latest_unfinished_run(store, "cats")
     assert found.path == run.path
-    assert finish_run(found, store, quiet) == ModelId("cats", 1)
-    assert len(store.models.list()) == 1
+    facts = {"run": "cats/0001", "run_id": "of another machine, or of a run that was deleted"}
+    workspace_id = store.workspaces.default().id
+    store.models.publish("cats", run.package, workspace_id=workspace_id, facts=facts)
+    assert finish_run(found, store, quiet) == ModelId("cats", 2)
+    (run.path / "published.json").unlink()  # killed right after publishing
+    assert finish_run(found, store, quiet) == ModelId("cats", 2)
+    assert len(store.models.list()) == 2
     assert len(quick_export) == 1
 
 

@@ -153,7 +153,7 @@ def test_the_model_gets_the_versions_number(
     (model,) = store.models.list()
     assert str(model.model_id) == "roads/2"
     assert model.workspace_id == project.workspace_id
-    served = read_package(store.home.packages / model.folder).preprocess
+    served = read_package(store.models.package_folder(model.folder)).preprocess
     assert served.static_crop == StaticCrop(25.0, 100.0, 0.0, 100.0)
     assert (served.grayscale, served.contrast) == (True, "Histogram Equalization")
     assert (served.resize_mode, served.size.width >= 32) == ("stretch", True)

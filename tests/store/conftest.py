@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -22,6 +21,7 @@ from atrous.store.projects import Project
 
 POSTGRES_USER = "postgres"  # PostgreSQL refuses to run as root
 BUCKET = "atrous-test"
+START_S = "600"  # also on a machine with other work
 TABLES = """
 SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'
 """
@@ -38,12 +38,6 @@ def find_postgres() -> Path:
     pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def psycopg_of(url: str) -> Any:
     import psycopg  # not at the top: `postgres` skips where it is not installed
 
@@ -51,7 +45,7 @@ def psycopg_of(url: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
+def postgres(free_port: Callable[[], int]) -> Iterator[str]:
     """A server of our own, as the URL of its first database."""
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install '.[postgres]'")
     programs = find_postgres()
@@ -68,7 +62,7 @@ def postgres() -> Iterator[str]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=300,
+            timeout=900,
         )
         assert done.returncode == 0, done.stderr
 
@@ -79,11 +73,23 @@ def postgres() -> Iterator[str]:
     try:
         run(str(programs / "initdb"), "-D", data, "-U", "test", "-A", "trust", "-E", "UTF8")
         log = str(folder / "log")
-        run(control, "-D", data, "-l", log, "-o", f"{options} -c fsync=off", "-w", "start")
+        run(
+            control,
+            "-D",
+            data,
+            "-l",
+            log,
+            "-o",
+            f"{options} -c fsync=off",
+            "-w",
+            "-t",
+            START_S,
+            "start",
+        )
         try:
             yield f"postgresql://test@127.0.0.1:{port}/postgres"
         finally:
-            run(control, "-D", data, "-m", "immediate", "-w", "stop")
+            run(control, "-D", data, "-m", "immediate", "-w", "-t", START_S, "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

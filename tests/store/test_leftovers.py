@@ -71,20 +71,24 @@ def test_a_blob_that_is_put_again_is_young_again(store: Store, orphan: Path) -> 
     assert MIN_GRACE_S > YOUNG_S
 
 
-def test_a_blob_that_is_put_between_look_and_removal_stays(
+def test_a_blob_that_is_put_before_its_removal_stays(
     store: Store, orphan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rename = Path.rename
+    remove = Blobs.remove
 
-    def put_first(self: Path, target: Path) -> Path:
-        monkeypatch.undo()
-        Blobs(str(store.home.blobs)).put(b"orphan")
-        return rename(self, target)
+    def put_first(self: Blobs, digest: str, *, older_than_s: float) -> bool:
+        store.blobs.put(b"orphan")  # it was marked a moment ago
+        return remove(self, digest, older_than_s=older_than_s)
 
-    monkeypatch.setattr(Path, "rename", put_first)
+    monkeypatch.setattr(Blobs, "remove", put_first)
     assert store.leftovers.remove().blobs == 0
     assert orphan.read_bytes() == b"orphan"
     assert [path.name for path in orphan.parent.iterdir()] == [orphan.name]
+
+
+def test_marks_of_what_went_are_no_names(store: Store, orphan: Path) -> None:
+    assert store.leftovers.remove().blobs == 1
+    assert store.leftovers.named_blobs() == set()
 
 
 def test_blobs_in_s3_go_by_their_age(s3_url: str) -> None:

@@ -23,6 +23,7 @@ def test_an_import_waits_for_its_zip(store: Store, project: Project) -> None:
         "batch": "b",
         "tags": ["x"],
         "overwrite": True,
+        "max_pixels": 100_000_000,
         "digest": ZIP.digest,
         "size_bytes": 10,
     }

@@ -31,7 +31,8 @@ def clean_command(
     refers to any more, and unfinished files.
 
     Removed photos leave files behind, and so do crashes. Servers and workers may run meanwhile;
-    a worker does the same once a day.
+    a worker does the same once a day. Model packages that an older release published are brought
+    to the stored files, from which servers on other machines fetch them.
 
     \b
     Example:  atrous clean --dry-run
@@ -39,10 +40,13 @@ def clean_command(
     from atrous.store import home_folder, open_store
 
     with open_store(home_folder()) as store:
+        taken = 0 if dry_run else store.models.take_over_packages()
         emptied = store.emptying.remove(kept_days=trash_days, only_look=dry_run)
         removed = store.leftovers.remove(
             grace_s=older_than_hours * SECONDS_PER_HOUR, only_look=dry_run
         )
+    if taken:
+        print(f"brought {taken} model packages, published by an older release, into the blobs")
     if emptied.total:
         print(
             f"{'would empty' if dry_run else 'emptied'} the trash of {emptied.projects} projects, "

@@ -16,6 +16,7 @@ from atrous.jobs.training_request import TrainingRequest
 from atrous.jobs.version_training import version_folder, version_request
 from atrous.store.jobs import Job
 from atrous.store.opening import Store
+from atrous.store.runs import is_run, run_id_of
 from atrous.store.trainings import TRAIN_VERSION
 from atrous.training.loop import Progress
 from atrous.training.run_folder import RunFolder
@@ -30,16 +31,23 @@ def main(job_id: str, worker: str) -> int:
 
 
 def run_training(job: Job, worker: str, store: Store) -> dict[str, Any]:
-    """Train and publish; a job that was begun before goes on from its run's last checkpoint."""
+    """Train and publish; a job that was begun before goes on from its run's last checkpoint.
+
+    Where that run lies on another machine, it begins anew.
+    """
     known = dict(job.progress)
-    if "run" in known:
+    if "run" in known and is_run(Path(known["run"]), known.get("run_id")):
         run = RunFolder(Path(known["run"]))
         restore_pictures(job, store)
         known["epochs"] = _epochs_of(run)  # the last one may not have been reported
     else:
         store.jobs.progress(job.id, worker, {"stage": "reading the pictures"})
         run = start_run(request_of(job, store), store)
-        known.update(stage="loading the network", run=str(run.path))
+        known = {
+            "stage": "loading the network",
+            "run": str(run.path),
+            "run_id": run_id_of(run.path),
+        }
         store.jobs.progress(job.id, worker, known)
 
     model_id = finish_run(run, store, _Reports(job, worker, store, known))

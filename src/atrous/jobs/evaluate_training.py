@@ -31,7 +31,7 @@ def evaluate_training(job: Job, worker: str, store: Store) -> dict[str, Any]:
         raise NotFound("the training has no model any more; train again")
     version = store.versions.by_id(job.workspace_id, training.version_id)
     project = store.projects.by_id(job.workspace_id, training.project_id)
-    package = read_package(store.home.packages / model.folder)
+    package = read_package(store.models.package_folder(model.folder))
     # The pictures of the version are cropped, grey and so on already.
     package = replace(package, preprocess=for_prepared(package.preprocess))
     options = DatasetOptions(format=FORMAT, ignore_id=IGNORE_ID, seed=version.seed)

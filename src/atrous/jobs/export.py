@@ -23,6 +23,7 @@ from atrous.jobs.train import reopen
 from atrous.packages.directory import ModelPackage, read_package
 from atrous.packages.variant import write_variant
 from atrous.store.opening import Store
+from atrous.store.runs import run_of_model
 from atrous.training.checkpoint import load_best
 from atrous.training.run_folder import RunFolder
 
@@ -72,9 +73,9 @@ def find_source(model: str, store: Store) -> Source:
         return Source(model, read_package(path), _existing(path.absolute().parent))
     model_id = ModelId.parse(model)
     found = store.models.get(model_id)
-    name = found.facts.get("run")
-    run_folder = _existing(store.home.runs / name) if isinstance(name, str) else None
-    return Source(model, read_package(store.models.folder(model_id)), run_folder)
+    folder = run_of_model(store.home.runs, found.facts)
+    its_run = _existing(folder) if folder is not None else None
+    return Source(model, read_package(store.models.folder(model_id)), its_run)
 
 
 def _existing(folder: Path) -> RunFolder | None:

@@ -23,7 +23,9 @@ from atrous.jobs.training_report import facts_of, report_finished, report_unfini
 from atrous.jobs.training_request import TrainingRequest
 from atrous.packages.directory import ModelPackage, read_package, write_package
 from atrous.reports.model_card import model_card
+from atrous.store.database import new_id
 from atrous.store.opening import Store
+from atrous.store.runs import REQUEST, run_id_of
 from atrous.training.checkpoint import load_best
 from atrous.training.configure import recipe_for
 from atrous.training.loop import Report, train
@@ -54,8 +56,8 @@ def start_run(
     )
     run = _new_run_folder(store, request.project)
     run.create(recipe)
-    facts = {**request.to_json(), "fingerprint": dataset.fingerprint()}
-    write_whole(run.path / "request.json", json.dumps(facts, indent=2).encode())
+    facts = {**request.to_json(), "fingerprint": dataset.fingerprint(), "run_id": new_id()}
+    write_whole(run.path / REQUEST, json.dumps(facts, indent=2).encode())
     return run
 
 
@@ -95,7 +97,7 @@ def finish_run(run: RunFolder, store: Store, report: Report) -> ModelId:
         package.folder,
         workspace_id=request.workspace_id or store.workspaces.default().id,
         version=request.version,
-        facts={**package.facts, "run": _name_of(run)},
+        facts={**package.facts, **_facts_of(run)},
         training_id=request.training_id,
     )
     write_whole(published, json.dumps({"model_id": str(model_id)}).encode())
@@ -126,8 +128,9 @@ def checked_dataset(
 
 def reopen(run: RunFolder) -> tuple[TrainingRequest, Dataset]:
     """The request and data set of a run; BadDataset if the set has changed since it began."""
-    facts = json.loads((run.path / "request.json").read_text())
+    facts = json.loads((run.path / REQUEST).read_text())
     fingerprint = facts.pop("fingerprint")
+    facts.pop("run_id", None)
     request = TrainingRequest.from_json(facts)
     dataset = open_dataset(request.directory, request.options)
     if dataset.fingerprint() != fingerprint:
@@ -144,7 +147,7 @@ def latest_unfinished_run(store: Store, project: str) -> RunFolder:
     """The newest run of a project that was not published; NotFound if there is none."""
     checked_project(project)
     for path in reversed(_run_folders(store.home.runs / project)):
-        if (path / "request.json").exists() and not (path / "published.json").exists():
+        if (path / REQUEST).exists() and not (path / "published.json").exists():
             return RunFolder(path)
     raise NotFound(
         f"there is no unfinished run of project {project} in {store.home.runs}; "
@@ -158,15 +161,16 @@ def _run_folders(parent: Path) -> list[Path]:
     return sorted(folders, key=lambda path: int(path.name))
 
 
-def _name_of(run: RunFolder) -> str:
-    """A run as its model's facts name it: `project/0001`."""
-    return f"{run.path.parent.name}/{run.path.name}"
+def _facts_of(run: RunFolder) -> dict[str, Any]:
+    """A run as its model's facts name it: `project/0001`, and an id that no other run has."""
+    return {"run": f"{run.path.parent.name}/{run.path.name}", "run_id": run_id_of(run.path)}
 
 
 def _published_model(run: RunFolder, store: Store) -> ModelId | None:
     """The model of a run that was killed right after publishing."""
+    known = _facts_of(run)
     for model in store.models.list():
-        if model.facts.get("run") == _name_of(run):
+        if {name: model.facts.get(name) for name in known} == known:
             return model.model_id
     return None
 

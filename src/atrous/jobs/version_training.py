@@ -21,6 +21,7 @@ from atrous.jobs.training_request import TrainingRequest
 from atrous.store.jobs import Job
 from atrous.store.opening import Store
 from atrous.store.projects import Project
+from atrous.store.runs import run_of_model
 from atrous.store.versions import Version
 from atrous.training.run_folder import RunFolder
 
@@ -56,13 +57,13 @@ def version_request(job: Job, store: Store) -> TrainingRequest:
 def choices_of_checkpoint(store: Store, workspace_id: str, model_id: str) -> dict[str, Any]:
     """What a recipe says to start from the best checkpoint of the run that a model came of."""
     model = store.models.find(workspace_id, model_id)
-    run = RunFolder(store.home.runs / str(model.facts.get("run") or ""))
-    best = run.checkpoints / "best.json"
-    if not model.facts.get("run") or not best.exists():
+    folder = run_of_model(store.home.runs, model.facts)
+    if folder is None or not (RunFolder(folder).checkpoints / "best.json").exists():
         raise NotFound(
             f"model {model_id} has no checkpoint on this machine; leave 'checkpoint' out"
         )
-    facts = json.loads(best.read_text())
+    run = RunFolder(folder)
+    facts = json.loads((run.checkpoints / "best.json").read_text())
     built = {name: facts["recipe"][name] for name in ("architecture", "backbone", "separable")}
     return {**built, "start": str(run.checkpoints / facts["tensors"])}
 

@@ -55,15 +55,18 @@ def work(store: Store, name: str, stopping: threading.Event) -> None:
 
 
 def clean(store: Store) -> None:
-    """Delete what lay in the trash for long, and what crashes and removed photos left behind; a
-    failure is for the log alone.
+    """Delete what lay in the trash for long, and what crashes and removed photos left behind, and
+    take over packages that are no blobs yet; a failure is for the log alone.
     """
     try:
+        taken = store.models.take_over_packages()
         emptied = store.emptying.remove()
         removed = store.leftovers.remove()
     except OSError:
         logger.exception("what crashes and removed photos left behind could not be deleted")
         return
+    if taken:
+        logger.info("brought %d model packages into the blobs", taken)
     if emptied.total:
         logger.info("deleted %d things that had lain in the trash for a month", emptied.total)
     if removed.blobs or removed.unfinished:

@@ -1,13 +1,14 @@
-"""Files named by their content: photos, labels, thumbnails and exports, in a folder or in S3."""
+"""Files named by their content: photos, labels, exports, packages; in a folder or in S3."""
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +21,17 @@ from atrous.disk.whole import flush
 from atrous.domain.errors import BadInput, DamagedBlob, MissingDependency, NotFound
 from atrous.store.database import new_id
 from atrous.store.disk_full import naming_full_disk
+from atrous.store.doomed_blobs import DoomedBlobs
 
 CHUNK_BYTES = 1 << 20
 DIGEST = re.compile(r"[0-9a-f]{64}")
 # A blob that is put again is written anew if it is older: so what nothing names is only deleted
 # a long time after anybody put it for the last time.
 YOUNG_S = 3600.0
+# Another disk, or one that gives a file no second name.
+NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+# Where there are no marks: nothing is deleted while something is put, and all may be deleted.
+NOT_DOOMED, DOOMED = contextlib.nullcontext(False), contextlib.nullcontext(True)
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,12 @@ class Blobs:
     for one another: who reads one to its end has had its content compared with its name.
     """
 
-    def __init__(self, url: str) -> None:
-        """Work in a folder, given by path, or below an fsspec URL as `s3://bucket/folder`."""
+    def __init__(self, url: str, doomed: DoomedBlobs | None = None) -> None:
+        """Work in a folder, given by path, or below an fsspec URL as `s3://bucket/folder`.
+
+        doomed: the marks of blobs that are being deleted; without them nothing may be deleted
+            while something is put.
+        """
         try:
             self._files, self._root = fsspec.url_to_fs(url)
         except ImportError:
@@ -65,34 +75,72 @@ class Blobs:
                 f"blobs can't be kept at {url[:200]!r} ({error}); give a folder or s3://bucket/name"
             ) from None
         self._local = isinstance(self._files, LocalFileSystem)
+        self._doomed = doomed
 
     def put(self, data: bytes) -> Blob:
         """Store bytes; those that are there already are compared, and replaced where damaged."""
         blob = Blob(hashlib.sha256(data).hexdigest(), len(data))
         path = self._path(blob.digest)
-        if self._is_sound(blob) and self._is_young(path):
-            return blob
-        if self._local:
-            _write_whole(Path(path), blob, io.BytesIO(data))
-        else:
-            self._files.pipe_file(path, data)  # an object appears when all of it has arrived
-            self._refuse_damaged(blob)
-        return blob
+
+        def write() -> None:
+            if self._local:
+                _write_whole(Path(path), blob, io.BytesIO(data))
+            else:
+                self._files.pipe_file(path, data)  # an object appears when all of it has arrived
+
+        return self._put(blob, write)
 
     def put_file(self, file: Path) -> Blob:
         """Store a file of any size without holding it in memory."""
         with file.open("rb") as reader:
             blob = Blob(*_digest_of(reader))
             path = self._path(blob.digest)
-            if self._is_sound(blob) and self._is_young(path):
-                return blob
-            if self._local:
-                reader.seek(0)
-                _write_whole(Path(path), blob, reader)
-            else:
-                self._files.put_file(str(file), path)
-                self._refuse_damaged(blob)
+
+            def write() -> None:
+                if self._local:
+                    reader.seek(0)
+                    _write_whole(Path(path), blob, reader)
+                else:
+                    self._files.put_file(str(file), path)
+
+            return self._put(blob, write)
+
+    def _put(self, blob: Blob, write: Callable[[], None]) -> Blob:
+        """Write what is absent, damaged, or so old that somebody may be about to delete it."""
+        if not (self._is_sound(blob) and self._is_young(self._path(blob.digest))):
+            self._write(blob, write)
+        with self._doomed.saving(blob.digest) if self._doomed else NOT_DOOMED as is_doomed:
+            if is_doomed:
+                self._write(blob, write)
         return blob
+
+    def _write(self, blob: Blob, write: Callable[[], None]) -> None:
+        write()
+        if not self._local:  # a folder's files are compared before they get their names
+            self._refuse_damaged(blob)
+
+    def share(self, file: Path) -> Blob:
+        """Store a file that nobody will change: on one disk both become one file of two names."""
+        blob = self.put_file(file)
+        if self._local:
+            _link(Path(self._path(blob.digest)), file)
+        return blob
+
+    def give(self, digest: str, target: Path) -> None:
+        """Make a file of a blob: its second name where they lie on one disk, else a copy.
+
+        Raises NotFound where there is none, DamagedBlob where it has changed; `target` may then be
+        there in part.
+        """
+        if self._local and _link(Path(self._path(digest)), target):
+            for _ in self.stream(digest):  # to its end, where it is compared
+                pass
+            return
+        with naming_full_disk(), target.open("wb") as file:
+            for piece in self.stream(digest):
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
 
     def read(self, digest: str) -> bytes:
         """Give a whole blob; NotFound where there is none, DamagedBlob where it has changed."""
@@ -145,20 +193,21 @@ class Blobs:
     def remove(self, digest: str, *, older_than_s: float) -> bool:
         """Delete a blob unless it was stored (also once more) within that time.
 
-        Whoever asks must know that nothing names it, and give a time that is longer than
-        YOUNG_S and than anybody takes from `put` to the row that names what was put.
+        Whoever asks must have marked it as doomed, must know that nothing names it, and give a
+        time that is longer than YOUNG_S and than anybody takes from `put` to the row that names
+        what was put.
         """
         path = self._path(digest)
         self._files.invalidate_cache()
         try:
             if time.time() - _changed_at(self._files.info(path)) < older_than_s:
                 return False
-            if self._local:
-                return _remove_old(Path(path), older_than_s)
-            self._files.rm_file(path)
+            with self._doomed.deleting(digest) if self._doomed else DOOMED as is_doomed:
+                if is_doomed:
+                    self._files.rm_file(path)
+                return is_doomed
         except FileNotFoundError:  # another process was faster
             return False
-        return True
 
     def _is_young(self, path: str) -> bool:
         """Whether a blob is so new that nobody is about to delete it; see `remove`."""
@@ -213,14 +262,29 @@ def _write_whole(path: Path, blob: Blob, reader: Readable) -> None:
     flush(path.parent)
 
 
-def _remove_old(path: Path, older_than_s: float) -> bool:
-    """Move aside, look again, delete: what was put between two looks is moved back."""
-    aside = path.with_name(f".{new_id()}.tmp")
-    path.rename(aside)
-    if time.time() - aside.stat().st_mtime < older_than_s:
-        aside.replace(path)
+def _link(blob: Path, name: Path) -> bool:
+    """Give a blob another name, in place of what has it now; False where the disk can't."""
+    temporary = blob.with_name(f".{new_id()}.tmp")
+    try:
+        # A file that is replaced by the same content at this moment can't be linked: once more.
+        while not _is_linked(blob, temporary):
+            if not blob.exists():
+                raise NotFound(f"there is no blob {blob.name}")
+        temporary.replace(name)  # nothing, where both are that file already
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
         return False
-    aside.unlink()
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _is_linked(blob: Path, name: Path) -> bool:
+    try:
+        os.link(blob, name)
+    except FileNotFoundError:
+        return False
     return True
 
 

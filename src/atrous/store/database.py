@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
     Connection,
     Double,
@@ -100,6 +101,22 @@ models = Table(
     # A removed row stays, so that its version number is not given to another model by itself.
     Column("removed_at", Double),
     UniqueConstraint("project", "version", "run"),
+)
+
+model_files = Table(  # of the packages; those published before r0006 have none until taken over
+    "model_files",
+    metadata,
+    Column("folder", String(32), ForeignKey("models.folder"), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),  # of the blob with the file's content
+    Column("size_bytes", BigInteger, nullable=False),
+)
+
+doomed_blobs = Table(  # what is about to be deleted, or was; see `store.doomed_blobs`
+    "doomed_blobs",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("marked_at", Double, nullable=False),
 )
 
 jobs = Table(

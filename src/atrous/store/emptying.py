@@ -25,6 +25,8 @@ from atrous.store.dataset_tables import (
     versions,
 )
 from atrous.store.home import Home
+from atrous.store.package_files import delete_files
+from atrous.store.runs import is_run
 
 KEPT_DAYS = 30.0  # in the trash
 SECONDS_PER_DAY = 86_400.0
@@ -84,8 +86,9 @@ class Emptying:
             shutil.rmtree(self._home.packages / folder, ignore_errors=True)
             (self._home.cache / "weights" / f"{folder}.zip").unlink(missing_ok=True)
         for run in folders.runs:
-            path = Path(run).resolve()
-            if path.parent.parent == self._home.runs.resolve():
+            path = Path(run["run"]).resolve()
+            is_ours = path.parent.parent == self._home.runs.resolve()
+            if is_ours and is_run(path, run.get("run_id")):
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -94,7 +97,7 @@ class _Folders:
     """What lies on the disk of the things that go."""
 
     packages: list[str]
-    runs: list[str]
+    runs: list[dict[str, Any]]  # as jobs tell of them
 
 
 def _is_due(table: Table, before: float) -> tuple[Any, ...]:
@@ -120,6 +123,7 @@ def _delete_rows(connection: Connection, table: Table, thing: str, now: float) -
     packages = list(connection.execute(select(models.c.folder).where(of_trainings)).scalars())
     gone = of_trainings & models.c.removed_at.is_(None)
     connection.execute(update(models).where(gone).values(removed_at=now))
+    delete_files(connection, packages)
     runs = _runs_of(connection, select(trainings.c.job_id).where(its_trainings))
 
     of_training = evaluations.c.training_id.in_(training_ids)
@@ -139,9 +143,9 @@ def _first_time(table: Table, now: float) -> Any:
     return func.coalesce(table.c.trashed_at, now)
 
 
-def _runs_of(connection: Connection, job_ids: Any) -> list[str]:
+def _runs_of(connection: Connection, job_ids: Any) -> list[dict[str, Any]]:
     found = connection.execute(select(jobs.c.progress).where(jobs.c.id.in_(job_ids))).scalars()
-    return [str(progress["run"]) for progress in found if progress.get("run")]
+    return [progress for progress in found if progress.get("run")]
 
 
 def _delete_with_jobs(connection: Connection, table: Table, condition: Any) -> None:

@@ -41,7 +41,7 @@ class Home:
 
     @property
     def packages(self) -> Path:
-        """One opaque folder per published model."""
+        """One opaque folder per published model that this machine has; made again of blobs."""
         return self.folder / "packages"
 
     @property
@@ -51,7 +51,7 @@ class Home:
 
     @property
     def blobs(self) -> Path:
-        """Photos, labels and exports of the platform, by content; unless they lie in S3."""
+        """Photos, labels, exports and model packages, by content; unless they lie in S3."""
         return self.folder / "blobs"
 
     @property

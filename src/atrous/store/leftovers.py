@@ -13,6 +13,7 @@ from sqlalchemy import String, and_, cast, not_, or_, select
 from atrous.store.blobs import YOUNG_S, Blobs
 from atrous.store.database import Database, jobs
 from atrous.store.dataset_tables import projects
+from atrous.store.doomed_blobs import DoomedBlobs
 from atrous.store.home import Home
 from atrous.store.search_exports import is_forgotten
 from atrous.store.trainings import ADD_MODEL
@@ -20,8 +21,9 @@ from atrous.store.zip_imports import OVER, is_over
 
 GRACE_S = 86_400.0  # whatever is younger may belong to something that is not finished yet
 MIN_GRACE_S = 2 * YOUNG_S
+MARKED_AT_ONCE = 500  # blobs, before they are looked at once more and deleted
 DIGEST_COLUMN = re.compile(r"(.*_)?digest")
-NO_BLOBS = ("api_keys",)  # their digests are of keys
+NO_BLOBS = ("api_keys", "doomed_blobs")  # digests of keys, and of what is to go
 ANY_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 # Below the data folder; all of these names are made by code that removes them when it ends.
 UNFINISHED = (
@@ -53,6 +55,7 @@ class Leftovers:
     def __init__(self, home: Home, database: Database, blobs: Blobs) -> None:
         """Work on an open, migrated database."""
         self._home, self._database, self._blobs = home, database, blobs
+        self._doomed = DoomedBlobs(database)
 
     def remove(self, *, grace_s: float = GRACE_S, only_look: bool = False) -> Removed:
         """Delete what is older than the grace period.
@@ -64,16 +67,23 @@ class Leftovers:
             digest: size for digest, size, age_s in self._blobs.stored() if age_s >= grace_s
         }  # before the rows are read: a blob that is named later was put again, and is young
         named = self.named_blobs() | self._digests_in_jobs() if old else set()
-        count = size_bytes = 0
-        for digest in old.keys() - named:
-            if only_look or self._blobs.remove(digest, older_than_s=grace_s):
-                count += 1
-                size_bytes += old[digest]
+        unneeded = sorted(old.keys() - named)
+        gone = unneeded if only_look else self._removed(unneeded, grace_s)
         unfinished = tuple(self._unfinished(grace_s))
         if not only_look:
             for path in unfinished:
                 _delete(path)
-        return Removed(count, size_bytes, unfinished)
+        return Removed(len(gone), sum(old[digest] for digest in gone), unfinished)
+
+    def _removed(self, digests: list[str], grace_s: float) -> list[str]:
+        """Delete those that are still old; give which."""
+        self._doomed.forget()
+        gone = []
+        for begin in range(0, len(digests), MARKED_AT_ONCE):
+            marked = digests[begin : begin + MARKED_AT_ONCE]
+            self._doomed.mark(marked)
+            gone += [each for each in marked if self._blobs.remove(each, older_than_s=grace_s)]
+        return gone
 
     def named_blobs(self) -> set[str]:
         """Give the digests of all blobs that a row names."""

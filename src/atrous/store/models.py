@@ -1,10 +1,8 @@
-"""Published models: a row per run of a version, an opaque package folder behind each."""
+"""Published models: a row per run of a version, an opaque package behind each."""
 
 import contextlib
-import os
 import re
 import shutil
-import stat
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +12,13 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from atrous.disk.whole import flush
-from atrous.domain.errors import BadPackage, Conflict, NotFound
+from atrous.domain.errors import Conflict, NotFound
 from atrous.domain.model_ids import ModelId, checked_project
+from atrous.store.blobs import Blobs
 from atrous.store.database import Database, jobs, models, new_id
 from atrous.store.dataset_tables import trainings
+from atrous.store.package_files import PackageFile, PackageFiles, delete_files, insert_files
 
-UNFINISHED = ".unfinished-"  # start of a folder's name while it is being copied
 ORPHAN_AFTER_S = 86_400.0  # a folder without a row is left alone for so long: it may be publishing
 MAX_VERSION_RACES = 20
 SLUG = re.compile(r"([a-z0-9][a-z0-9_-]*)-([1-9][0-9]{0,8})-([a-z0-9_]+)-t([1-9][0-9]{0,8})")
@@ -32,7 +30,7 @@ class Model:
 
     model_id: ModelId
     workspace_id: str
-    folder: str  # the package folder's name: new for every publication, so it names the content
+    folder: str  # the package's name: new for every publication, so it names the content
     facts: dict[str, Any]  # metrics, class names, architecture and the like; JSON
     created_at: float
     run: int = 1  # which of the version's trainings it came of
@@ -49,11 +47,16 @@ class Models:
     """Publishes, finds and removes models. A model is there whole or not at all."""
 
     def __init__(
-        self, database: Database, packages: Path, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        packages: Path,
+        blobs: Blobs,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Work on an open, migrated database and the existing folder of packages."""
         self._database = database
         self._packages = packages
+        self._files = PackageFiles(database, packages, blobs)
         self._clock = clock
 
     def publish(
@@ -68,6 +71,8 @@ class Models:
     ) -> ModelId:
         """Copy a ready package folder into the store and name it `project/version`.
 
+        Its files are blobs before the row is written, which makes them a model.
+
         version: the number to take; None means the next one that was never used.
         training_id: the platform's training that it came of; each has a model of its own on the
             version, and a cancelled one has none: Conflict.
@@ -80,7 +85,7 @@ class Models:
             ModelId.parse(f"{project}/{version}")
         folder = new_id()
         try:
-            self._copy_in(package, folder)
+            files = self._files.bring_in(package, folder)
             values = {
                 "workspace_id": workspace_id,
                 "project": project,
@@ -89,21 +94,14 @@ class Models:
                 "created_at": self._clock(),
                 "training_id": training_id,
             }
-            return self._insert(values, version)
+            return self._insert(values, files, version)
         except BaseException:  # an interrupt, too, must not leave a folder without a row
             shutil.rmtree(self._packages / folder, ignore_errors=True)
             raise
 
-    def _copy_in(self, package: Path, folder: str) -> None:
-        unfinished = self._packages / (UNFINISHED + folder)
-        try:
-            copy_plain_files(package, unfinished)
-            unfinished.rename(self._packages / folder)
-            flush(self._packages)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-
-    def _insert(self, values: dict[str, Any], version: int | None) -> ModelId:
+    def _insert(
+        self, values: dict[str, Any], files: Iterable[PackageFile], version: int | None
+    ) -> ModelId:
         # Where two publications compute the same next version, the unique constraint stops one
         # of them (SQLite's write lock already does), and that one computes again.
         for _ in range(MAX_VERSION_RACES):
@@ -113,6 +111,7 @@ class Models:
                     chosen = _free_version(connection, values, version, run)
                     named = {"version": chosen, "run": run, **values}
                     connection.execute(insert(models).values(id=new_id(), **named))
+                    insert_files(connection, values["folder"], files)
                 return ModelId(values["project"], chosen)
             except IntegrityError:
                 continue
@@ -173,7 +172,18 @@ class Models:
 
     def folder(self, model_id: ModelId) -> Path:
         """Give the package folder of a model, else raise NotFound."""
-        return self._packages / self.get(model_id).folder
+        return self.package_folder(self.get(model_id).folder)
+
+    def package_folder(self, folder: str) -> Path:
+        """Give where a package lies on this machine; it is fetched where it does not yet.
+
+        folder: that of a `Model`. Raises what `PackageFiles.folder` raises.
+        """
+        return self._files.folder(folder)
+
+    def take_over_packages(self) -> int:
+        """Bring packages that were published before they were blobs into these; gives how many."""
+        return self._files.take_over()
 
     def remove(self, model_id: ModelId) -> None:
         """Take a model away and delete its files; one that is not there raises NotFound."""
@@ -184,6 +194,7 @@ class Models:
                 .where(models.c.folder == model.folder)
                 .values(removed_at=self._clock())
             )
+            delete_files(connection, [model.folder])
         shutil.rmtree(self._packages / model.folder, ignore_errors=True)
 
     def remove_orphans(self) -> None:
@@ -257,24 +268,3 @@ def _model(row: Mapping[Any, Any]) -> Model:
         row["run"],
         row["training_id"],
     )
-
-
-def copy_plain_files(source: Path, target: Path) -> None:
-    """Copy the files of a folder into a new folder and wait until they are on the disk.
-
-    A link, device or sub-folder raises BadPackage: packages are flat, and a link could carry any
-    file of this machine into what a server hands out.
-    """
-    if not source.is_dir():
-        raise BadPackage(f"{source} is not a folder; give the folder of a model package")
-    target.mkdir(mode=0o700)
-    for entry in sorted(source.iterdir()):
-        # O_NOFOLLOW and fstat: what is checked is what is read, even if the entry is swapped.
-        if entry.is_symlink() or not stat.S_ISREG(entry.lstat().st_mode):
-            raise BadPackage(f"{entry} is not a plain file; a package holds plain files only")
-        descriptor = os.open(entry, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        with os.fdopen(descriptor, "rb") as reader, (target / entry.name).open("xb") as writer:
-            shutil.copyfileobj(reader, writer, 1 << 20)
-            writer.flush()
-            os.fsync(writer.fileno())
-    flush(target)

@@ -7,6 +7,7 @@ from types import TracebackType
 from atrous.store.api_keys import ApiKeys
 from atrous.store.blobs import Blobs
 from atrous.store.database import Database
+from atrous.store.doomed_blobs import DoomedBlobs
 from atrous.store.emptying import Emptying
 from atrous.store.evaluations import Evaluations
 from atrous.store.exports import Exports
@@ -41,7 +42,7 @@ class Store:
         self.blobs = blobs
         self.workspaces = Workspaces(database)
         self.api_keys = ApiKeys(database)
-        self.models = Models(database, home.packages)
+        self.models = Models(database, home.packages, blobs)
         self.jobs = Jobs(database)
         self.projects = Projects(database)
         self.project_sizes = SizesOfProjects(database)
@@ -89,6 +90,7 @@ def open_store(home: Path, *, database: str | None = None, blobs: str | None = N
     with (places.folder / "migration.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, or the process ends
         opened.migrate()
-    store = Store(places, opened, Blobs(blobs or blobs_url(places)))
+    kept = Blobs(blobs or blobs_url(places), DoomedBlobs(opened))
+    store = Store(places, opened, kept)
     store.models.remove_orphans()
     return store
