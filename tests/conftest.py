@@ -3,6 +3,8 @@
 import gc
 import importlib.util
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,8 +14,14 @@ import pytest
 
 TESTS = Path(__file__).parent
 
-# How long an example takes says more about the machine than about the code.
-hypothesis.settings.register_profile("atrous", deadline=None)
+# How long an example takes says more about the machine than about the code; and the same examples
+# each time: a test that fails for one in a million should do so when it is written.
+hypothesis.settings.register_profile(
+    "atrous",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("atrous")
 
 
@@ -31,6 +39,13 @@ def pytest_unconfigure() -> None:
     gc.unfreeze()
 
 
+@pytest.fixture(autouse=True)
+def same_random_numbers() -> None:
+    """What PyTorch draws in a test does not depend on the tests before it."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
 def load_module(path: Path) -> ModuleType:
     """Import a file that is no test, whatever folder it is in."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -39,6 +54,13 @@ def load_module(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """`free_port` of free_ports.py."""
+    found: Callable[[], int] = load_module(TESTS / "free_ports.py").free_port
+    return found
 
 
 @pytest.fixture(scope="session")

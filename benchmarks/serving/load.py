@@ -81,7 +81,10 @@ def answers_per_second(runs: Sequence[Run]) -> float:
 
 
 def keep_busy(connect: Callable[[], Client], clients: int, seconds: float) -> list[Run]:
-    """Let `clients` send one request after the other; gives those begun within `seconds`."""
+    """Let `clients` send one request after the other; gives those begun within `seconds`.
+
+    Each sends at least one, however short that is.
+    """
     runs: list[Run] = []
     refusals: Counter[int] = Counter()
     barrier = threading.Barrier(clients + 1)
@@ -90,7 +93,7 @@ def keep_busy(connect: Callable[[], Client], clients: int, seconds: float) -> li
     def work() -> None:
         with closing(connect()) as client:
             barrier.wait()
-            while not stop.is_set():
+            while True:
                 start = time.perf_counter()
                 status = client.post()
                 end = time.perf_counter()
@@ -99,6 +102,8 @@ def keep_busy(connect: Callable[[], Client], clients: int, seconds: float) -> li
                 else:
                     refusals[status] += 1
                     stop.set()
+                if stop.is_set():
+                    return
 
     with ThreadPoolExecutor(clients) as threads:
         futures = [threads.submit(work) for _ in range(clients)]

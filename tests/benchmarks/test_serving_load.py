@@ -1,29 +1,91 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
+from serving import load
 from serving.load import BUSY, answers_per_second, keep_busy, send_at_rate, throughput_of
 
 SERVICE_S = 0.02
+PLACES = 3
+
+
+class Clock:
+    """Time that passes only where somebody is served, or sleeps."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(load, "time", SimpleNamespace(perf_counter=made, sleep=made.sleep))
+    return made
 
 
 class Queue:
-    """A server that does one thing at a time and refuses what would wait too long."""
+    """A server that does one thing at a time, once each of its clients waits for something."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._one_at_a_time = ThreadPoolExecutor(1)  # in the order of arrival, unlike a lock
-        self.closed = 0  # connections to it
-        self._places = threading.BoundedSemaphore(places)
+        self._changed = threading.Condition()
+        self._clients = self._waiting = self.closed = 0
+
+    def connect(self) -> "Queue":
+        with self._changed:
+            self._clients += 1
+        return self
 
     def post(self) -> int:
-        if not self._places.acquire(blocking=False):
+        with self._changed:
+            self._waiting += 1
+            answer = self._one_at_a_time.submit(self._serve)
+            self._changed.notify_all()
+        return answer.result()
+
+    def _serve(self) -> int:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._waiting == self._clients, timeout=300)
+            self._waiting -= 1
+        self._clock.sleep(SERVICE_S)
+        return 200
+
+    def close(self) -> None:
+        with self._changed:
+            self._clients -= 1
+            self.closed += 1
+            self._changed.notify_all()
+
+
+class Full:
+    """A server of a few places, which it keeps until everybody has asked."""
+
+    def __init__(self, requests: int) -> None:
+        self._places = threading.BoundedSemaphore(PLACES)
+        self._left = requests
+        self._all_asked = threading.Event()
+        self._lock = threading.Lock()
+        self.closed = 0
+
+    def post(self) -> int:
+        has_place = self._places.acquire(blocking=False)
+        with self._lock:
+            self._left -= 1
+            if not self._left:
+                self._all_asked.set()
+        if not has_place:
             return BUSY
-        try:
-            self._one_at_a_time.submit(time.sleep, SERVICE_S).result()
-            return 200
-        finally:
-            self._places.release()
+        assert self._all_asked.wait(300)
+        return 200
 
     def close(self) -> None:
         self.closed += 1
@@ -57,18 +119,19 @@ def test_turns_are_averaged_and_their_requests_pooled() -> None:
     assert result.median_ms == pytest.approx(1000)
 
 
-def test_more_clients_wait_longer_and_get_no_more_from_one_at_a_time() -> None:
-    queue = Queue(places=8)
-    results = [
-        throughput_of([keep_busy(lambda: queue, clients, 0.5)], clients) for clients in (1, 4)
-    ]
+def test_more_clients_wait_longer_and_get_no_more_from_one_at_a_time(clock: Clock) -> None:
+    results, closed = [], []
+    for clients in (1, 4):
+        queue = Queue(clock)
+        results.append(throughput_of([keep_busy(queue.connect, clients, 0.05)], clients))
+        closed.append(queue.closed)
     alone, together = results
-    assert 0 < alone.per_second <= 1 / SERVICE_S
-    assert together.per_second <= 1 / SERVICE_S * 1.2
-    assert alone.median_ms is not None
+    assert alone.per_second == pytest.approx(1 / SERVICE_S)
+    assert together.per_second == pytest.approx(1 / SERVICE_S)
+    assert alone.median_ms == pytest.approx(1000 * SERVICE_S)
     assert together.median_ms is not None
     assert together.median_ms > 2 * alone.median_ms
-    assert queue.closed == 1 + 4
+    assert closed == [1, 4]
 
 
 def test_a_refused_request_is_not_throughput() -> None:
@@ -76,16 +139,14 @@ def test_a_refused_request_is_not_throughput() -> None:
         keep_busy(lambda: Always(BUSY), 2, 0.1)
 
 
-def test_overload_counts_refusals_and_keeps_them_out_of_the_times() -> None:
-    queue = Queue(places=3)
-    result = send_at_rate(lambda: queue, 4 / SERVICE_S, 1.0, connections=10)
-    assert result.sent == 200
-    assert queue.closed == 10
-    assert result.other == 0
-    assert result.answered + round(result.refused_share * result.sent) == result.sent
-    assert result.refused_share > 0.3
+def test_overload_counts_refusals_and_keeps_them_out_of_the_times(clock: Clock) -> None:
+    server = Full(requests=200)
+    result = send_at_rate(lambda: server, 4 / SERVICE_S, 1.0, connections=10)
+    assert (result.sent, result.answered, result.other) == (200, PLACES, 0)
+    assert server.closed == 10
+    assert result.refused_share == (200 - PLACES) / 200
     assert result.p50_ms is not None
-    assert result.p50_ms >= SERVICE_S * 1000
+    assert result.p50_ms > 900  # they were due in the first moments, and were answered at the end
 
 
 def test_time_counts_from_when_a_request_was_due() -> None:

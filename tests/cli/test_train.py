@@ -60,13 +60,28 @@ def test_prints_the_model_alone_and_the_rest_on_standard_error(
     assert "cats/1" in out
 
 
+# `atrous`, but that its training waits after the second epoch, for Ctrl-C.
+WAITS = """
+import sys, time
+from atrous.cli.main import main
+from atrous.cli.training_progress import TrainingBar
+report = TrainingBar.report
+def report_and_wait(bar, progress):
+    report(bar, progress)
+    if progress.results and progress.epoch == 2:
+        time.sleep(3600)
+TrainingBar.report = report_and_wait
+main()
+"""
+
+
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(
     atrous: Run, tiny: ModuleType, directory: Path, home: Path
 ) -> None:
-    command = ["train", str(directory), "--as", "cats", *tiny.OPTIONS, "--epochs", "12"]
+    command = ["train", str(directory), "--as", "cats", *tiny.OPTIONS, "--epochs", "4"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "atrous", *command],
+        [sys.executable, "-c", WAITS, *command],
         env={
             **os.environ,
             "ATROUS_HOME": str(home),
@@ -90,7 +105,7 @@ def test_ctrl_c_says_how_to_go_on(
     code, out, err = atrous("train", directory, "--as", "cats", "--resume")
     assert (code, out) == (0, "cats/1\n")
     assert "epoch 1:" not in err
-    assert "epoch 12:" in err
+    assert "epoch 4:" in err
     code, out, err = atrous("train", directory, "--as", "cats", "--resume")
     assert (code, out) == (1, "")
     assert "no unfinished run of project cats" in err

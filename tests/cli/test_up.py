@@ -2,7 +2,6 @@ import importlib.util
 import os
 import re
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -166,7 +165,7 @@ def test_a_fault_in_the_lines_does_not_leave_the_worker_alone(
     monkeypatch.setattr(Companion, "_jobs_in_hand", broken)
     companion = Companion(ServerSettings(), store, ensure_key(store), training=False)
     companion.start()
-    assert looked.wait(60)
+    assert looked.wait(300)
     companion.stop()
 
 
@@ -239,20 +238,16 @@ def test_a_worker_that_ends_is_started_anew(
     monkeypatch.setattr(Companion, "_wait_until_ready", lambda self: True)
     companion = Companion(ServerSettings(), store, ensure_key(store), training=True)
     companion.start()
-    assert twice.wait(60)
+    assert twice.wait(300)
     companion.stop()
     assert started[1].poll() == -signal.SIGTERM
     assert "exit code 3" in caplog.text
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
-def start_up(home: Path) -> Iterator[Callable[..., tuple["subprocess.Popen[str]", int]]]:
+def start_up(
+    home: Path, free_port: Callable[[], int]
+) -> Iterator[Callable[..., tuple["subprocess.Popen[str]", int]]]:
     """Start `atrous up` without a demo; it is ended, whatever happens."""
     started: list[subprocess.Popen[str]] = []
 
@@ -302,7 +297,7 @@ def test_up_from_an_empty_folder_and_again(
         assert "being trained" not in said
         keys.append((home / "api_key").read_text().strip())
         address = f"http://127.0.0.1:{port}"
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=300) as client:
             assert client.get(f"{address}/readiness").status_code == 200
             right = client.get(f"{address}/model/registry", params={"api_key": keys[-1]})
             wrong = client.post(f"{address}/shapes/1", params={"api_key": "wrong"}, content=b"x")

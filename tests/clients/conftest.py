@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -49,8 +48,10 @@ PYTHONS = {
 
 
 def load_beside(name: str) -> ModuleType:
-    """Import a file of this folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    """Import a file of this folder, which is no package; "../name" is in the folder above."""
+    spec = importlib.util.spec_from_file_location(
+        Path(name).name, Path(__file__).parent / f"{name}.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -59,6 +60,7 @@ def load_beside(name: str) -> ModuleType:
 
 
 right_answers = load_beside("right_answers")
+free_port = load_beside("../free_ports").free_port
 
 
 @dataclass(frozen=True)
@@ -191,22 +193,17 @@ def atrous_environment(home: Path, **settings: str) -> dict[str, str]:
         "PYTHONPATH": str(ROOT / "src"),
         "OMP_NUM_THREADS": "1",
         "PRECISION": "fp32",  # the same answers on every machine
+        "REQUEST_TIMEOUT_S": "900",  # a first answer waits for its model to load
         **settings,
     }
 
 
 def run(command: list[str], environment: dict[str, str], folder: Path | None = None) -> str:
     done = subprocess.run(
-        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=1200
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start_server(

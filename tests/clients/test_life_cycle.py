@@ -1,13 +1,10 @@
 """Starting and ending a server process."""
 
-import io
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-
-from PIL import Image
 
 from atrous.server.settings import ServerSettings
 
@@ -40,27 +37,37 @@ def test_no_auth_on_an_open_address_is_refused(home_of_model, conftest) -> None:
 
 
 def test_sigterm_answers_what_was_accepted_and_exits_with_0(
-    home_of_model, conftest, tmp_path
+    home_of_model, conftest, open_urls, picture, tmp_path
 ) -> None:
-    server = conftest.start_server(home_of_model, tmp_path / "log")
-    buffer = io.BytesIO()
-    Image.new("RGB", (3000, 3000), (255, 0, 0)).save(buffer, "PNG")
+    """Four requests wait for a picture by URL, which arrives after the signal."""
+    server = conftest.start_server(
+        home_of_model,
+        tmp_path / "log",
+        **{**open_urls, "REQUEST_TIMEOUT_S": "900", "DRAIN_TIMEOUT_S": "900"},
+    )
     statuses: list[int] = []
+    with conftest.load_beside("slow_pictures").slow_picture(picture) as slow:
 
-    def post() -> None:
-        url = f"{server.url}/colours/1?api_key={server.key}"
-        with urllib.request.urlopen(url, buffer.getvalue(), timeout=300) as answer:
-            statuses.append(answer.status)
+        def post() -> None:
+            url = f"{server.url}/colours/1?api_key={server.key}&image={slow.url}"
+            with urllib.request.urlopen(url, b"", timeout=900) as answer:
+                statuses.append(answer.status)
 
-    threads = [threading.Thread(target=post) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    while queue_depth(server.url) < 4:
-        assert any(thread.is_alive() for thread in threads)
-        time.sleep(0.01)
-    assert conftest.stop_server(server) == 0
-    for thread in threads:
-        thread.join()
+        threads = [threading.Thread(target=post) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        while queue_depth(server.url) < 4:
+            assert all(thread.is_alive() for thread in threads)
+            time.sleep(0.01)
+        server.process.terminate()
+        while "draining" not in server.log.read_text():
+            assert server.process.poll() is None
+            time.sleep(0.01)
+        assert statuses == []
+        slow.let_go.set()
+        assert server.process.wait(300) == 0
+        for thread in threads:
+            thread.join()
     assert statuses == [200] * 4
 
 

@@ -33,7 +33,8 @@ OLD_RELEASES = ("1.4.0", "1.1.36")
 LABELS = np.zeros((60, 80), np.uint8)
 LABELS[5:25, 10:40], LABELS[30:55, 5:30], LABELS[20:50, 45:75] = 1, 2, 3
 PALETTE = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
-KEPT_QUEUED = "Waiting"  # trainings on this project are left in the queue
+KEPT_RUNNING = "Waiting"  # trainings on this project begin and are not settled
+RUNNING = "running"  # a file that says that one has begun
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,9 @@ def settle(store: Store, job: Job, package: Path) -> dict[str, Any]:
     return {"model_id": str(model_id), "miou": 0.5}
 
 
-def work(store: Store, package: Path, stopping: threading.Event, failures: list[str]) -> None:
-    """Settle jobs, but no training of the project whose trainings are to wait."""
+def work(store: Store, folder: Path, stopping: threading.Event, failures: list[str]) -> None:
+    """Settle jobs, but no training of the project whose trainings are to wait: those just run."""
+    package = folder / "package"
     while not stopping.wait(0.05):
         job = store.jobs.claim("w", KINDS)
         if job is None:
@@ -102,7 +104,8 @@ def work(store: Store, package: Path, stopping: threading.Event, failures: list[
         if job.kind == "train-version":
             version = store.versions.by_id(job.workspace_id, job.payload["version_id"])
             project = store.projects.by_id(job.workspace_id, version.project_id)
-            if project.name == KEPT_QUEUED:
+            if project.name == KEPT_RUNNING:
+                (folder / RUNNING).touch()
                 continue
         try:
             store.jobs.finish(job.id, "w", settle(store, job, package))
@@ -122,7 +125,7 @@ def platform(conftest: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> 
         conftest.running_server(folder / "home", folder / "server.log") as server,
         open_store(folder / "home") as store,
     ):
-        thread = threading.Thread(target=work, args=(store, package, stopping, failures))
+        thread = threading.Thread(target=work, args=(store, folder, stopping, failures))
         thread.start()
         yield Platform(conftest, server, folder)
         stopping.set()
@@ -289,6 +292,8 @@ def said(
         "zip": shutil.make_archive(str(platform.folder / "set"), "zip", photos),
     }
     lines = [["--json", *command.format(**words).split()] for command, _ in COMMANDS]
+    start = [command.startswith("train start ") for command, _ in COMMANDS].index(True)
+    lines.insert(start + 1, ["wait", "for", str(platform.folder / RUNNING)])
     commands, report = platform.folder / "commands.json", platform.folder / "said.json"
     commands.write_text(json.dumps(lines))
     platform.run(clients_python, "roboflow_cli.py", commands, report)

@@ -29,6 +29,9 @@ def load_file_beside(name: str) -> ModuleType:
     return module
 
 
+DescribedAnswers = load_file_beside("described_answers").DescribedAnswers
+
+
 @pytest.fixture(scope="session")
 def load_beside() -> Callable[[str], ModuleType]:
     return load_file_beside
@@ -64,8 +67,12 @@ def start(store: Store) -> Iterator[Callable[..., TestClient]]:
     clients: list[TestClient] = []
 
     def start_app(**settings: Any) -> TestClient:
-        app = create_app(ServerSettings(engine="onnxruntime", **settings), store)
+        wanted = ServerSettings(engine="onnxruntime", **settings)
+        app = create_app(wanted, store)
+        switches = wanted.get_model_registry_enabled, wanted.has_sam2, wanted.legacy_route_enabled
+        described = app.state.described = DescribedAnswers(app, switches)
         client = TestClient(app, raise_server_exceptions=False)
+        client.event_hooks["response"].append(described.complain)
         clients.append(client)
         client.__enter__()
         return client

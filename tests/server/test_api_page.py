@@ -32,6 +32,17 @@ DOCUMENT = {
             "get": {
                 "summary": "See",
                 "responses": {
+                    "202": {
+                        "description": "Later.",
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "type": "array",
+                                    "items": {"$ref": "#/components/schemas/Part"},
+                                }
+                            }
+                        },
+                    },
                     "200": {
                         "description": "All of it.",
                         "content": {
@@ -44,7 +55,7 @@ DOCUMENT = {
                                 }
                             }
                         },
-                    }
+                    },
                 },
             }
         },
@@ -112,6 +123,10 @@ def test_everything_of_a_document_is_on_the_page() -> None:
         "See",
         "All of it.",
         "name|answer|string|required",
+        "parts[].name|body|string|required",
+        "part.size|body|integer",
+        "Answer 202",
+        "[].name|answer|string|required",
     ):
         assert expected in text, expected
 

@@ -22,11 +22,11 @@ class Holder:
     def hold(self, pixels: DecodedPixels, count: int) -> None:
         with pixels.take(count, lambda: None):
             self.has.set()
-            assert self.may_go.wait(60)
+            assert self.may_go.wait(300)
 
     def go(self) -> None:
         self.may_go.set()
-        self.thread.join(60)
+        self.thread.join(300)
 
 
 def wait_in_line(pixels: DecodedPixels, count: int) -> None:
@@ -37,7 +37,7 @@ def wait_in_line(pixels: DecodedPixels, count: int) -> None:
 def test_pixels_are_never_more_than_the_limit_and_come_in_turn() -> None:
     pixels = DecodedPixels(100, 100)
     first = Holder(pixels, 60)
-    assert first.has.wait(60)
+    assert first.has.wait(300)
     second = Holder(pixels, 50)
     wait_in_line(pixels, 1)
     third = Holder(pixels, 10)  # there is room, but it is not its turn
@@ -45,8 +45,8 @@ def test_pixels_are_never_more_than_the_limit_and_come_in_turn() -> None:
     assert not second.has.is_set()
     assert not third.has.is_set()
     first.go()
-    assert second.has.wait(60)
-    assert third.has.wait(60)
+    assert second.has.wait(300)
+    assert third.has.wait(300)
     assert pixels._free == 40
     second.go()
     third.go()

@@ -11,12 +11,13 @@ import pytest
 from fastapi import FastAPI
 
 from atrous.domain.errors import BadInput
+from atrous.server import draining
 from atrous.server.draining import server_config
 from atrous.server.settings import ServerSettings
 
 
 def test_accepted_requests_are_answered_and_new_ones_told(running, key, png, monkeypatch) -> None:
-    server = running()
+    server = running(drain_timeout_s=300.0)
     release = server.hold_predictions(monkeypatch)
     url, statuses = f"{server.url}/colours/1?api_key={key}", []
 
@@ -30,12 +31,12 @@ def test_accepted_requests_are_answered_and_new_ones_told(running, key, png, mon
     server.server.should_exit = True
     while server.services.lifecycle.phase != "draining":
         pass
-    late = httpx.post(url, content=png)
+    late = httpx.post(url, content=png, timeout=300)
     assert late.status_code == 503
     assert late.headers["Retry-After"] == "1"
     assert late.headers["Connection"] == "close"
-    assert httpx.get(f"{server.url}/readiness").status_code == 503
-    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    assert httpx.get(f"{server.url}/readiness", timeout=300).status_code == 503
+    assert httpx.get(f"{server.url}/healthz", timeout=300).status_code == 200
     assert statuses == []
     release.set()
     for thread in threads:
@@ -44,6 +45,7 @@ def test_accepted_requests_are_answered_and_new_ones_told(running, key, png, mon
 
 
 def test_what_takes_longer_than_the_grace_time_is_told(running, key, png, monkeypatch) -> None:
+    monkeypatch.setattr(draining, "LAST_WORDS_S", 300)  # until this thread has seen the answer
     server = running(drain_timeout_s=0.0, http_api_threadpool_workers=1)
     release = server.hold_predictions(monkeypatch)
     answers, one = [], threading.Semaphore(0)
@@ -80,9 +82,9 @@ def test_health_answers_while_every_thread_works(running, key, png, monkeypatch)
         thread.start()
     server.in_flight(2)
     for _ in range(20):
-        assert httpx.post(url, content=png).status_code == 429
-    assert httpx.get(f"{server.url}/healthz").status_code == 200
-    assert httpx.get(f"{server.url}/readiness").status_code == 200
+        assert httpx.post(url, content=png, timeout=300).status_code == 429
+    assert httpx.get(f"{server.url}/healthz", timeout=300).status_code == 200
+    assert httpx.get(f"{server.url}/readiness", timeout=300).status_code == 200
     release.set()
     for thread in threads:
         thread.join(120)
@@ -133,13 +135,13 @@ def test_https_answers_who_trusts_its_certificate(running, key, png, certificate
     cert, private_key = certificate
     server = running(enable_https=True, ssl_certfile=str(cert), ssl_keyfile=str(private_key))
     trusting = ssl.create_default_context(cafile=str(cert))
-    with httpx.Client(verify=trusting) as client:
+    with httpx.Client(verify=trusting, timeout=300) as client:
         answer = client.post(f"{server.url}/colours/1", params={"api_key": key}, content=png)
         assert answer.status_code == 200
     with pytest.raises(httpx.ConnectError, match="(?i)certificate"):
-        httpx.get(f"{server.url}/readiness")
+        httpx.get(f"{server.url}/readiness", timeout=300)
     with pytest.raises(httpx.TransportError):
-        httpx.get(f"{server.url}/readiness".replace("https", "http"))
+        httpx.get(f"{server.url}/readiness".replace("https", "http"), timeout=300)
 
 
 def test_a_certificate_that_can_not_be_used_is_named(certificate) -> None:

@@ -64,7 +64,9 @@ def test_the_unexpected_is_500_without_details(client, key, monkeypatch) -> None
 def test_a_damaged_package_leaves_others_serving(client, key, store, package, png) -> None:
     workspace = store.workspaces.default()
     damaged = store.models.publish("damaged", package, workspace_id=workspace.id)
-    (store.models.folder(damaged) / "weights.onnx").write_bytes(b"nonsense")
+    weights = store.models.folder(damaged) / "weights.onnx"
+    weights.unlink()  # packages of the same content share their files
+    weights.write_bytes(b"nonsense")
     answer = client.post("/damaged/1", params={"api_key": key}, content=png)
     assert answer.status_code == 500
     assert answer.json() == {"message": "Model package is broken."}

@@ -115,7 +115,7 @@ def test_a_newer_version_takes_over_when_it_is_ready(folder: Path) -> None:
     may_load = threading.Event()
 
     def open_slowly(package: Sam2Package) -> NoSegmenter:
-        assert package.version == "2.0" or may_load.wait(60)
+        assert package.version == "2.0" or may_load.wait(300)
         return NoSegmenter(package)
 
     models = LoadedSam2(folder, open_slowly, max_models=2)
@@ -153,7 +153,7 @@ def test_one_that_was_removed_meanwhile_stays_away(folder: Path) -> None:
     may_load = threading.Event()
 
     def open_slowly(package: Sam2Package) -> NoSegmenter:
-        assert package.version == "2.0" or may_load.wait(60)
+        assert package.version == "2.0" or may_load.wait(300)
         return NoSegmenter(package)
 
     models = LoadedSam2(folder, open_slowly, max_models=2)

@@ -23,7 +23,7 @@ class Held:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(300):
         while not true():
             await anyio.sleep(0.001)
 

@@ -39,7 +39,7 @@ class DiscSegmenter(InteractiveSegmenter):
         self.may_embed.set()
 
     def embed(self, image: np.ndarray) -> Embedding:
-        assert self.may_embed.wait(60)
+        assert self.may_embed.wait(300)
         size = Size(*image.shape[:2])
         self.embedded.append(size)
         features = np.zeros((1, 2, 2, 2), np.float16)

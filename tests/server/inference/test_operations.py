@@ -20,15 +20,16 @@ def test_info_has_what_the_sdk_reads(client) -> None:
 def test_head_answers_like_get_without_a_body(running) -> None:
     server = running()
     for path in ROUTES:
-        got, head = httpx.get(server.url + path), httpx.head(server.url + path)
+        got, head = (ask(server.url + path, timeout=300) for ask in (httpx.get, httpx.head))
         assert (head.status_code, head.content) == (got.status_code, b""), path
         assert head.headers["content-type"] == got.headers["content-type"]
         if path != "/metrics":  # each request changes them
             assert head.headers["content-length"] == str(len(got.content))
     server.services.lifecycle.drain()
-    assert httpx.head(server.url + "/readiness").status_code == 503
-    assert httpx.head(server.url + "/healthz").status_code == 200
-    with httpx.Client() as one_connection:  # a body that was sent after all would break the next
+    assert httpx.head(server.url + "/readiness", timeout=300).status_code == 503
+    assert httpx.head(server.url + "/healthz", timeout=300).status_code == 200
+    # a body that was sent after all would break the next answer
+    with httpx.Client(timeout=300) as one_connection:
         answers = [one_connection.head(server.url + "/info") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200] * 3
 

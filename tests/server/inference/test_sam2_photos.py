@@ -130,8 +130,7 @@ def test_who_names_a_photo_that_is_encoded_just_now_waits_for_it(sam2, photo) ->
         embedding = clients.submit(sam2.embed, image=photo(), image_id="cat")
         wait_until(lambda: bool(sam2.services.sam2.in_work))
         clicking = clients.submit(sam2.segment, image_id="cat", prompts=CLICK)
-        wait_until(lambda: sam2.services.lifecycle.in_flight == 2)
-        time.sleep(0.05)
+        wait_until(lambda: sam2.metric("atrous_queue_depth") == 2)  # one behind the other
         assert not clicking.done()
         sam2.segmenter.may_embed.set()
         assert embedding.result().status_code == clicking.result().status_code == 200

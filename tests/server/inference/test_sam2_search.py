@@ -89,13 +89,13 @@ def test_a_click_does_not_wait_for_a_search(sam2, photo, monkeypatch) -> None:
     def held(embedding: Any, prompts: Any, *, multimask: bool) -> Any:
         if len(prompts) == 4:  # the search
             started.set()
-            assert may_go.wait(60)
+            assert may_go.wait(300)
         return segment(embedding, prompts, multimask=multimask)
 
     monkeypatch.setattr(sam2.segmenter, "segment", held)
     with ThreadPoolExecutor(1) as clients:
         searching = clients.submit(search, sam2, image_id="cat")
-        assert started.wait(60)
+        assert started.wait(300)
         click = {"points": [{"x": 10, "y": 10, "positive": True}]}
         assert sam2.segment(image_id="cat", prompts=click).status_code == 200
         assert sam2.embed(image=photo(seed=1)).status_code == 200

@@ -88,6 +88,7 @@ def test_pictures_by_url(start, key, expected, read_mask, picture_url, sample) -
         allow_non_https_url_input=True,
         allow_url_input_without_fqdn=True,
         allow_url_to_non_global_addresses=True,
+        url_timeout_s=300.0,
     )
     method, content_type, body = HOSTED[sample]
     headers = {"content-type": content_type} if content_type else {}
