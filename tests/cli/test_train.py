@@ -62,7 +62,8 @@ def test_prints_the_model_alone_and_the_rest_on_standard_error(
 
 # `atrous`, but that its training waits after the second epoch, for Ctrl-C.
 WAITS = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts the tests may have it ignored
 from atrous.cli.main import main
 from atrous.cli.training_progress import TrainingBar
 report = TrainingBar.report
