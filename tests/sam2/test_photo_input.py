@@ -32,6 +32,6 @@ def test_whole_grey_levels_would_not_do() -> None:
 def test_channels_keep_their_order() -> None:
     photo = np.zeros((10, 10, 3), np.uint8)
     photo[:, :, 0] = 255
-    red, green, _ = prepare_photo(photo)[0].mean(axis=(1, 2))
+    red, green, _ = prepare_photo(photo)[0].mean(axis=(1, 2), dtype=np.float64)
     assert red == pytest.approx((1 - MEAN[0]) / DEVIATION[0])
     assert green == pytest.approx(-MEAN[1] / DEVIATION[1])

@@ -144,6 +144,11 @@ def test_https_answers_who_trusts_its_certificate(running, key, png, certificate
         httpx.get(f"{server.url}/readiness".replace("https", "http"), timeout=300)
 
 
+def test_a_kept_connection_outlives_the_pauses_of_clients() -> None:
+    polls_every_s = 5  # roboflow 1.7.3, `Workspace.search_export`, on one connection
+    assert server_config(FastAPI(), ServerSettings()).timeout_keep_alive > 2 * polls_every_s
+
+
 def test_a_certificate_that_can_not_be_used_is_named(certificate) -> None:
     cert, _ = certificate
     for settings in (

@@ -14,6 +14,9 @@ from atrous.server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.02
+# A kept connection may be idle so long. Not uvicorn's 5 s: the `roboflow` package asks every 5 s
+# whether an export is ready, and now and then meets a connection that is just being closed.
+KEEP_ALIVE_S = 75
 LAST_WORDS_S = 5  # for the step that a cancelled request is in, and for answers on their way
 
 
@@ -54,6 +57,7 @@ def server_config(app: FastAPI, settings: ServerSettings) -> uvicorn.Config:
         access_log=False,  # it would show query strings, and with them keys
         log_config=None,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=LAST_WORDS_S,
         ssl_certfile=settings.ssl_certfile if settings.enable_https else None,
         ssl_keyfile=(settings.ssl_keyfile or None) if settings.enable_https else None,
