@@ -1,7 +1,8 @@
-"""The work that goes on while processes are killed: uploads, labels, versions, trainings."""
+"""The work that goes on while processes are killed: uploads, zips, labels, versions, trainings."""
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -97,45 +98,41 @@ class Workload:
             thread.join()
 
     def _upload_on(self, at: int) -> None:
-        client = Client(self._url, self._key, self._stopping)
         draw = np.random.default_rng((self._seed, at))
-        number = at * 1_000_000
-        while not self.enough.is_set():
-            try:
-                upload_labelled(client, self._ledger, GROWING, draw, number)
-            except Stopped:
-                break
-            except Unanswered as error:
-                self._ledger.problem(str(error))
-            number += 1
-            self.enough.wait(self._pause_s)
-        client.close()
+
+        def upload(client: Client, number: int) -> None:
+            upload_labelled(client, self._ledger, GROWING, draw, at * 1_000_000 + number)
+
+        self._go_on(upload, self._pause_s)
 
     def _cycle_on(self) -> None:
-        client = Client(self._url, self._key, self._stopping)
-        while not self.enough.is_set():
-            try:
-                self._one_cycle(client)
-                self.cycles += 1
-            except Stopped:
-                break
-            except Unanswered as error:
-                self._ledger.problem(str(error))
-        client.close()
+        def cycle(client: Client, _: int) -> None:
+            self._one_cycle(client)
+            self.cycles += 1
+
+        self._go_on(cycle, pause_s=0.0)
 
     def _zip_on(self) -> None:
-        client = Client(self._url, self._key, self._stopping)
-        draw, number = np.random.default_rng((self._seed, 1_000)), 0
+        draw = np.random.default_rng((self._seed, 1_000))
+
+        def send(client: Client, number: int) -> None:
+            if send_zip(client, self._ledger, draw, number):
+                export_search(client, self._ledger)
+
+        self._go_on(send, self._pause_s)
+
+    def _go_on(self, once: Callable[[Client, int], None], pause_s: float) -> None:
+        """Do something again and again, counted from 0, until it is enough."""
+        client, number = Client(self._url, self._key, self._stopping), 0
         while not self.enough.is_set():
             try:
-                if send_zip(client, self._ledger, draw, number):
-                    export_search(client, self._ledger)
+                once(client, number)
             except Stopped:
                 break
             except Unanswered as error:
                 self._ledger.problem(str(error))
             number += 1
-            self.enough.wait(self._pause_s)
+            self.enough.wait(pause_s)
         client.close()
 
     def _one_cycle(self, client: Client) -> None:

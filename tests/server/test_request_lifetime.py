@@ -9,11 +9,12 @@ import anyio
 import httpx
 import orjson
 import pytest
+from starlette.requests import Request
 
+from atrous.server import app as app_module
 from atrous.server.lifecycle import Lifecycle
-from atrous.server.request_lifetime import RequestLifetime
+from atrous.server.request_lifetime import RequestLifetime, waiting_for_load
 
-SCOPE = {"type": "http", "method": "POST", "path": "/", "headers": []}
 BODY = {"type": "http.request", "body": b"x", "more_body": False}
 GONE = {"type": "http.disconnect"}
 PATIENCE_S = 120  # for what must happen, on a machine with other work
@@ -40,7 +41,8 @@ class Client:
 
 def run(app, client, timeout_s=60.0, lifecycle=None):
     middleware = RequestLifetime(app, lifecycle or Lifecycle(), timeout_s)
-    anyio.run(middleware, SCOPE, client.receive, client.send)
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    anyio.run(middleware, scope, client.receive, client.send)
 
 
 def end_the_time(lifecycle) -> None:
@@ -90,6 +92,33 @@ def test_a_body_that_is_late_is_408() -> None:
 
     client = Client({**BODY, "more_body": True})
     run(app, client, timeout_s=0.05)
+    assert client.status == 408
+
+
+def test_a_load_that_takes_too_long_is_503_and_the_body_is_taken() -> None:
+    async def app(scope, receive, send) -> None:
+        with waiting_for_load(Request(scope)):
+            end_the_time(lifecycle)
+            await anyio.sleep_forever()
+
+    client, lifecycle = Client({**BODY, "more_body": True}, BODY), Lifecycle()
+    run(app, client, lifecycle=lifecycle)
+    assert client.status == 503
+    assert (b"retry-after", b"1") in client.received[0]["headers"]
+    message = orjson.loads(client.received[1]["body"])["message"]
+    assert message.startswith("Model is temporarily not ready - retry request. It was not loaded")
+    assert client.messages == []  # else the client never sees the answer: it is still sending
+
+
+def test_a_body_that_is_late_after_the_load_is_408() -> None:
+    async def app(scope, receive, send) -> None:
+        with waiting_for_load(Request(scope)):
+            pass
+        end_the_time(lifecycle)
+        await receive()
+
+    client, lifecycle = Client(), Lifecycle()
+    run(app, client, lifecycle=lifecycle)
     assert client.status == 408
 
 
@@ -263,3 +292,39 @@ def test_no_stage_begins_when_the_time_is_over(running, key, png, monkeypatch) -
     assert answers == [504]
     assert stages(server) == {"decode": 1, "preprocess": 1, "network": 1}
     check_that_all_is_free(server, key, png)
+
+
+def test_a_model_that_loads_too_slowly_answers_the_repeated_request(
+    running, key, png, monkeypatch
+) -> None:
+    release, begun = hold_load(monkeypatch)
+    server, first = running(), []
+    url = f"{server.url}/colours/1?api_key={key}"
+
+    def post() -> None:
+        first.append(httpx.post(url, content=png + bytes(8_000_000), timeout=PATIENCE_S))
+
+    client = threading.Thread(target=post)
+    client.start()
+    assert begun.acquire(timeout=PATIENCE_S)
+    [work] = server.services.lifecycle._in_work
+    loop = server.server.servers[0].get_loop()
+    loop.call_soon_threadsafe(lambda: setattr(work, "deadline", loop.time()))
+    client.join(PATIENCE_S)
+    assert (first[0].status_code, first[0].headers["retry-after"]) == (503, "1")
+    release.set()
+    assert httpx.post(url, content=png, timeout=PATIENCE_S).status_code == 200
+    assert not begun.acquire(blocking=False)  # it was loaded once
+
+
+def hold_load(monkeypatch) -> tuple[threading.Event, threading.Semaphore]:
+    """Loads of models stop until the event is set; the semaphore counts them."""
+    release, begun, load = threading.Event(), threading.Semaphore(0), app_module.load_from
+
+    def load_slowly(*arguments):
+        begun.release()
+        assert release.wait(PATIENCE_S)
+        return load(*arguments)
+
+    monkeypatch.setattr(app_module, "load_from", load_slowly)
+    return release, begun

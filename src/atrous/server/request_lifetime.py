@@ -1,20 +1,32 @@
 """How long a request is worked on: until it is answered, its client leaves, or its time is over."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import anyio
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from atrous.server.errors import RETRY_AFTER_S, json_response
 from atrous.server.lifecycle import Lifecycle
-from atrous.server.streamed_bodies import is_streamed
+from atrous.server.streamed_bodies import drain, is_streamed
 
 CLIENT_LEFT = 499  # seen in the log and the metrics only
 BODY_TOO_SLOW = 408
 TOO_SLOW = 504
-ENDING = 503
+NOT_READY = 503  # its model, or the server, which ends
 RETRY = {"Retry-After": str(RETRY_AFTER_S)}
+WAITS_FOR_LOAD = "waits_for_load"  # in a request's state
+
+
+@contextmanager
+def waiting_for_load(request: Request) -> Iterator[None]:
+    """Note that a request waits for a model's load: should its time end here, it is told so."""
+    setattr(request.state, WAITS_FOR_LOAD, True)
+    yield
+    setattr(request.state, WAITS_FOR_LOAD, False)  # not where it was cancelled: that is the point
 
 
 class RequestLifetime:
@@ -37,21 +49,34 @@ class RequestLifetime:
         try:
             await request.run(self._app, scope)
             if request.was_cancelled:
-                await self._why(request)(scope, receive, send)
+                answer = self._why(request, scope)
+                if answer.status_code == NOT_READY and not request.body_read.is_set():
+                    await drain(receive)  # the picture, which is read when its model is there
+                await answer(scope, receive, send)
         finally:
             self._lifecycle.finish(work)
 
-    def _why(self, request: "_Request") -> Response:
+    def _why(self, request: "_Request", scope: Scope) -> Response:
         limit = f"within {self._timeout_s:g} seconds"
         if request.client_left.is_set():
             return json_response({"message": "The client left."}, CLIENT_LEFT)
         if self._lifecycle.was_cut_off:
-            return json_response({"message": "The server is shutting down."}, ENDING, RETRY)
+            return json_response({"message": "The server is shutting down."}, NOT_READY, RETRY)
+        if _waits_for_load(scope):
+            message = (
+                f"Model is temporarily not ready - retry request. It was not loaded {limit} and "
+                "goes on loading; PRELOAD_MODELS loads it when the server starts."
+            )
+            return json_response({"message": message}, NOT_READY, RETRY)
         if not request.body_read.is_set():
             message = f"The request body did not arrive {limit}."
             return json_response({"message": message}, BODY_TOO_SLOW, {"Connection": "close"})
         message = f"The request was not answered {limit}; try again."
         return json_response({"message": message}, TOO_SLOW, RETRY)
+
+
+def _waits_for_load(scope: Scope) -> bool:
+    return bool(scope.get("state", {}).get(WAITS_FOR_LOAD))
 
 
 class _Request:

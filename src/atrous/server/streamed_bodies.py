@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
 from atrous.domain.errors import DiskFull
 from atrous.store.disk_full import naming_full_disk
@@ -35,7 +35,7 @@ async def body_in_file(request: Request, folder: Path, max_bytes: int) -> AsyncI
         if received <= max_bytes:
             received = await _write(request, path, max_bytes)
         if received > max_bytes:
-            await _drain(request)
+            await drain(request.receive)
             raise HTTPException(413, f"The file is larger than {max_bytes} bytes; send it in parts")
         yield path
 
@@ -52,13 +52,13 @@ async def _write(request: Request, path: Path, max_bytes: int) -> int:
                         break
                     await file.write(piece)
     except DiskFull:
-        await _drain(request)
+        await drain(request.receive)
         raise
     return received
 
 
-async def _drain(request: Request) -> None:
+async def drain(receive: Receive) -> None:
     """Read on for a moment: a client cut off while it sends never sees the answer."""
     with anyio.move_on_after(DRAIN_TIMEOUT_S):
-        while (await request.receive()).get("more_body", False):
+        while (await receive()).get("more_body", False):
             pass

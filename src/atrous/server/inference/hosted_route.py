@@ -24,6 +24,7 @@ from atrous.server.inference.answer_schemas import HostedSegmentation, answers_w
 from atrous.server.inference.confidence import of_hosted_route
 from atrous.server.inference.responses import with_flat_copies
 from atrous.server.inference.segmentation import Skipped, Wishes, fetch_picture, segment
+from atrous.server.request_lifetime import waiting_for_load
 from atrous.server.services import key_of, services_of
 
 router = APIRouter(tags=["inference"], dependencies=[Depends(needs("infer"))])
@@ -136,7 +137,8 @@ async def segment_picture(
     model_id = f"{project}/{version}"
     request.state.model_id = model_id
     with services.work.place(model_id), services.waiting_bytes.account() as hold:
-        segmenter = await services.load_model(model_id, key_of(request))
+        with waiting_for_load(request):
+            segmenter = await services.load_model(model_id, key_of(request))
         sent = await _read_picture(request, image, image_type, hold)
         work = partial(segment, services, segmenter, sent, wishes)
         answer = await services.work.run(model_id, work)

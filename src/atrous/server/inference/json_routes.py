@@ -15,6 +15,7 @@ from atrous.server.image_input import DeclaredImage, read_declared
 from atrous.server.inference.answer_schemas import Segmentation, answers_with
 from atrous.server.inference.confidence import OMITTED, Named
 from atrous.server.inference.segmentation import Skipped, Wishes, fetch_picture, segment
+from atrous.server.request_lifetime import waiting_for_load
 from atrous.server.services import key_of, services_of
 
 router = APIRouter(prefix="/infer", tags=["inference"], dependencies=[Depends(needs("infer"))])
@@ -90,7 +91,8 @@ async def segment_pictures(
     request.state.model_id = wanted.model_id
     answers = []
     with services.work.place(wanted.model_id):
-        segmenter = await services.load_model(wanted.model_id, key_of(request))
+        with waiting_for_load(request):
+            segmenter = await services.load_model(wanted.model_id, key_of(request))
         for image in images:
             with services.waiting_bytes.account() as hold:
                 fetch = partial(fetch_picture, services, hold=hold)

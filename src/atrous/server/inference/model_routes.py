@@ -10,6 +10,7 @@ from atrous.server.authentication import needs
 from atrous.server.errors import json_response
 from atrous.server.inference.answer_schemas import Registry, Started, answers_with
 from atrous.server.inference.responses import registry_body
+from atrous.server.request_lifetime import waiting_for_load
 from atrous.server.services import key_of, services_of
 
 router = APIRouter(tags=["models"])
@@ -48,7 +49,8 @@ async def list_models(request: Request) -> Response:
 async def add_model(request: Request, wanted: Annotated[ModelRequest, Body()]) -> Response:
     """Load a model, if it is not in memory, and answer with the loaded models."""
     request.state.model_id = wanted.model_id
-    await services_of(request).load_any(wanted.model_id, key_of(request))
+    with waiting_for_load(request):
+        await services_of(request).load_any(wanted.model_id, key_of(request))
     return await _registry(request)
 
 
@@ -100,7 +102,8 @@ async def clear_cache(request: Request) -> Response:
 async def start_model(request: Request, project: str, version: str) -> Response:
     """Load a model before the first picture comes."""
     request.state.model_id = f"{project}/{version}"
-    await services_of(request).load_any(request.state.model_id, key_of(request))
+    with waiting_for_load(request):
+        await services_of(request).load_any(request.state.model_id, key_of(request))
     return json_response({"status": 200, "message": "inference session started from local memory."})
 
 

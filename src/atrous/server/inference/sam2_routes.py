@@ -25,6 +25,7 @@ from atrous.server.inference.sam2_requests import (
 from atrous.server.inference.sam2_search import read_settings, search_photo
 from atrous.server.inference.sam2_segmentation import segment_prompts
 from atrous.server.loaded_sam2 import PREFIX, is_sam2
+from atrous.server.request_lifetime import waiting_for_load
 from atrous.server.services import Services, services_of
 
 router = APIRouter(prefix="/sam2", tags=["sam2"], dependencies=[Depends(needs("infer"))])
@@ -87,7 +88,8 @@ async def _finder(request: Request, wanted: PhotoRequest) -> PhotoFinder:
     services = services_of(request)
     name = _model_name(wanted, services)
     request.state.model_id = PREFIX + name
-    segmenter = await services.sam2.load(name)
+    with waiting_for_load(request):
+        segmenter = await services.sam2.load(name)
     return PhotoFinder(services, segmenter, await _workspace_id(request))
 
 
