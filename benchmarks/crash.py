@@ -217,7 +217,7 @@ def _swept(home: Path) -> list[str]:
     """With all processes ended, leftovers go, and with them nothing that a row names."""
     with open_store(home) as store:
         removed = store.leftovers.remove(grace_s=0.0)
-        print(f"{removed.blobs} blobs without a row and {len(removed.unfinished)} unfinished swept")
+        print(f"{removed.blobs} blobs without a row and {len(removed.files)} other files swept")
         lost = store.leftovers.named_blobs() - {digest for digest, *_ in store.blobs.stored()}
     return [
         *(f"{digest} was swept away" for digest in sorted(lost)),

@@ -40,6 +40,7 @@ QUICK_PLAN = Plan(
     case_s=5.0,
     clients=((1, 1, 2.0), (4, 1, 2.0)),
     overload_s=4.0,
+    capacity_s=2.0,
     convolution_runs=5,
 )
 

@@ -2,8 +2,11 @@
 
 import gc
 import importlib.util
+import inspect
+import io
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +47,32 @@ def same_random_numbers() -> None:
     """What PyTorch draws in a test does not depend on the tests before it."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture
+def low_pixel_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads pictures and is told no limit refuses all: as large ones with a raised limit."""
+    from atrous.images.decode import decode_image
+    from atrous.masks.png import decode_label_map
+
+    for reader in (decode_image, decode_label_map):
+        defaults = inspect.unwrap(reader).__kwdefaults__
+        assert defaults is not None
+        monkeypatch.setitem(defaults, "max_pixels", 1)
+
+
+@pytest.fixture(scope="session")
+def zipped() -> Callable[[dict[str, bytes]], bytes]:
+    """Make a zip of files by name."""
+
+    def make(files: dict[str, bytes]) -> bytes:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+        return buffer.getvalue()
+
+    return make
 
 
 def load_module(path: Path) -> ModuleType:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -22,7 +23,14 @@ from serving.alternation import (
 )
 from serving.cases import Case, Model
 from serving.figures import share_of_equal
-from serving.load import Overload, Throughput, keep_busy, send_at_rate, throughput_of
+from serving.load import (
+    Overload,
+    Run,
+    answers_per_second,
+    keep_busy,
+    send_at_rate,
+    throughput_of,
+)
 from serving.peer_server import PeerServer
 from serving.photos import photo_file
 from serving.process_memory import resident_mib
@@ -46,6 +54,7 @@ class Plan:
         (64, 1, 8.0),
     )
     overload_s: float = 25.0  # at most; enough to fill the queue and go on
+    capacity_s: float = 5.0  # before it and after it
     convolution_runs: int = 15
     peer_python: str | None = None
     peer_server_python: str | None = None
@@ -149,48 +158,66 @@ def peer_worker(python: str, work: Path) -> Worker:
 def measure_throughput(
     photo: Path, server: Server, peer: Worker | None, plan: Plan, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """Let 1, 4, 16, 64 clients send; both sides in turn. At the end the peer may still be busy."""
-    levels = []
-    for clients, turns, seconds in plan.clients:
+    """Let 1, 4, 16, 64 clients send; both sides and all numbers of clients in turn.
+
+    Numbers with fewer turns take part in the last ones. At the end the peer may still be busy.
+    """
+    rounds = max(turns for _, turns, _ in plan.clients)
+    planned = [
+        (clients, seconds)
+        for turn in range(rounds)
+        for clients, turns, seconds in plan.clients
+        if turn >= rounds - turns
+    ]
+    own_turns: dict[int, list[list[Run]]] = defaultdict(list)
+    peer_turns: dict[int, list[list[Run]]] = defaultdict(list)
+    for index, (clients, seconds) in enumerate(planned, start=1):
         say(f"{clients} clients")
-        is_last = clients == plan.clients[-1][0]
-        own_turns, peer_turns = [], []
-        for turn in range(turns):
-            own_turns.append(keep_busy(lambda: server.connect(photo), clients, seconds))
-            if peer is not None:
-                finish = not is_last or turn + 1 < turns
-                answer = peer.ask(
-                    "throughput", photo=str(photo), clients=clients, seconds=seconds, finish=finish
-                )
-                peer_turns.append(as_runs(answer))
-        level: dict[str, Throughput | None] = {
-            "server": throughput_of(own_turns, clients),
-            "peer": throughput_of(peer_turns, clients) if peer_turns else None,
+        own_turns[clients].append(keep_busy(lambda: server.connect(photo), clients, seconds))
+        if peer is not None:
+            finish = index < len(planned)
+            answer = peer.ask(
+                "throughput", photo=str(photo), clients=clients, seconds=seconds, finish=finish
+            )
+            peer_turns[clients].append(as_runs(answer))
+    return [
+        {
+            "clients": clients,
+            "server": asdict(throughput_of(runs, clients)),
+            "peer": asdict(throughput_of(peer_turns[clients], clients)) if peer else None,
         }
-        levels.append(
-            {"clients": clients}
-            | {side: asdict(value) if value else None for side, value in level.items()}
-        )
-    return levels
+        for clients, runs in sorted(own_turns.items())
+    ]
 
 
 def measure_overload(
     photo: Path, server: Server, levels: Sequence[Mapping[str, Any]], plan: Plan
 ) -> dict[str, Any]:
-    """Send twice what the server can do, for long enough to fill its queue and go on."""
+    """Send twice what the server can do, for long enough to fill its queue and go on.
+
+    The capacity is that of the number of clients that got most answers, measured right before
+    and right after: what else the machine does for a while hits all three.
+    """
     settings = ServerSettings()
     places = settings.http_api_threadpool_workers + settings.max_waiting_requests
-    capacity = max(level["server"]["per_second"] for level in levels)
-    seconds = float(np.clip(3 * places / capacity, min(8.0, plan.overload_s), plan.overload_s))
+    busiest = max(levels, key=lambda level: float(level["server"]["per_second"]))["clients"]
+
+    def capacity() -> float:
+        runs = keep_busy(lambda: server.connect(photo), busiest, plan.capacity_s)
+        return answers_per_second(runs)
+
+    before = capacity()
+    seconds = float(np.clip(3 * places / before, min(8.0, plan.overload_s), plan.overload_s))
     overload: Overload = send_at_rate(
-        lambda: server.connect(photo), OVERLOAD * capacity, seconds, places + SPARE_CONNECTIONS
+        lambda: server.connect(photo), OVERLOAD * before, seconds, places + SPARE_CONNECTIONS
     )
+    rate = (before + capacity()) / 2
     return {
         **asdict(overload),
-        "capacity_per_second": capacity,
+        "capacity_per_second": rate,
         "places": places,
         "seconds": seconds,
-        "bound_ms": 1000 * places / capacity,  # of a request that gets the last place
+        "bound_ms": 1000 * places / rate,  # of a request that gets the last place
     }
 
 

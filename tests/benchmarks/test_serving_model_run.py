@@ -88,6 +88,7 @@ def test_a_model_is_measured_from_start_up_to_overload(
         case_s=0.5,
         clients=((1, 1, 0.2), (2, 1, 0.2)),
         overload_s=0.5,
+        capacity_s=0.2,
         convolution_runs=1,
         peer_python=peer_python,
     )

@@ -20,10 +20,10 @@ def orphan_in(home: Path) -> Path:
 def test_clean_deletes_what_nothing_refers_to(atrous, home) -> None:
     path = orphan_in(home)
     code, out, _ = atrous("clean", "--dry-run")
-    assert (code, out) == (0, "would delete 1 stored files (0.0 MiB) and 0 unfinished\n")
+    assert (code, out) == (0, "would delete 1 stored files (0.0 MiB) and 0 others\n")
     assert path.exists()
     assert atrous("clean", "--older-than-hours", "80")[1].startswith("deleted 0 ")
-    assert atrous("clean")[1] == "deleted 1 stored files (0.0 MiB) and 0 unfinished\n"
+    assert atrous("clean")[1] == "deleted 1 stored files (0.0 MiB) and 0 others\n"
     assert not path.exists()
 
 

@@ -123,3 +123,7 @@ def test_what_can_not_be_measured(
     assert (code, out) == (1, "")
     assert "no data set is recognised" in err
     assert atrous("evaluate", package, directory, "--engine", "tensorrt")[0] == 2
+    (tmp_path / "file").write_text("in the way")
+    code, out, err = atrous("evaluate", package, directory, "--report", tmp_path / "file" / "x")
+    assert (code, out) == (1, "")
+    assert "file/x can't be written: Not a directory; give another --report" in err

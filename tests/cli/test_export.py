@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from atrous.domain.views import Views
 from atrous.packages.directory import read_package
 
 WRITE_PACKAGE = Path(__file__).parents[1] / "server" / "colour_package.py"
@@ -30,6 +31,9 @@ def test_to_a_folder_and_to_the_store(atrous: Run, package: Path, tmp_path: Path
     assert read_package(out).manifest["export"]["precision"] == "fp16"
     assert atrous("export", package, "--as", "colours")[:2] == (0, "colours/1\n")
     assert atrous("export", "colours/1", "--as", "colours/7")[:2] == (0, "colours/7\n")
+    looks = ("--window", "64", "--flip", "--out", tmp_path / "looks")
+    assert atrous("export", "colours/1", *looks)[0] == 0
+    assert read_package(tmp_path / "looks").views == Views(window=64, flip=True)
 
 
 def test_wrong_usage(atrous: Run, package: Path, tmp_path: Path) -> None:
@@ -43,6 +47,11 @@ def test_what_can_not_be_done(atrous: Run, package: Path, tmp_path: Path) -> Non
     out = tmp_path / "made"
     code, _, err = atrous("export", package, "--precision", "int8", "--out", out)
     assert (code, "--data" in err) == (1, True)
+    # What is wrong with the place is said before anything is made.
+    code, _, err = atrous("export", package, "--precision", "int8", "--out", tmp_path)
+    assert (code, "exists already; choose another folder" in err) == (1, True)
+    code, _, err = atrous("export", package, "--precision", "int8", "--as", "A name/1")
+    assert (code, "project 'A name' can't be used" in err) == (1, True)
     code, _, err = atrous("export", package, "--output-stride", "8", "--out", out)
     assert code == 1
     assert "at output stride unknown, and 8 needs the checkpoint" in err

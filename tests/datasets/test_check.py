@@ -27,6 +27,7 @@ def test_a_sound_set_is_counted(png_masks_root: Path) -> None:
         [80, 16],
         [2, 2],
     )
+    assert train.pixels_beside.tolist() == [96, 96]
     assert report.class_pixels.tolist() == [160, 32]
     assert report.usable() == report.dataset
 
@@ -106,6 +107,7 @@ def test_ignored_pixels_are_counted_apart(
     report = check_dataset(open_dataset(tmp_path, options))
     assert report.ok
     assert report.class_pixels.tolist() == [0, 2, 2]
+    assert report.counts["train"].pixels_beside[0] == 0  # of a class that no photo shows
     assert [counts.ignored_pixels for counts in report.counts.values()] == [1, 1]
     # without --ignore-id the same pixels are faults, and still counted as ignored
     unnamed = check_dataset(open_dataset(tmp_path, DatasetOptions(classes=("sky", "road"))))

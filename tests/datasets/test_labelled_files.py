@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from atrous.datasets import labelled_files
 from atrous.datasets.labelled_files import FoundLabel, LabelledFiles
 from atrous.domain.errors import BadDataset
 from atrous.domain.geometry import Size
@@ -141,3 +142,9 @@ def test_faults_are_of_their_file() -> None:
     for photo, said in zip(found.files.photos, ("label", "b.xml is XML of <a>"), strict=True):
         with pytest.raises(Exception, match=said):
             found.label_of(photo, SIZE)
+
+
+def test_masks_are_as_large_as_their_photos(low_pixel_limit: None, monkeypatch) -> None:
+    monkeypatch.setattr(labelled_files, "MAX_PIXELS", 1)
+    labels, _ = labels_in({"a.jpg": b"", "a_mask.png": mask(0)})
+    assert labels["a.jpg"].label_map.shape == (4, 4)

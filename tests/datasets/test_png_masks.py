@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from atrous.datasets import png_masks
 from atrous.datasets.class_lists import classes_and_lookup
 from atrous.datasets.png_masks import MaskFile, is_png_masks, open_png_masks
 from atrous.domain.errors import BadDataset, BadImage
@@ -97,3 +98,15 @@ def test_unknown_ids_are_read_as_ignored_and_counted(
     assert mask.read(Size(2, 3)).tolist() == [[0, 1, 255], [255, 255, 255]]
     assert mask.read_raw(Size(2, 3)).tolist() == [[0, 1, 7], [7, 9, 255]]
     assert mask.unknown_ids(Size(2, 3)) == {7: 2, 255: 1}
+
+
+def test_masks_are_as_large_as_their_photos(
+    tmp_path: Path,
+    save_mask: Callable[..., Path],
+    low_pixel_limit: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(png_masks, "MAX_PIXELS", 1)
+    _, lookup = classes_and_lookup(("background", "cat"))
+    mask = MaskFile(save_mask(tmp_path / "a_mask.png", [[0, 1]]), lookup)
+    assert mask.read(Size(1, 2)).tolist() == [[0, 1]]

@@ -1,6 +1,8 @@
 import io
 import json
+import tracemalloc
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,3 +175,18 @@ def test_file_names_are_plain(name: str, start: str) -> None:
 def test_a_format_that_is_not_offered(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="png-mask-semantic, coco"):
         write_zip(tmp_path / "a.zip", "yolov8", NAMES, [], FACTS)
+
+
+def test_memory_does_not_grow_with_the_annotations(tmp_path: Path) -> None:
+    """Of 100,000 photos they are gigabytes."""
+    noise = np.random.default_rng(0).integers(0, len(NAMES), (64, 64), dtype=np.uint8)
+    one = replace(photo(0), label_map=noise)
+    many = (replace(one, digest=f"{number:064x}"[::-1]) for number in range(300))
+    tracemalloc.start()
+    write_zip(tmp_path / "a.zip", "coco", NAMES, many, FACTS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        size = archive.getinfo("train/_annotations.coco.json").file_size
+    assert size > 1_500_000, "too little to tell"
+    assert peak < 2 * size  # as objects, as text and as bytes they are more than three times that

@@ -30,6 +30,7 @@ def test_sensible_values_pass() -> None:
         ("momentum", 1.5),
         ("repeat_threshold", 2.0),
         ("gradient_clip", -1.0),
+        ("loss_stride", 9),
     ],
 )
 def test_numbers_that_make_no_sense(choice: str, value: float) -> None:
@@ -60,6 +61,8 @@ def test_words_that_make_no_sense(choice: str, value: object, expected: str) -> 
         ({"nesterov": True}, "needs optimizer sgd"),
         ({"loss": "huber"}, "no loss 'huber'"),
         ({"class_weights": (1.0, -1.0)}, "class_weights is -1.0; give 0 or more"),
+        ({"loss": "rmi", "loss_stride": 8}, "neighbourhoods of 12 pixels, and .* sees has 8"),
+        ({"loss": "ce + rmi(radius=7)", "early_share": 0.5, "loss_stride": 2}, "28 .* has 16"),
     ],
 )
 def test_values_that_make_no_sense_together(fields: dict[str, object], message: str) -> None:

@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from atrous.export.sam2_onnx import DECODER_INPUTS, DECODER_OUTPUTS, EMBEDDING, export_encoder, fold
+from atrous.export.sam2_onnx import (
+    DECODER_INPUTS,
+    DECODER_OUTPUTS,
+    EARLIER_MASK,
+    EMBEDDING,
+    PROMPTS,
+    export_encoder,
+    fold,
+)
+from atrous.export.sam2_photo_terms import PhotoTerms
 
 
 def names(values: Any) -> tuple[str, ...]:
@@ -19,6 +28,16 @@ def test_decoder_takes_any_number_of_prompts_and_points(sam2_package: Any) -> No
     assert names(graph.output) == DECODER_OUTPUTS
     shape = {value.name: value.type.tensor_type.shape.dim for value in graph.input}
     assert [side.dim_value for side in shape["point_coords"]] == [0, 0, 2]
+    assert [side.dim_param for side in shape["point_labels"]] == ["prompts", "points"]
+
+
+def test_networks_for_many_prompts_fit_each_other(sam2_package: Any) -> None:
+    photo_side, decoder = (onnx.load(path).graph for path in sam2_package.for_many)
+    assert names(photo_side.input) == (*EMBEDDING, *EARLIER_MASK)
+    assert names(photo_side.output) == PhotoTerms._fields
+    assert names(decoder.input) == (*PhotoTerms._fields, *PROMPTS)
+    assert names(decoder.output) == DECODER_OUTPUTS
+    shape = {value.name: value.type.tensor_type.shape.dim for value in decoder.input}
     assert [side.dim_param for side in shape["point_labels"]] == ["prompts", "points"]
 
 

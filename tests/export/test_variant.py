@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from atrous.domain.errors import BadInput, ExportRefused
+from atrous.domain.views import Views
 from atrous.export import variant
 from atrous.export.quantisation import SPARING
 from atrous.export.variant import VariantRequest, export_variant
@@ -94,6 +95,41 @@ def test_fp16_does_without(exported_package: ModelPackage, tmp_path: Path) -> No
     package = export_variant(exported_package, request, None, tmp_path / "half")
     assert package.manifest["export"]["trial_agreement"] > 0.99
     assert package.manifest["metrics"] == {}
+
+
+def test_a_package_may_ask_for_several_looks(
+    exported_package: ModelPackage,
+    photos: LabelledPhotos,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the looks change is measured, and may be refused; a later export keeps them."""
+    views, measured = Views(window=32, flip=True), []
+
+    def compare(before: ModelPackage, after: ModelPackage, *_: Any) -> Any:
+        measured.append((before.views, after.views))
+        return VariantFigures("valid", 3, 0.7, 0.69, 0.99), {"miou": 0.69}
+
+    monkeypatch.setattr(variant, "compare", compare)
+    refused = VariantRequest(max_drop=0.5, views=views)
+    with pytest.raises(ExportRefused, match=r"by 1\.00 points"):
+        export_variant(exported_package, refused, photos, tmp_path / "refused")
+    request = VariantRequest(max_drop=1.5, views=views)
+    package = export_variant(exported_package, request, photos, tmp_path / "windows")
+    assert package.views == views
+    assert measured == [(Views(), views)] * 2
+    assert package.weights.read_bytes() == exported_package.weights.read_bytes()
+    assert package.manifest["metrics"] == {"valid": {"miou": 0.69}}
+    assert package.manifest["source_metrics"] == {"test": {"miou": 0.5}}
+    assert "window 32, overlap 0.2500" in (package.folder / "model_card.md").read_text()
+    again = export_variant(package, VariantRequest(), photos, tmp_path / "again")
+    assert again.views == views
+    assert len(measured) == 2  # nothing has changed
+    half = VariantRequest(precision="fp16", max_drop=1.5)
+    export_variant(package, half, photos, tmp_path / "half")
+    assert measured[2] == (views, views)
+    plain = export_variant(package, VariantRequest(views=Views()), None, tmp_path / "plain")
+    assert plain.views.is_plain
 
 
 def test_fp32_is_the_same_network_with_its_figures(

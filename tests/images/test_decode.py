@@ -11,7 +11,13 @@ from PIL import Image
 
 from atrous.domain.errors import BadImage
 from atrous.domain.geometry import Size
-from atrous.images.decode import decode_image, image_size, read_image
+from atrous.images.decode import (
+    MAX_SCANS,
+    _pixels_of_png,
+    decode_image,
+    image_size,
+    read_image,
+)
 
 
 def photo() -> Image.Image:
@@ -189,6 +195,66 @@ def test_frames_that_no_picture_may_have_are_refused(monkeypatch: pytest.MonkeyP
     data = b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0x80, 0, 0) + bytes(6) + graphics + frame
     with pytest.raises(BadImage, match="more than the 1,000,000 pixels"):
         decode_image(data, max_pixels=1_000_000)
+
+
+def progressive_jpeg(scans: int) -> bytes:
+    """16x16 pixels of grey: a scan of the means, then so many of one code for all that is left."""
+
+    def segment(marker: int, content: bytes) -> bytes:
+        return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+
+    one_code = bytes([1, *[0] * 15])
+    return b"".join(
+        [
+            b"\xff\xd8",
+            segment(0xE1, b"\xff\xd9\xff\xda" * 3),  # words, no markers
+            segment(0xDB, bytes([0, *[1] * 64])),
+            segment(0xC2, struct.pack(">BHHB3B", 8, 16, 16, 1, 1, 0x11, 0)),
+            segment(0xC4, b"\x00" + one_code + b"\x00"),
+            segment(0xC4, b"\x10" + one_code + b"\x20"),  # a run of 4 + 0 blocks
+            segment(0xDA, bytes([1, 1, 0, 0, 0, 0])) + b"\x0f",
+            (segment(0xDA, bytes([1, 1, 0, 1, 63, 0])) + b"\x1f") * (scans - 1),
+            b"\xff\xd9",
+        ]
+    )
+
+
+def test_a_jpeg_has_no_more_scans_than_encoders_make() -> None:
+    film = b"\xff\xda\x00" * 1000  # behind the end, as phones keep one
+    assert decode_image(progressive_jpeg(MAX_SCANS) + film).shape == (16, 16, 3)
+    with pytest.raises(BadImage, match="more than 100 scans"):
+        decode_image(progressive_jpeg(MAX_SCANS + 1))
+
+
+def test_tiles_of_a_tiff_are_no_larger_than_they_need_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tiled(width: int, length: int) -> bytes:
+        data = zlib.compress(bytes(width * length))
+        long = {256: 10, 257: 10, 322: width, 323: length, 324: 8, 325: len(data)}
+        short = {258: 8, 259: 8, 262: 1, 277: 1}
+        tags = sorted({**dict.fromkeys(long, 4), **dict.fromkeys(short, 3)}.items())
+        entries = [struct.pack("<HHII", tag, kind, 1, {**long, **short}[tag]) for tag, kind in tags]
+        head = b"II*\x00" + struct.pack("<I", 8 + len(data)) + data
+        return head + struct.pack("<H", len(tags)) + b"".join(entries) + bytes(4)
+
+    monkeypatch.setattr("atrous.images.decode.MAX_TILE_PIXELS", 32 * 64)
+    assert decode_image(tiled(64, 32)).shape == (10, 10, 3)
+    for read in (decode_image, image_size):
+        with pytest.raises(BadImage, match="tiles of 64x48 pixels"):
+            read(tiled(64, 48))
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_words_in_a_png_are_not_decompressed(kind: bytes) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    flags = b"\x00\x01\x00\x00\x00" if kind == b"iTXt" else b"\x00\x00"
+    words = chunk(kind, b"key" + flags + zlib.compress(b"words"))
+    start, end = FILES["png"][:-12], FILES["png"][-12:]
+    worded = start + words + chunk(b"tEXt", b"key\x00words") + words * 2 + end
+    assert _pixels_of_png(worded) == start + chunk(b"tEXt", b"key\x00words") + end
+    assert np.array_equal(decode_image(worded), decode_image(FILES["png"]))
 
 
 def test_limit_is_inclusive() -> None:

@@ -1,5 +1,3 @@
-import io
-import zipfile
 from types import ModuleType
 
 import pytest
@@ -21,13 +19,11 @@ def version_of(store: Store, dataset_project: ModuleType, names: tuple[str, ...]
     return store.versions.get(project, made.number)
 
 
-def zipped(package: ModelPackage) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for path in package.folder.iterdir():
-            archive.write(path, f"package/{path.name}")
-        archive.writestr("checkpoint/best.pt", b"never opened")
-    return buffer.getvalue()
+@pytest.fixture
+def sent(package: ModelPackage, zipped) -> bytes:
+    """The package as a zip, with a file that is none of its own."""
+    files = {f"package/{path.name}": path.read_bytes() for path in package.folder.iterdir()}
+    return zipped({**files, "checkpoint/best.pt": b"never opened"})
 
 
 @pytest.fixture
@@ -37,10 +33,10 @@ def known(monkeypatch: pytest.MonkeyPatch, dataset_project: ModuleType, package:
 
 
 def test_a_package_is_published_and_evaluated(
-    store: Store, dataset_project: ModuleType, package: ModelPackage, known
+    store: Store, dataset_project: ModuleType, sent: bytes, known
 ) -> None:
     version = version_of(store, dataset_project, ())
-    blob = store.blobs.put(zipped(package))
+    blob = store.blobs.put(sent)
     training = store.trainings.add_uploaded(version, "deeplabv3plus", blob)
     job = store.jobs.claim("w", ["add-model"])
     assert job is not None
@@ -55,11 +51,9 @@ def test_a_package_is_published_and_evaluated(
     assert len(store.evaluations.list(version.workspace_id)) == 1
 
 
-def test_other_classes_are_refused(
-    store: Store, dataset_project: ModuleType, package: ModelPackage
-) -> None:
+def test_other_classes_are_refused(store: Store, dataset_project: ModuleType, sent: bytes) -> None:
     version = version_of(store, dataset_project, ("an", "other"))
-    blob = store.blobs.put(zipped(package))
+    blob = store.blobs.put(sent)
     store.trainings.add_uploaded(version, "deeplabv3plus", blob)
     job = store.jobs.claim("w", ["add-model"])
     assert job is not None

@@ -26,7 +26,7 @@ def test_a_version_is_made_and_exported(store: Store, dataset_project: ModuleTyp
     assert job is not None
     assert dataset_child.main(job.id, "w") == 0
     assert store.jobs.get(job.id).state == "finished"
-    assert store.exports.ready_formats(version) == ["coco"]
+    assert store.exports.ready_formats([version]) == {version.id: ["coco"]}
 
 
 def test_every_kind_has_its_work() -> None:

@@ -62,6 +62,9 @@ def test_the_runs_data_is_taken_where_none_is_given(
     assert given is not None
     assert given.dataset.root == tmp_path / "set"
     request = json.loads((run.path / "request.json").read_text())
+    (run.path / "request.json").write_text(json.dumps({**request, "fingerprint": "0" * 64}))
+    with pytest.raises(BadDataset, match="has changed .*; name labelled ones with --data"):
+        open_data(source, None, options)
     request["directory"] = str(tmp_path / "gone")
     (run.path / "request.json").write_text(json.dumps(request))
     assert open_data(source, None, options) is None

@@ -70,3 +70,10 @@ def test_the_query_chooses(store: Store, project: Project, tmp_path: Path) -> No
     assert [path.name[:5] for path in root.glob("*/*_mask.png")] == ["plain"]
     with pytest.raises(BadInput, match="finds no photo"):
         exported(store, project, ImageQuery(tag="snow"), tmp_path)
+
+
+def test_labels_that_were_let_in_are_read_whatever_the_limit_is(
+    store: Store, project: Project, tmp_path: Path, low_pixel_limit: None
+) -> None:
+    root = exported(store, project, ImageQuery(), tmp_path)
+    assert len(list(root.glob("*/*_mask.png"))) == 4

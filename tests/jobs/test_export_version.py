@@ -78,3 +78,10 @@ def test_a_version_that_is_not_made_is_refused(store: Store, project: Project) -
     with pytest.raises(Conflict, match="generating"):
         export_version(job, "w", store)
     assert facts_of(project, version).title == "Roads v1"
+
+
+def test_labels_that_were_let_in_are_read_whatever_the_limit_is(
+    store: Store, version: Version, tmp_path: Path, low_pixel_limit: None
+) -> None:
+    root = exported(store, version, "png-mask-semantic", tmp_path)
+    assert len(list(root.glob("*/*_mask.png"))) == 6

@@ -220,3 +220,11 @@ def test_a_damaged_photo_stops_it(store: Store, project: Project) -> None:
     with pytest.raises(DamagedBlob):
         generate_version(job, "w", store)
     assert store.versions.images(version) == []
+
+
+def test_photos_that_were_let_in_are_read_whatever_the_limit_is(
+    store: Store, project: Project, low_pixel_limit: None
+) -> None:
+    augmented = {"image": {"versions": 2}, "mosaic": True}
+    version = generated(store, project, augmentation=augmented, **{"auto-orient": True})
+    assert version.images == 11

@@ -1,5 +1,3 @@
-import io
-import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -28,14 +26,6 @@ def target(store: Store) -> Project:
     return store.projects.create(
         workspace.id, "Target", kind="semantic-segmentation", annotation="x"
     )
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
 
 
 def claimed(store: Store, project: Project, data: bytes, **wishes) -> Job:
@@ -82,7 +72,7 @@ def test_an_export_comes_back_as_it_was(
 
 
 def test_what_is_broken_is_told_and_the_rest_imported(
-    store: Store, target: Project, dataset_project: ModuleType
+    store: Store, target: Project, dataset_project: ModuleType, zipped
 ) -> None:
     pictures = [dataset_project.picture(number) for number in range(4)]
     mask = encode_label_map(np.ones(dataset_project.SIZE, np.uint8))
@@ -115,7 +105,7 @@ def test_what_is_broken_is_told_and_the_rest_imported(
     assert list(store.home.cache.glob("import-*")) == []
 
 
-def test_the_limit_on_pixels_is_the_servers(store: Store, target: Project) -> None:
+def test_the_limit_on_pixels_is_the_servers(store: Store, target: Project, zipped) -> None:
     small, large = (encode_png(np.zeros((4, width, 3), np.uint8)) for width in (4, 5))
     data = zipped({"small.png": small, "large.png": large})
     result = import_zip(claimed(store, target, data, max_pixels=16), "w", store)
@@ -126,7 +116,7 @@ def test_the_limit_on_pixels_is_the_servers(store: Store, target: Project) -> No
 
 
 def test_split_batch_tags_and_labels_that_are_there(
-    store: Store, target: Project, dataset_project: ModuleType
+    store: Store, target: Project, dataset_project: ModuleType, zipped
 ) -> None:
     def files(value: int) -> bytes:
         mask = encode_label_map(np.full(dataset_project.SIZE, value, np.uint8))
@@ -148,6 +138,8 @@ def test_split_batch_tags_and_labels_that_are_there(
     ("files", "said"),
     [({"a.txt": b"x"}, "no photos"), ({"a.jpg": b"x"}, "no photo of the zip could be read")],
 )
-def test_zips_of_which_nothing_comes(store: Store, target: Project, files, said: str) -> None:
+def test_zips_of_which_nothing_comes(
+    store: Store, target: Project, files, said: str, zipped
+) -> None:
     with pytest.raises(BadDataset, match=said):
         import_zip(claimed(store, target, zipped(files)), "w", store)

@@ -8,7 +8,6 @@ from PIL import Image
 
 from atrous.domain.errors import BadInput
 from atrous.domain.geometry import Size
-from atrous.jobs import sam2_embed
 from atrous.jobs.sam2_embed import (
     EMBEDDING_BYTES,
     EmbedProgress,
@@ -117,7 +116,6 @@ def test_a_full_disk_ends_it(embed, tmp_path: Path) -> None:
 
 
 def test_photos_of_a_project_are_read_once(store, dataset_project, cache, monkeypatch) -> None:
-    monkeypatch.setattr(sam2_embed, "MAX_PAGE", 2)  # as a project of many photos
     project = dataset_project.fill_project(store, count=5)
     found = photos_of_project(store, project)
     assert sorted(one.name for one in found) == [f"{number}.png" for number in range(5)]
@@ -142,3 +140,17 @@ def test_a_project_without_photos_is_told(store, dataset_project) -> None:
     project = dataset_project.fill_project(store, count=0)
     with pytest.raises(BadInput, match="has no photos"):
         photos_of_project(store, project)
+
+
+def test_photos_are_as_large_as_the_setting_says(
+    store, dataset_project, photos: Path, cache, low_pixel_limit: None
+) -> None:
+    def run(found):
+        limits = {"workspace_id": "mine", "max_disk_bytes": LIMIT}
+        return embed_photos(found, CountingSegmenter(), cache, **limits)
+
+    assert run(find_photos(photos, max_pixels=20 * 31)) == EmbedProgress(
+        total=5, there=1, embedded=2, unreadable=2
+    )
+    project = dataset_project.fill_project(store, count=2)  # these were let in
+    assert run(photos_of_project(store, project)).embedded == 2

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from atrous.domain.errors import BadInput
+from atrous.domain.errors import BadInput, Unavailable
 from atrous.jobs import settling
-from atrous.jobs.settling import FractionReport, run_and_settle
+from atrous.jobs.settling import FractionReport, run_and_settle, unsaid_in_outages
 from atrous.store.jobs import Job
 from atrous.store.opening import Store
 
@@ -78,3 +78,22 @@ def test_progress_is_written_once_a_second(
     assert seen[0] == 1 / 40
     assert 3 <= len(set(seen)) <= 5
     assert max(seen) <= 1
+
+
+def away(*_: Any, **__: Any) -> None:
+    raise Unavailable("the database does not answer; try again")
+
+
+def test_a_job_that_a_database_broke_off_is_not_settled(store: Store, job: Job) -> None:
+    assert run_and_settle(job.id, "w", away) == 1
+    assert store.jobs.get(job.id).state == "running"  # its worker gives it back
+
+
+def test_work_goes_on_while_its_progress_can_not_be_written(
+    store: Store, job: Job, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(store.jobs, "progress", away)
+    FractionReport(job, "w", store, total=2).step()
+    assert "does not answer" in caplog.text
+    with pytest.raises(BadInput), unsaid_in_outages():
+        raise BadInput("another matter")

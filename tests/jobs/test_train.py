@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from atrous.datasets.detect import DatasetOptions
-from atrous.domain.errors import BadDataset, BadModelId, NotFound
+from atrous.domain.errors import BadDataset, BadModelId, Conflict, NotFound
 from atrous.domain.model_ids import ModelId
 from atrous.jobs import train as train_module
+from atrous.jobs.evaluate import measure_package
 from atrous.jobs.train import finish_run, latest_unfinished_run, start_run
 from atrous.jobs.training_request import TrainingRequest
 from atrous.packages.directory import ModelPackage, read_package
 from atrous.store.opening import Store
+from atrous.training import run_folder
 from atrous.training.run_folder import RunFolder
 
 
@@ -76,6 +78,14 @@ def test_from_a_folder_to_a_published_model(
     assert package.manifest["metrics"]["valid"]["miou"] >= 0
     assert package.manifest["metrics"]["test"]["miou"] >= 0
     assert package.manifest["parity"]["photos"] == 3
+    # Thresholds are those of the validation photos, on the test photos as well.
+    _, dataset = train_module.reopen(run)
+    figures = package.manifest["metrics"]
+    for split in ("valid", "test"):
+        again = measure_package(package, dataset, split).report
+        assert figures[split]["miou_at_recommended"] == again["miou_at_recommended"]
+        found = again["recommended_parameters"] == package.manifest["recommended_parameters"]
+        assert found == (split == "valid")
     assert sorted(path.name for path in run.path.iterdir()) == [
         "augmented.png",
         "checkpoints",
@@ -133,15 +143,24 @@ def test_a_failed_export_is_not_left_behind(
             finish_run(run, store, quiet)
     assert not run.package.exists()
     assert not list(run.path.glob(".export-*"))
+    # The report of the training is there all the same.
+    assert "unfinished; epoch" in (run.path / "report.html").read_text()
     assert finish_run(run, store, quiet) == ModelId("cats", 1)
+    assert "is published" in (run.path / "report.html").read_text()
 
 
 def test_the_next_version_and_the_next_run(
-    store: Store, request_of: Callable[..., TrainingRequest], quick_export: list[Path]
+    store: Store,
+    request_of: Callable[..., TrainingRequest],
+    quick_export: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first = start_run(request_of(), store)
     second = start_run(request_of(), store)
     assert [run.path.name for run in (first, second)] == ["0001", "0002"]
+    monkeypatch.setattr(run_folder, "CLAIM_S", 0.0)
+    with second.claimed(), pytest.raises(Conflict, match="being trained by another process"):
+        finish_run(second, store, quiet)
     assert latest_unfinished_run(store, "cats").path == second.path
     assert finish_run(second, store, quiet) == ModelId("cats", 1)
     assert latest_unfinished_run(store, "cats").path == first.path

@@ -5,9 +5,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from atrous.domain.errors import Conflict, DiskFull, Unavailable
 from atrous.jobs import worker
 from atrous.jobs.worker import child_command, run_in_child, work, worker_name
 from atrous.store.jobs import MAX_ATTEMPTS, Job
@@ -192,12 +194,66 @@ def test_leftovers_are_deleted_while_there_is_nothing_to_do(store: Store) -> Non
     thread.join()
 
 
-def test_a_worker_outlives_a_disk_that_fails(
-    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "error", [OSError("input/output error"), DiskFull("full"), Conflict("blobs of others")]
+)
+def test_a_worker_outlives_a_cleaning_that_fails(
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
 ) -> None:
     def fail() -> None:
-        raise OSError("input/output error")
+        raise error
 
     monkeypatch.setattr(store.leftovers, "remove", fail)
     worker.clean(store)
     assert "could not be deleted" in caplog.text
+
+
+@pytest.mark.parametrize("outage", [Unavailable("away"), DiskFull("full")])
+def test_a_child_outlives_a_database_that_does_not_answer(
+    store: Store,
+    run_instead: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    outage: Exception,
+) -> None:
+    run_instead(WAIT)
+    job = claimed(store)
+    heartbeat, missed = store.jobs.heartbeat, []
+
+    def fail_twice(job_id: str, name: str) -> bool:
+        if len(missed) < 2:
+            missed.append(name)
+            raise outage
+        return heartbeat(job_id, name)
+
+    monkeypatch.setattr(store.jobs, "heartbeat", fail_twice)
+    stopping = threading.Event()
+    thread = in_thread(store, job, stopping)
+    seen = store.jobs.get(job.id).heartbeat_at
+    until(lambda: (store.jobs.get(job.id).heartbeat_at or 0) > (seen or 0))
+    assert missed == ["w", "w"]
+    assert child_runs(store)
+    stopping.set()
+    thread.join(PATIENCE_S)
+    assert store.jobs.get(job.id).attempts == 0
+
+
+def test_a_worker_waits_for_a_database_that_does_not_answer(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker, "RETRY_S", 0.0)
+    claim, stopping, asked = store.jobs.claim, threading.Event(), []
+
+    def fail_once(*given: Any) -> Job | None:
+        asked.append(given)
+        if len(asked) == 1:
+            raise Unavailable("the database does not answer; try again")
+        stopping.set()
+        return claim(*given)
+
+    monkeypatch.setattr(store.jobs, "claim", fail_once)
+    work(store, "w", stopping)
+    assert len(asked) == 2
+    assert "does not answer" in caplog.text

@@ -176,3 +176,6 @@ def test_size_is_refused_before_decoding() -> None:
     whole[16:24] = struct.pack(">II", 100_000, 100_000)
     with pytest.raises(BadImage, match="100000x100000"):
         decode_label_map(bytes(whole))
+    assert decode_label_map(encode_label_map(np.ones((2, 3), np.uint8)), max_pixels=6).all()
+    with pytest.raises(BadImage, match="3x2, more than 5 pixels"):
+        decode_label_map(encode_label_map(np.ones((2, 3), np.uint8)), max_pixels=5)

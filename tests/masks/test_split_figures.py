@@ -13,6 +13,7 @@ from sklearn.metrics import (
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from atrous.domain.predictions import Prediction
+from atrous.masks import metrics
 from atrous.masks.split_figures import SplitFigures
 
 NAMES = ("background", "a", "b", "c")
@@ -89,6 +90,25 @@ def test_a_report_is_json(figures: SplitFigures) -> None:
     assert 0 < report["boundary_miou"] < 1
 
 
+@pytest.mark.parametrize("given", [None, (0.0, 0.9, 0.5, 0.7)])
+def test_other_photos_may_have_decided_the_thresholds(
+    maps: list[tuple[np.ndarray, Prediction]],
+    figures: SplitFigures,
+    given: tuple[float, ...] | None,
+) -> None:
+    """Figures on a test split must not profit from thresholds that were found on it."""
+    report = figures.as_report(given)
+    least = np.array(given or figures.recommended_thresholds())
+    shown = [
+        np.where(found.confidence < least[found.label_map], 0, found.label_map)[truth != 255]
+        for truth, found in maps
+    ]
+    truth = np.concatenate([truth[truth != 255] for truth, _ in maps])
+    theirs = jaccard_score(truth, np.concatenate(shown), average="macro")
+    assert report["miou_at_recommended"] == pytest.approx(theirs)
+    assert report["recommended_parameters"] == figures.recommended_parameters()
+
+
 def test_a_class_that_is_nowhere() -> None:
     made = SplitFigures.empty(NAMES, (1, 2), 0)
     ones = np.ones((4, 4), np.uint8)
@@ -100,6 +120,23 @@ def test_a_class_that_is_nowhere() -> None:
     assert nowhere["iou_interval"] == [None, None]
     assert nowhere["best_threshold"] is None
     assert math.isclose(report["expected_calibration_error"], 0.1, abs_tol=1e-6)
+
+
+def test_large_photos_are_counted_in_blocks(
+    maps: list[tuple[np.ndarray, Prediction]],
+    figures: SplitFigures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metrics, "AT_ONCE", 70)
+    blocks = list(metrics.row_blocks(maps[0][0]))
+    assert [rows.stop - rows.start for rows in blocks] == [2] * 10
+    made = SplitFigures.empty(NAMES, range(4), 0)
+    for number, (truth, prediction) in enumerate(maps):
+        made.add(f"photo{number}", truth, prediction)
+    np.testing.assert_array_equal(made.matrix.counts, figures.matrix.counts)
+    np.testing.assert_array_equal(made.thresholds.right, figures.thresholds.right)
+    np.testing.assert_array_equal(made.calibration.pixels, figures.calibration.pixels)
+    assert made.as_report()["miou"] == figures.as_report()["miou"]
 
 
 def test_memory_does_not_grow_with_the_pixels_of_a_photo(figures: SplitFigures) -> None:

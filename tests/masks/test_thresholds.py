@@ -62,10 +62,15 @@ def test_best_thresholds_are_found(
 def test_mean_iou_where_thresholds_are_applied(
     pixels: tuple[np.ndarray, ...], counts: ConfidenceCounts
 ) -> None:
-    thresholds = {1: 0.5, 3: 0.7}
-    mapped = applied(pixels, np.array([0, 0.5, 0, 0.7], np.float32))
+    thresholds = (0.0, 0.5, 0.0, 0.7)
+    mapped = applied(pixels, np.array(thresholds, np.float32))
     theirs = jaccard_score(pixels[0], mapped, average="macro")
     assert counts.mean_iou_at(thresholds, range(CLASSES)) == pytest.approx(theirs)
+    shown = applied(pixels, np.array([0, 0, 2, 0]))  # the third class never
+    never = jaccard_score(pixels[0], shown, average="macro")
+    assert counts.mean_iou_at((0.9, 0.0, 1.5, 0.0), range(CLASSES)) == pytest.approx(never)
+    half = jaccard_score(pixels[0], applied(pixels, np.full(CLASSES, 0.5)), average="macro")
+    assert counts.mean_iou_at(0.5, range(CLASSES)) == pytest.approx(half)
     curve = [
         jaccard_score(pixels[0], applied(pixels, np.full(CLASSES, step / STEPS)), average="macro")
         for step in range(0, STEPS, 10)

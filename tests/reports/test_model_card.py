@@ -29,6 +29,17 @@ def test_a_card_says_what_the_model_is() -> None:
     assert "| epochs | 3 |" in card
 
 
+def test_epochs_are_told_where_somebody_chose_them() -> None:
+    """A training that the clock ended has a number of epochs that nobody reaches."""
+    recipe = {"epochs": 100_000, "time_budget_s": 5400.0, "loss": "ce + dice", "start": None}
+    card = model_card("cats", ("a",), {"recipe": recipe, "best_epoch": 37}, {})
+    assert "100,000" not in card
+    for line in ("| time_budget_s | 5400 |", "| loss | ce + dice |", "| best epoch | 37 |"):
+        assert line in card
+    recipe = {**recipe, "epochs": 5, "reasons": {"epochs": "given"}}
+    assert "| epochs | 5 |" in model_card("cats", ("a",), {"recipe": recipe}, {})
+
+
 def test_tables_have_as_many_cells_as_their_heads() -> None:
     card = model_card("x", ("background", "a|b"), FACTS, {}).replace("\\|", "")
     lines = card.splitlines()

@@ -1,5 +1,6 @@
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -67,3 +68,100 @@ def test_cores_come_back_after_a_failure() -> None:
         1 / 0  # noqa: B018
     with budget.take(1):
         assert budget._free == 0
+
+
+def start(work: Callable[[], None], budget: CoreBudget, line: int) -> threading.Thread:
+    """Run it in a thread, and return when `line` wait."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    while len(budget._line) < line:
+        assert thread.is_alive()
+        time.sleep(0.001)
+    return thread
+
+
+def test_inner_cores_replace_the_outer_ones() -> None:
+    budget = CoreBudget(4)
+    with budget.take(1):
+        with budget.take(4):  # it would wait for itself if these were beside the outer one
+            assert budget._free == 0
+        assert budget._free == 3
+        with budget.take(0):
+            assert budget._free == 4
+        with pytest.raises(ZeroDivisionError), budget.take(2):
+            1 / 0  # noqa: B018
+        assert budget._free == 3
+    assert budget._free == 4
+
+
+def test_who_wants_more_gives_up_what_it_holds() -> None:
+    """Two that hold one core each and want both would else wait for each other for ever."""
+    budget, both, done = CoreBudget(2), threading.Barrier(2), []
+
+    def work() -> None:
+        with budget.take(1):
+            both.wait(120)
+            with budget.take(2):
+                done.append(budget._free)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert done == [0, 0]
+    assert budget._free == 2
+
+
+def test_what_began_first_goes_on_first() -> None:
+    """A request that has been decoded does not queue for its network behind newer requests."""
+    budget, order = CoreBudget(2), []
+    decoded, go_on = threading.Event(), threading.Event()
+
+    def old() -> None:
+        with budget.take(1):
+            decoded.set()
+            assert go_on.wait(120)
+            with budget.take(2):
+                order.append("old")
+
+    def new() -> None:
+        with budget.take(2):
+            order.append("new")
+
+    first = threading.Thread(target=old)
+    first.start()
+    assert decoded.wait(120)
+    with budget.take(1):
+        second = start(new, budget, line=1)
+        go_on.set()
+        while len(budget._line) < 2:
+            assert first.is_alive()
+    first.join(120)
+    second.join(120)
+    assert order == ["old", "new"]
+
+
+def test_fewer_cores_need_no_turn() -> None:
+    """What is left to do after a network is done at once, whoever waits for all cores."""
+    budget, order = CoreBudget(2), []
+    begun, network_runs = threading.Event(), threading.Event()
+
+    def older() -> None:
+        with budget.take(0):
+            begun.set()
+            assert network_runs.wait(120)
+            with budget.take(2):
+                order.append("older")
+
+    thread = threading.Thread(target=older)
+    thread.start()
+    assert begun.wait(120)
+    with budget.take(2):
+        network_runs.set()
+        while not budget._line:
+            assert thread.is_alive()
+        with budget.take(1):
+            order.append("encoded")
+    thread.join(120)
+    assert order == ["encoded", "older"]

@@ -1,9 +1,11 @@
+import platform
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from atrous.runtime.process_memory import GrowthMeter, give_back_freed, resident_bytes
+from atrous.runtime.process_memory import GrowthMeter, give_back_freed, resident_bytes, reuse_freed
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 MIB = 1 << 20
@@ -33,6 +35,39 @@ def test_what_was_freed_is_given_back() -> None:
     assert after is not None
     assert after - before < 10 * MIB
     assert len(kept) == 3
+
+
+# Six blocks of 3 MiB, written to and freed, in a thread, as a request does it.
+ROUNDS = """
+import resource, threading
+import numpy as np
+from atrous.runtime.process_memory import reuse_freed
+assert reuse_freed()
+def work():
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        blocks = [np.ones(3 << 20, np.uint8) for _ in range(6)]
+        del blocks
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+faults = []
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print(faults[-1])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have no such limit")
+def test_pages_of_freed_blocks_are_used_again() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ROUNDS], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 200  # 3,800 where the blocks went back to the system
+
+
+def test_other_systems_keep_their_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert reuse_freed() is False
 
 
 def test_two_at_once_can_not_be_told_apart() -> None:

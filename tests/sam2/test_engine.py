@@ -58,6 +58,23 @@ def test_inputs_and_outputs_keep_their_order(
     network.close()
 
 
+def test_runs_go_side_by_side(graph: Path) -> None:
+    network = open_network(graph, threads=1, side_by_side=2)
+    assert network._compiled.get_property("NUM_STREAMS") == 2
+    assert network._compiled.get_property("INFERENCE_NUM_THREADS") == 2
+    product, _ = network.run([np.ones((1, 2), np.float32), np.zeros(1, np.int64)])
+    assert product.tolist() == [[1.0, 3.0]]
+    network.close()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_shapes_may_be_fixed(graph: Path, engine: EngineName) -> None:
+    network = open_network(graph, engine=engine, fixed_shapes={"features": (2, 2), "labels": (2,)})
+    product, _ = network.run([np.ones((2, 2), np.float32), np.zeros(2, np.int64)])
+    assert product.tolist() == [[1.0, 3.0]] * 2
+    network.close()
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_answers_are_not_overwritten_by_later_runs(graph: Path, engine: EngineName) -> None:
     network = open_network(graph, engine=engine)

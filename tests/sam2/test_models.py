@@ -42,6 +42,30 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+def test_networks_for_many_prompts_may_be_there(tmp_path: Path) -> None:
+    assert write(tmp_path).for_many is None  # converted by an earlier version
+    paths = (tmp_path / "t", tmp_path / "m")
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    package = write_sam2_package(
+        tmp_path / "hiera_small-2.1",
+        encoder=tmp_path / "e",
+        decoder=tmp_path / "d",
+        variant="hiera_small",
+        version="2.1",
+        facts={},
+        for_many=paths,
+    )
+    assert package.for_many is not None
+    assert [path.read_bytes() for path in package.for_many] == [b"t", b"m"]
+    package.for_many[1].write_bytes(b"n")
+    with pytest.raises(BadPackage, match=r"many_prompts\.onnx .* is damaged"):
+        read_sam2_package(package.folder)
+    package.for_many[0].unlink()
+    with pytest.raises(BadPackage, match=r"no photo_terms\.onnx"):
+        read_sam2_package(package.folder)
+
+
 def test_weights_tell_models_apart(tmp_path: Path) -> None:
     one, other = write(tmp_path), write(tmp_path, "hiera_small")
     assert one.identity != other.identity

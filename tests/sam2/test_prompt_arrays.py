@@ -42,10 +42,18 @@ def test_a_mask_alone_has_no_points() -> None:
 def test_only_prompts_of_as_many_points_go_together() -> None:
     other = Prompt(points=(Point(3.0, 4.0, positive=False),))
     prompts = [CLICK, Prompt(box=BOX), other, Prompt(CLICK.points, mask_input=MASK), CLICK]
-    batches = batch_prompts(prompts, SIZE, most=2)
-    assert [batch.indices for batch in batches] == [(0, 2), (4,), (1,), (3,)]
-    assert batches[0].labels.tolist() == [[1, -1], [0, -1]]
-    assert [batch.mask_input is MASK for batch in batches] == [False, False, False, True]
+    batches = batch_prompts(prompts, SIZE)
+    assert [batch.indices for batch in batches] == [(0, 2, 4), (1,), (3,)]
+    assert batches[0].labels.tolist() == [[1, -1], [0, -1], [1, -1]]
+    assert [batch.mask_input is MASK for batch in batches] == [False, False, True]
+
+
+def test_a_batch_in_parts() -> None:
+    (batch,) = batch_prompts([CLICK, Prompt(CLICK.points, BOX)] * 3 + [CLICK], SIZE)[:1]
+    parts = batch.parts(3)
+    assert [part.indices for part in parts] == [(0, 2, 4), (6,)]
+    assert np.concatenate([part.coords for part in parts]).tolist() == batch.coords.tolist()
+    assert [part.labels.tolist() for part in parts] == [[[1, -1]] * 3, [[1, -1]]]
 
 
 def test_coordinate_that_is_no_number_is_refused() -> None:

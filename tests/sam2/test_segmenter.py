@@ -112,8 +112,26 @@ def test_many_prompts_at_once_are_answered_as_each_alone(
     prompts = [*prompts_for(height, width).values(), *clicks]
     answers = exact.segment(embedding, prompts, multimask=True)
     assert len(answers) == len(prompts)
+    assert exact._many is not None
+    assert 2 in exact._many._decoders  # the clicks went through those for many
     for prompt, given in zip(prompts, answers, strict=True):
         insist_on_same(predictors["portrait"], embedding, prompt, given)
+
+
+@pytest.mark.parametrize("multimask", [True, False], ids=["three masks", "one mask"])
+def test_many_boxes_that_refine_a_mask(
+    exact: InteractiveSegmenter, embeddings: Any, multimask: bool
+) -> None:
+    embedding = embeddings["odd"]
+    earlier = np.random.default_rng(1).normal(0, 5, (256, 256)).astype(np.float32)
+    boxes = [PromptBox(10.0 * i, 20.0, 10.0 * i + 90.0, 200.0) for i in range(8)]
+    prompts = [Prompt(box=box, mask_input=earlier) for box in boxes]
+    answers = exact.segment(embedding, prompts, multimask=multimask)
+    for prompt, given in zip(prompts[::7], answers[::7], strict=True):
+        (alone,) = exact.segment(embedding, [prompt], multimask=multimask)
+        difference = np.abs(alone.clamped_logits - given.clamped_logits).max()
+        assert difference <= MOST_LOGIT_DIFFERENCE
+        assert np.abs(alone.predicted_iou - given.predicted_iou).max() <= MOST_IOU_DIFFERENCE
 
 
 def test_official_batches_are_answered_the_same(

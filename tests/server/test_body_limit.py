@@ -90,3 +90,29 @@ def test_a_streamed_answer_does_not_wait_for_a_body_that_has_come(
 
     anyio.run(run)
     assert b"".join(message.get("body", b"") for message in sent) == b"whole"
+
+
+@pytest.mark.parametrize(("expect", "read"), [("", 3), ("100-continue", 0)])
+def test_a_body_that_says_it_is_too_large_is_refused_at_once(expect: str, read: int) -> None:
+    """Nothing waits for it, as for the model that it is for; who sends without asking is heard."""
+    body = [{"type": "http.request", "body": b"A" * 400, "more_body": more} for more in (1, 1, 0)]
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("it should not be asked")
+
+    async def receive() -> Message:
+        return body.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def trusted(scope: Scope) -> bool:
+        return True
+
+    limit = BodyLimit(app, 1000, WaitingBytes(1000, Metrics()), trusted)
+    headers = [(b"content-length", b"1200"), (b"expect", expect.encode())]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+    anyio.run(limit, scope, receive, send)
+    assert sent[0]["status"] == 413
+    assert len(body) == 3 - read

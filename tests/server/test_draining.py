@@ -12,17 +12,17 @@ from fastapi import FastAPI
 
 from atrous.domain.errors import BadInput
 from atrous.server import draining
-from atrous.server.draining import server_config
+from atrous.server.draining import server_config, waiting_at
 from atrous.server.settings import ServerSettings
 
 
 def test_accepted_requests_are_answered_and_new_ones_told(running, key, png, monkeypatch) -> None:
     server = running(drain_timeout_s=300.0)
     release = server.hold_predictions(monkeypatch)
-    url, statuses = f"{server.url}/colours/1?api_key={key}", []
+    url, answers = f"{server.url}/colours/1?api_key={key}", []
 
     def post() -> None:
-        statuses.append(httpx.post(url, content=png, timeout=300).status_code)
+        answers.append(httpx.post(url, content=png, timeout=300))
 
     threads = [threading.Thread(target=post) for _ in range(4)]
     for thread in threads:
@@ -37,11 +37,66 @@ def test_accepted_requests_are_answered_and_new_ones_told(running, key, png, mon
     assert late.headers["Connection"] == "close"
     assert httpx.get(f"{server.url}/readiness", timeout=300).status_code == 503
     assert httpx.get(f"{server.url}/healthz", timeout=300).status_code == 200
-    assert statuses == []
+    assert answers == []
     release.set()
     for thread in threads:
         thread.join(120)
-    assert statuses == [200] * 4
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert [answer.headers["Connection"] for answer in answers] == ["close"] * 4
+
+
+def post_on(connection, key, png) -> bytes:
+    """Post a picture on an open connection; the beginning of the answer."""
+    head = f"POST /colours/1?api_key={key} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(png)}"
+    connection.sendall(f"{head}\r\n\r\n".encode() + png)
+    return connection.recv(4096)
+
+
+def test_who_was_taken_in_before_the_end_is_told(running, key, png, monkeypatch) -> None:
+    monkeypatch.setattr(draining, "LAST_CALL_S", 300)
+    server = running()
+    address = server.listener.getsockname()
+    with socket.create_connection(address) as connection:
+        while not server.server.server_state.connections:
+            assert server.thread.is_alive()
+        server.server.should_exit = True
+        while server.server.servers[0].is_serving():
+            assert server.thread.is_alive()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        assert post_on(connection, key, png).startswith(b"HTTP/1.1 503 ")
+
+
+def test_who_is_at_the_door_when_it_closes_is_taken_in(running, key, png, monkeypatch) -> None:
+    monkeypatch.setattr(draining, "LAST_CALL_S", 300)
+    connections = []
+
+    def knock_at_the_last_moment(listener) -> list[socket.socket]:
+        connections.append(socket.create_connection(listener.getsockname()))
+        taken_in = []
+        while not taken_in:
+            taken_in = waiting_at(listener)
+        return taken_in
+
+    monkeypatch.setattr(draining, "waiting_at", knock_at_the_last_moment)
+    server = running()
+    server.server.should_exit = True
+    while not connections:
+        assert server.thread.is_alive()
+    with connections[0] as connection:
+        assert post_on(connection, key, png).startswith(b"HTTP/1.1 503 ")
+
+
+def test_all_who_wait_are_taken_in() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        assert waiting_at(listener) == []
+        with socket.create_connection(listener.getsockname()) as client:
+            taken_in = []
+            while not taken_in:
+                taken_in = waiting_at(listener)
+            with taken_in[0] as connection:
+                assert connection.getpeername() == client.getsockname()
 
 
 def test_what_takes_longer_than_the_grace_time_is_told(running, key, png, monkeypatch) -> None:

@@ -1,3 +1,5 @@
+import anyio
+
 from atrous.server.lifecycle import Lifecycle
 
 
@@ -9,6 +11,24 @@ def test_once_it_drains_it_is_never_ready_again() -> None:
     lifecycle.drain()
     lifecycle.ready()
     assert lifecycle.phase == "draining"
+
+
+def test_what_comes_too_late_neither_keeps_the_server_nor_is_cut_off() -> None:
+    async def scenario() -> None:
+        lifecycle, early, late = Lifecycle(), anyio.CancelScope(), anyio.CancelScope()
+        lifecycle.ready()
+        lifecycle.accept(early)
+        lifecycle.drain()
+        lifecycle.accept(late)
+        assert (lifecycle.in_flight, lifecycle.to_be_answered) == (2, 1)
+        lifecycle.cut_off()
+        assert (early.cancel_called, late.cancel_called) == (True, False)
+        lifecycle.finish(early)
+        assert (lifecycle.in_flight, lifecycle.to_be_answered) == (1, 0)
+        lifecycle.finish(late)
+        assert lifecycle.in_flight == 0
+
+    anyio.run(scenario)
 
 
 def test_while_draining_new_requests_are_503_and_health_answers(client, key, png) -> None:

@@ -50,6 +50,14 @@ def test_no_key_gets_through_not_even_in_a_traceback(lines: logging.Formatter) -
     assert "plain" not in text
 
 
+@pytest.mark.parametrize("place", ["files", "weights"])
+def test_no_signed_link_gets_through(place: str) -> None:
+    token = f"{'f' * 90}.{'s' * 43}"
+    text = TextLines().format(record(f"GET /{place}/{token}/a.zip 200"))
+    assert token[-20:] not in text
+    assert f"/{place}/[hidden]/a.zip 200" in text
+
+
 def test_what_is_no_key_stays() -> None:
     assert redact("atr_x and api_key and Bearer") == "atr_x and api_key and Bearer"
 

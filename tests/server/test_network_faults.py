@@ -26,6 +26,7 @@ def connect(server) -> Iterator[Callable[[], socket.socket]]:
     def connect() -> socket.socket:
         address = ("127.0.0.1", urlsplit(server.url).port)
         opened.append(socket.create_connection(address, PATIENCE_S))
+        wait_for(lambda: server.server.server_state.connections)  # else the server may see nothing
         return opened[-1]
 
     yield connect
@@ -54,9 +55,9 @@ def wait_for(true: Callable[[], bool]) -> None:
 
 def check_that_nothing_is_held(server, key, png) -> None:
     """All that requests take is given back, and the next client is answered."""
-    services = server.services
-    wait_for(lambda: services.lifecycle.in_flight == 0)
-    wait_for(lambda: not server.server.server_state.connections)
+    services, state = server.services, server.server.server_state
+    wait_for(lambda: not state.connections and not state.tasks)
+    assert services.lifecycle.in_flight == 0
     work = services.work
     assert (work._free_threads, dict(work._taken), dict(work._waiting)) == (1, {}, {})
     assert services.waiting_bytes._held == 0

@@ -39,9 +39,9 @@ class Client:
         return self.received[0]["status"]
 
 
-def run(app, client, timeout_s=60.0, lifecycle=None):
+def run(app, client, timeout_s=60.0, lifecycle=None, headers=()):
     middleware = RequestLifetime(app, lifecycle or Lifecycle(), timeout_s)
-    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
     anyio.run(middleware, scope, client.receive, client.send)
 
 
@@ -91,8 +91,18 @@ def test_a_body_that_is_late_is_408() -> None:
             pass
 
     client = Client({**BODY, "more_body": True})
-    run(app, client, timeout_s=0.05)
+    run(app, client, timeout_s=0.05, headers=[(b"content-length", b"9")])
     assert client.status == 408
+
+
+def test_a_request_without_a_body_is_504_though_nobody_asked_for_its_body() -> None:
+    async def app(scope, receive, send) -> None:
+        end_the_time(lifecycle)
+        await anyio.sleep_forever()
+
+    client, lifecycle = Client(BODY), Lifecycle()
+    run(app, client, lifecycle=lifecycle)
+    assert client.status == 504
 
 
 def test_a_load_that_takes_too_long_is_503_and_the_body_is_taken() -> None:
@@ -118,7 +128,7 @@ def test_a_body_that_is_late_after_the_load_is_408() -> None:
         await receive()
 
     client, lifecycle = Client(), Lifecycle()
-    run(app, client, lifecycle=lifecycle)
+    run(app, client, lifecycle=lifecycle, headers=[(b"transfer-encoding", b"chunked")])
     assert client.status == 408
 
 
@@ -203,6 +213,19 @@ def test_requests_in_work_are_counted() -> None:
         run(app, Client(BODY), lifecycle=lifecycle)
     assert seen == [1]
     assert lifecycle.in_flight == 0
+
+
+def test_the_answers_of_a_server_that_ends_close_their_connections() -> None:
+    lifecycle, before, after = Lifecycle(), Client(BODY), Client(BODY)
+
+    async def app(scope, receive, send) -> None:
+        await answer(send)
+
+    run(app, before, lifecycle=lifecycle)
+    lifecycle.drain()
+    run(app, after, lifecycle=lifecycle)
+    assert before.received[0]["headers"] == []
+    assert after.received[0]["headers"] == [(b"connection", b"close")]
 
 
 def wait_for(true) -> None:

@@ -95,3 +95,13 @@ def test_bad_names_and_scopes_are_refused(store: Store) -> None:
             store.api_keys.create(name, workspace)
     with pytest.raises(BadInput, match="scopes"):
         store.api_keys.create("x", workspace, scopes=[])
+
+
+def test_a_key_is_active_until_it_is_revoked_or_expires(store: Store) -> None:
+    workspace = store.workspaces.default()
+    lasting = store.api_keys.create("lasting", workspace).key
+    over = store.api_keys.create("over", workspace, expires_at=1.0).key
+    assert [store.api_keys.is_active(key.id) for key in (lasting, over)] == [True, False]
+    store.api_keys.revoke("lasting")
+    assert not store.api_keys.is_active(lasting.id)
+    assert not store.api_keys.is_active("absent")

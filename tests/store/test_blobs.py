@@ -116,3 +116,16 @@ def test_urls_that_are_not_understood(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, name, raising=False)
     with pytest.raises(MissingDependency, match=r"atrous\[s3\]"):
         Blobs("s3://bucket/folder")
+
+
+def test_all_that_is_stored_is_listed(blobs: Blobs) -> None:
+    assert list(blobs.stored()) == []
+    put = {blobs.put(bytes([number])).digest for number in range(5)}
+    blobs.note_owner("one database")  # is no blob
+    assert {digest for digest, _, _ in blobs.stored()} == put
+
+
+def test_an_owner_is_noted(blobs: Blobs, blobs_url: str) -> None:
+    assert blobs.owner() is None
+    blobs.note_owner("one database")
+    assert Blobs(blobs_url).owner() == "one database"

@@ -46,6 +46,8 @@ def run(store: Store, version: Version, package: Path) -> Path:
 def test_a_version_goes_with_all_that_was_made_of_it(
     store: Store, project: Project, version: Version, run: Path
 ) -> None:
+    pictures = store.home.version_pictures / version.id
+    pictures.mkdir(parents=True)
     store.trash.put_version(version.id)
     assert store.emptying.remove() == NOTHING  # it came a moment ago
     assert run.exists()
@@ -56,6 +58,7 @@ def test_a_version_goes_with_all_that_was_made_of_it(
     assert store.versions.sources(version) == []
     assert store.evaluations.list(project.workspace_id) == []
     assert not run.exists()
+    assert not pictures.exists()
     assert list(store.home.packages.iterdir()) == []
     assert [job.kind for job in store.jobs.list()] == ["generate", TRAIN_VERSION]
     with pytest.raises(NotFound):

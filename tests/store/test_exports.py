@@ -25,11 +25,11 @@ def test_an_export_is_made_once(store: Store, version: Version) -> None:
     assert claimed is not None
     store.jobs.progress(claimed.id, "w:1", {"fraction": 0.5})
     assert store.exports.request(version, "coco").progress == 0.5
-    assert store.exports.ready_formats(version) == []
+    assert store.exports.ready_formats([version]) == {version.id: []}
     store.exports.finish(version, "coco", BLOB)
     ready = store.exports.request(version, "coco")
     assert (ready.state, ready.progress, ready.blob) == ("ready", 1.0, BLOB)
-    assert store.exports.ready_formats(version) == ["coco"]
+    assert store.exports.ready_formats([version]) == {version.id: ["coco"]}
     assert store.exports.find(version, "png-mask-semantic") is None
 
 

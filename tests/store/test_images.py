@@ -2,9 +2,12 @@ import threading
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import insert, select
 
 from atrous.domain.errors import BadInput, NotFound
 from atrous.store import Store
+from atrous.store.database import Database
+from atrous.store.dataset_tables import images, labels
 from atrous.store.images import Image, NewImage
 from atrous.store.projects import Project
 
@@ -138,3 +141,47 @@ def test_what_can_not_be_used(store: Store, project: Project, changes) -> None:
     with pytest.raises(BadInput):
         store.images.add(project, replace(NEW, **changes))
     assert store.projects.counts(project).images == 0
+
+
+def test_a_photo_that_was_removed_meanwhile_is_not_changed(store: Store, project: Project) -> None:
+    image, _ = store.images.add(project, NEW)
+    store.images.remove(project, [image.id])
+    with pytest.raises(NotFound):
+        store.images.change(image, metadata={"a": 1}, add_tags=["x"])
+
+
+def test_metadata_and_tags_have_an_end(store: Store, project: Project) -> None:
+    image, _ = store.images.add(project, NEW)
+    store.images.change(image, metadata={"a": "x" * 15_000})
+    with pytest.raises(BadInput, match="at most 20000"):
+        store.images.change(image, metadata={"b": "x" * 15_000})
+    with pytest.raises(BadInput, match="101 tags"):
+        store.images.change(image, remove_tags=[str(number) for number in range(101)])
+    assert list(store.images.get(project, image.id).user_metadata) == ["camera", "a"]
+
+
+def test_a_label_that_comes_while_its_photo_goes(
+    store: Store, project: Project, add_image, migrated_url: str
+) -> None:
+    """The label waits for the removal, or the removal for the label: neither breaks the other."""
+    image = add_image(project, 1)
+    other = Database(migrated_url)
+    with other.write() as connection:  # a label in the middle of being saved
+        lock = select(images.c.id).where(images.c.id == image.id).with_for_update()
+        connection.execute(lock)
+        done = threading.Event()
+
+        def remove() -> None:
+            assert store.images.remove(project, [image.id]) == 1
+            done.set()
+
+        thread = threading.Thread(target=remove)
+        thread.start()
+        assert not done.wait(0.2)
+        row = {"image_id": image.id, "kind": "label", "digest": "0" * 64, "name": "a"}
+        about = {"workspace_id": project.workspace_id, "project_id": project.id}
+        connection.execute(insert(labels).values(created_at=0.0, **row, **about))
+    thread.join()
+    other.close()
+    assert done.is_set()
+    assert store.labels.get(image) is None

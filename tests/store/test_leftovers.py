@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from atrous.domain.errors import NotFound
-from atrous.store import Store
-from atrous.store.blobs import YOUNG_S, Blobs
+from atrous.domain.errors import Conflict, NotFound
+from atrous.store import Store, open_store
+from atrous.store.blobs import OWNER_FILE, YOUNG_S, Blobs
 from atrous.store.images import NewImage
 from atrous.store.labels import NewLabel
 from atrous.store.leftovers import GRACE_S, MIN_GRACE_S, UNFINISHED, Removed
@@ -114,12 +114,55 @@ def test_old_unfinished_files_and_folders_go(store: Store) -> None:
     young.mkdir()
     age(young)
     (young / "growing.zip").write_bytes(b"part")  # a folder is as young as what is in it
-    kept = home / "cache" / "versions" / "whole"
-    kept.mkdir()
-    age(kept)
     removed = store.leftovers.remove()
-    assert sorted(removed.unfinished) == sorted(old)
-    assert [path.exists() for path in (*old, young, kept)] == [False] * len(old) + [True, True]
+    assert sorted(removed.files) == sorted(old)
+    assert [path.exists() for path in (*old, young)] == [False] * len(old) + [True]
+
+
+def test_what_was_made_of_gone_packages_and_versions_goes(
+    store: Store, project: Project, package: Path, add_labelled
+) -> None:
+    """Also where they went on another machine, or while a kill -9 came in between."""
+    add_labelled(project, 1)
+    version = store.versions.create(project, preprocessing={}, augmentation={}, seed=1)
+    model_id = store.models.publish("cats", package, workspace_id=project.workspace_id)
+    there, gone = store.models.get(model_id).folder, "0" * 32
+    kept = [
+        store.home.packages / there,
+        store.home.weights_zips / f"{there}.zip",
+        store.home.version_pictures / version.id,
+    ]
+    outlived = [
+        store.home.packages / gone,
+        store.home.weights_zips / f"{gone}.zip",
+        store.home.version_pictures / gone,
+    ]
+    young = store.home.packages / ("1" * 32)  # another process is publishing it
+    young.mkdir()
+    for path in (*kept[1:], *outlived):
+        path.mkdir(parents=True)
+    for path in (*kept, *outlived):
+        age(path)
+    assert store.leftovers.remove().files == tuple(outlived)
+    assert [path.exists() for path in (*outlived, *kept, young)] == [False] * 3 + [True] * 4
+
+
+def test_blobs_of_another_database_are_left_alone(
+    store: Store, tmp_path: Path, orphan: Path
+) -> None:
+    """As where ATROUS_DATABASE_URL is forgotten: no row of the fresh database names a blob."""
+    assert store.leftovers.remove(only_look=True).blobs == 1  # notes nothing
+    assert store.leftovers.remove().blobs == 1
+    photo = path_of(store, store.blobs.put(b"photo").digest)
+    age(photo)
+    fresh = f"sqlite:///{tmp_path / 'fresh.sqlite3'}"
+    with open_store(tmp_path / "other", database=fresh, blobs=str(store.home.blobs)) as other:
+        for only_look in (True, False):
+            with pytest.raises(Conflict, match="ATROUS_DATABASE_URL"):
+                other.leftovers.remove(only_look=only_look)
+        assert photo.exists()
+        (store.home.blobs / OWNER_FILE).unlink()  # they are handed over
+        assert other.leftovers.remove().blobs == 1
 
 
 def test_empty_stores_have_no_leftovers(store: Store) -> None:

@@ -9,6 +9,7 @@ from atrous.domain.errors import BadModelId, BadPackage, Conflict, NotFound
 from atrous.domain.model_ids import ModelId
 from atrous.store import Store, open_store
 from atrous.store.models import Models
+from atrous.store.projects import Project
 
 
 def publish(store: Store, package: Path, project: str = "cats", version: int | None = None):
@@ -48,8 +49,12 @@ def test_a_removed_model_is_gone_and_its_number_is_not_reused(store: Store, pack
     publish(store, package)
     second = publish(store, package)
     folder = store.models.folder(second)
+    zipped = store.home.weights_zips / f"{folder.name}.zip"
+    zipped.parent.mkdir()
+    zipped.write_bytes(b"weights")
     store.models.remove(second)
     assert not folder.exists()
+    assert not zipped.exists()
     with pytest.raises(NotFound, match="cats/2"):
         store.models.get(second)
     with pytest.raises(NotFound):
@@ -125,18 +130,21 @@ def test_a_failing_database_leaves_no_folder(store: Store, package: Path, monkey
     assert folders(store) == set()
 
 
-def test_old_orphans_are_swept_when_the_store_is_opened(store: Store, package: Path) -> None:
-    kept = store.models.folder(publish(store, package)).name
-    for name, age_s in [("0" * 32, 90_000), (".unfinished-" + "1" * 32, 90_000), ("2" * 32, 60)]:
-        folder = store.home.packages / name
-        folder.mkdir()
-        then = folder.stat().st_mtime - age_s
-        os.utime(folder, (then, then))
-    os.utime(store.home.packages / kept, (0, 0))
-    with open_store(store.home.folder):
-        assert folders(store) == {kept, "2" * 32}
+def test_the_numbers_of_a_projects_versions_are_left_to_their_models(
+    store: Store, project: Project, package: Path, add_labelled
+) -> None:
+    """Else a training on the version could never publish under the version's number."""
+    add_labelled(project, 1)
+    settings = {"preprocessing": {}, "augmentation": {}, "seed": 1}
+    assert store.versions.create(project, **settings).number == 1
+    assert str(publish(store, package, "roads")) == "roads/2"
+    assert store.versions.create(project, **settings).number == 3
+    assert str(publish(store, package, "roads")) == "roads/4"
 
 
-def test_a_folder_that_is_renamed_while_orphans_are_swept(store: Store, monkeypatch) -> None:
-    monkeypatch.setattr(Path, "iterdir", lambda folder: iter([folder / ".unfinished-gone"]))
-    store.models.remove_orphans()
+def test_a_model_is_found_by_its_package(store: Store, package: Path) -> None:
+    model = store.models.get(publish(store, package))
+    assert store.models.by_folder(model.folder) == model
+    store.models.remove(model.model_id)
+    with pytest.raises(NotFound):
+        store.models.by_folder(model.folder)

@@ -94,8 +94,7 @@ def test_a_removed_model_leaves_no_blobs(machines: Machines, package: Path) -> N
     store.models.remove(second)
     assert store.leftovers.remove(grace_s=-60.0).blobs == len(CONTENT)
     assert list(store.blobs.stored()) == []
-    os.utime(machines.serving.home.packages / left_in(machines.serving)[0], (0, 0))
-    machines.serving.models.remove_orphans()
+    machines.serving.leftovers.remove(grace_s=-60.0)
     assert left_in(machines.serving) == []
 
 

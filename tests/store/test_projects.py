@@ -109,3 +109,20 @@ def test_counts(store: Store, project: Project, add_image, add_labelled) -> None
     assert (counts.images, counts.unannotated, counts.versions) == (3, 1, 0)
     assert counts.splits == {"train": 1, "valid": 1, "test": 0}
     assert counts.classes == {"road": 2, "tree": 1}
+
+
+def test_counts_of_several_projects(
+    store: Store, project: Project, stranger: Project, add_image, add_labelled
+) -> None:
+    for each, count in ((project, 2), (stranger, 3)):
+        store.projects.number_classes(each, ["road", each.slug])
+        for number in range(count):
+            add_labelled(each, number, [1])
+    add_image(stranger, 9)
+    store.versions.create(stranger, preprocessing={}, augmentation={}, seed=0)
+    counts = store.projects.counts_of([project, stranger])
+    assert counts == {each.id: store.projects.counts(each) for each in (project, stranger)}
+    assert [counts[each.id].images for each in (project, stranger)] == [2, 4]
+    assert [counts[each.id].versions for each in (project, stranger)] == [0, 1]
+    assert list(counts[stranger.id].classes.items()) == [("road", 3), ("fields", 0)]
+    assert store.projects.counts_of([]) == {}

@@ -2,8 +2,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
+from atrous.domain.errors import Conflict
 from atrous.store import open_store
 from atrous.store.database import Database
 from atrous.store.schema_upgrade import MIGRATIONS, newest_revision, revision_of
@@ -38,3 +41,14 @@ def test_opening_current_tables_imports_no_alembic(tmp_path: Path) -> None:
     command = [sys.executable, "-c", REOPEN, str(tmp_path)]
     done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, timeout=300)
     assert done.stdout == "False\n", done.stderr
+
+
+def test_tables_of_a_newer_release_are_left_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'atrous.sqlite3'}"
+    database = Database(url)
+    database.migrate()
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'r9999'"))
+    with pytest.raises(Conflict, match="newer release"):
+        database.migrate()
+    database.close()

@@ -4,8 +4,9 @@ import pytest
 
 from atrous.domain.errors import Conflict, NotFound
 from atrous.store import Store
+from atrous.store.blobs import Blob
 from atrous.store.projects import Project
-from atrous.store.trainings import TRAIN_VERSION
+from atrous.store.trainings import ADD_MODEL, TRAIN_VERSION
 from atrous.store.versions import Version
 
 
@@ -105,3 +106,26 @@ def test_one_that_has_published_is_not_cancelled(
     )
     with pytest.raises(Conflict, match="has published"):
         store.trainings.cancel(training)
+
+
+@pytest.mark.parametrize("of", ["version", "project"])
+def test_what_went_into_the_trash_meanwhile_is_not_trained(
+    store: Store, project: Project, version: Version, of: str
+) -> None:
+    """A request that found the version, or a link to upload a model, may come after that."""
+    if of == "version":
+        store.trash.put_version(version.id)
+    else:
+        store.trash.put_project(project.id)
+    with pytest.raises(NotFound, match="trash"):
+        store.trainings.create(version, "deeplabv3plus", {})
+    with pytest.raises(NotFound, match="trash"):
+        store.trainings.add_uploaded(version, "deeplabv3plus", Blob("e" * 64, 1))
+    assert store.jobs.claim("w", [TRAIN_VERSION, ADD_MODEL]) is None
+
+
+def test_trainings_of_several_versions(store: Store, project: Project, version: Version) -> None:
+    other = store.versions.create(project, preprocessing={}, augmentation={}, seed=0)
+    made = [store.trainings.create(version, "deeplabv3plus", {}) for _ in range(2)]
+    assert store.trainings.of_versions([version, other]) == {version.id: made, other.id: []}
+    assert store.trainings.of_versions([]) == {}

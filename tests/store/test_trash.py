@@ -5,10 +5,13 @@ import pytest
 from atrous.domain.errors import Conflict, NotFound
 from atrous.domain.model_ids import ModelId
 from atrous.store import Store
+from atrous.store.blobs import Blob
 from atrous.store.evaluations import Evaluation
+from atrous.store.image_search import ImageQuery
 from atrous.store.projects import Project
 from atrous.store.trainings import TRAIN_VERSION, Training
 from atrous.store.versions import Version
+from atrous.store.zip_imports import ImportWishes
 
 ROADS_1 = ModelId("roads", 1)
 
@@ -132,3 +135,19 @@ def test_the_trash_is_behind_the_wall(
     assert store.trash.list(stranger.workspace_id) == []
     with pytest.raises(NotFound):
         store.trash.restore(stranger.workspace_id, "project", project.id)
+
+
+def test_what_works_for_a_project_alone_ends_with_it(
+    store: Store, project: Project, stranger: Project
+) -> None:
+    wishes = ImportWishes(split=None, batch="b", tags=(), overwrite=False)
+    waiting, sent, other = (
+        store.zip_imports.announce(each, wishes) for each in (project, project, stranger)
+    )
+    store.zip_imports.start(sent.id, Blob("e" * 64, 1))
+    exported = store.search_exports.request(project, ImageQuery(), "coco", "all")
+    store.trash.put_project(project.id)
+    states = [store.jobs.get(job.id).state for job in (waiting, sent, exported, other)]
+    assert states == ["cancelled", "cancelled", "cancelled", "waiting"]
+    with pytest.raises(Conflict):
+        store.zip_imports.start(waiting.id, Blob("e" * 64, 1))

@@ -15,6 +15,15 @@ def test_enet_is_the_published_formula() -> None:
     assert weights[1] / weights[2] == pytest.approx(raw[0] / raw[1])
 
 
+def test_median_is_the_published_formula() -> None:
+    """Class 1 is on all photos, class 2 fills half of the one photo of four that shows it."""
+    weights = np.array(class_weights((0, 350, 50), "median", (0, 400, 100)))
+    frequencies = np.array([350 / 400, 50 / 100])
+    raw = np.median(frequencies) / frequencies
+    assert weights[1] / weights[2] == pytest.approx(raw[0] / raw[1])
+    assert np.average(weights, weights=(0, 350, 50)) == pytest.approx(1)
+
+
 def test_balanced_is_milder_than_enet_and_enet_than_median() -> None:
     spread = {}
     for balancing in ("balanced", "enet", "median"):

@@ -8,7 +8,7 @@ import pytest
 from atrous.datasets.version import Dataset
 from atrous.domain.errors import TrainingFailed
 from atrous.training import loop
-from atrous.training.full_disk import explained_write_errors
+from atrous.training.full_disk import explained_full_disk, explained_write_errors
 from atrous.training.loop import Progress, train
 from atrous.training.run_folder import RunFolder
 
@@ -50,3 +50,13 @@ def test_other_reasons_are_named(tmp_path: Path) -> None:
         explained_write_errors(RunFolder(tmp_path), 0),
     ):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_an_export_explains_a_full_disk_and_nothing_else(tmp_path: Path) -> None:
+    with (
+        pytest.raises(TrainingFailed, match="disk is full; the checkpoint of epoch 3 is kept"),
+        explained_full_disk(RunFolder(tmp_path), 3),
+    ):
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+    with pytest.raises(FileNotFoundError), explained_full_disk(RunFolder(tmp_path), 3):
+        (tmp_path / "photo that is gone").read_bytes()

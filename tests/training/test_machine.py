@@ -34,6 +34,15 @@ def test_a_container_s_limit_counts(tmp_path: Path, limit: str, used: str, free_
     assert free_memory_bytes(meminfo, tmp_path) == free_kb * 1024
 
 
+def test_files_that_a_container_has_read_are_given_up(tmp_path: Path) -> None:
+    """A data set that was checked fills a container's memory without taking it from anybody."""
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("990\n")
+    stat = "anon 90\ninactive_file 600\nactive_file 300\n"
+    (tmp_path / "memory.stat").write_text(stat)
+    assert free_memory_bytes(tmp_path / "meminfo", tmp_path) == 910
+
+
 def test_where_the_system_does_not_say(tmp_path: Path) -> None:
     assert free_memory_bytes(tmp_path / "meminfo", tmp_path) == UNKNOWN_BYTES
     assert str(Machine(2, 3 * 10**9)) == "2 cores, 3.0 GB free"

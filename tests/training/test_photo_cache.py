@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from atrous.domain.geometry import Size
-from atrous.training.photo_cache import PhotoCache
+from atrous.training import photo_cache
+from atrous.training.photo_cache import PhotoCache, cache_bytes
 
 SIZE = Size(6, 8)
 BYTES = 6 * 8 * 4
@@ -37,6 +38,17 @@ def test_it_is_bounded(limit: int, room: int) -> None:
         cache.put(index, pair(index))
     assert len(cache) == room
     assert [index for index in range(3) if cache.get(index)] == list(range(room))
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "trainings", "room_bytes"),
+    [(10**9, 1, 10**9 // 4), (10**9, 2, 10**9 // 8), (10**11, 4, photo_cache.CACHE_BYTES)],
+)
+def test_little_memory_is_left_to_the_network(
+    monkeypatch: pytest.MonkeyPatch, free_bytes: int, trainings: int, room_bytes: int
+) -> None:
+    monkeypatch.setattr(photo_cache, "free_memory_bytes", lambda: free_bytes)
+    assert cache_bytes(trainings) == room_bytes
 
 
 def test_what_another_process_has_read_is_there() -> None:

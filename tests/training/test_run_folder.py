@@ -5,7 +5,8 @@ from types import ModuleType
 
 import pytest
 
-from atrous.domain.errors import BadInput, NotFound
+from atrous.domain.errors import BadInput, Conflict, NotFound
+from atrous.training import run_folder
 from atrous.training.run_folder import RunFolder, write_whole
 
 
@@ -25,6 +26,20 @@ def test_a_folder_that_can_not_be_written(tiny: ModuleType, tmp_path: Path) -> N
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BadInput, match="file/run"):
         RunFolder(tmp_path / "file" / "run").create(tiny.tiny_recipe())
+
+
+def test_one_process_at_a_time(
+    tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second `--resume` would remove what the first one is writing."""
+    monkeypatch.setattr(run_folder, "CLAIM_S", 0.0)
+    with pytest.raises(NotFound, match="no run to resume"):
+        RunFolder(tmp_path).claimed().__enter__()
+    run = tiny.new_run(tmp_path, tiny.tiny_recipe())
+    with run.claimed(), pytest.raises(Conflict, match="another process; wait for it, or stop it"):
+        RunFolder(tmp_path).claimed().__enter__()
+    with run.claimed():
+        assert run.read_recipe() == tiny.tiny_recipe()
 
 
 def test_results_can_be_read_as_csv(tmp_path: Path) -> None:

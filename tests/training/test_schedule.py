@@ -3,7 +3,7 @@ import pytest
 
 from atrous.domain.geometry import Size
 from atrous.domain.recipes import PreprocessRecipe, TrainingRecipe
-from atrous.training.schedule import TRAINING_SHARE, progress_of, rate_factor
+from atrous.training.schedule import progress_of, rate_factor, seconds_left, training_time_s
 
 
 def recipe(**choices: float | str) -> TrainingRecipe:
@@ -43,12 +43,30 @@ def test_progress_beyond_the_end_is_the_end() -> None:
 
 
 def test_progress_by_steps() -> None:
-    assert progress_of(30, 120, 1e9, recipe()) == 0.25
-    assert progress_of(121, 120, 0.0, recipe()) == 1
+    assert progress_of(30, 120, 1e9) == 0.25
+    assert progress_of(121, 120, 0.0) == 1
 
 
 def test_progress_by_the_clock_where_time_is_budgeted() -> None:
-    timed = recipe(time_budget_s=100.0)
-    assert progress_of(1, 1000, 50 * TRAINING_SHARE, timed) == pytest.approx(0.5)
-    assert progress_of(1, 1000, 100 * TRAINING_SHARE, timed) == 1
-    assert progress_of(900, 1000, 1.0, timed) == 0.9  # the epochs are spent first
+    assert progress_of(1, 1000, 47.0, 94.0) == pytest.approx(0.5)
+    assert progress_of(1, 1000, 94.0, 94.0) == 1
+    assert progress_of(900, 1000, 1.0, 94.0) == 0.9  # the epochs are spent first
+
+
+def test_a_long_end_is_left_the_time_that_it_takes() -> None:
+    """A large validation split: ten minutes' budget, of which its last figures take three."""
+    assert training_time_s(600.0, 10.0) == pytest.approx(0.94 * 600)
+    assert training_time_s(600.0, 180.0) == 420
+    assert training_time_s(600.0, 1e9) == 300
+
+
+def test_the_rest_of_a_training_is_told_by_its_dearer_steps() -> None:
+    early = recipe(early_share=0.6, early_scale=0.5)
+    # 60 steps of a second each, then 40 of four.
+    assert seconds_left(0.3, 30.0, early) == pytest.approx(30 + 160)
+    assert seconds_left(0.6, 60.0, early) == pytest.approx(160)
+    assert seconds_left(0.8, 140.0, early) == pytest.approx(80)
+    assert seconds_left(1.0, 220.0, early) == 0
+    assert seconds_left(0.25, 30.0, recipe()) == pytest.approx(90)
+    assert seconds_left(0.5, 50.0, early, training_s=100.0) == pytest.approx(50)  # by the clock
+    assert seconds_left(0.9, 10.0, recipe(), training_s=100.0) == pytest.approx(10 / 9)

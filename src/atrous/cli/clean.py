@@ -52,9 +52,9 @@ def clean_command(
             f"{'would empty' if dry_run else 'emptied'} the trash of {emptied.projects} projects, "
             f"{emptied.versions} versions and {emptied.trainings} trainings"
         )
-    for path in removed.unfinished:
+    for path in removed.files:
         print(path)
     print(
         f"{'would delete' if dry_run else 'deleted'} {removed.blobs} stored files "
-        f"({removed.size_bytes / BYTES_PER_MIB:.1f} MiB) and {len(removed.unfinished)} unfinished"
+        f"({removed.size_bytes / BYTES_PER_MIB:.1f} MiB) and {len(removed.files)} others"
     )

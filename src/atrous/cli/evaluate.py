@@ -1,6 +1,8 @@
 """`atrous evaluate`: figures of a model on a split of a data set."""
 
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
     from atrous.packages.directory import ModelPackage
 
 EngineOption = Annotated[
-    Literal["auto", "openvino", "onnxruntime"], typer.Option(help="What runs the network.")
+    Literal["auto", "openvino", "onnxruntime"],
+    typer.Option(help="What runs the network; auto: OpenVINO where it is installed."),
 ]
 PrecisionOption = Annotated[
-    Literal["auto", "fp32", "bf16"], typer.Option(help="What it computes in.")
+    Literal["auto", "fp32", "bf16"],
+    typer.Option(help="What it computes in; auto: bf16 where the processor gains by it."),
 ]
 
 
@@ -76,6 +80,8 @@ def evaluate_command(
     options = read_dataset_options(format, classes, classes_file, ignore_id, seed)
     dataset = open_dataset(directory, options)
     chosen = split or ("test" if dataset.splits.get("test") else "valid")
+    if report is not None:
+        _make_folder(report)  # before minutes of work
     evaluation = _measure(
         package,
         dataset,
@@ -86,14 +92,31 @@ def evaluate_command(
         with_photos=report is not None,
     )
     if report is not None:
-        from atrous.jobs.artefacts import write_artefacts
-
-        page = write_artefacts(report, model, f"{directory}, {chosen}", [evaluation])
-        print(f"report: {page}", file=sys.stderr)
+        _write_report(report, model, f"{directory}, {chosen}", evaluation)
     if as_json:
         print(json.dumps({"model": model, **evaluation.as_json()}))
     else:
         _print_table(model, evaluation)
+
+
+def _make_folder(folder: Path) -> None:
+    from atrous.domain.errors import BadInput
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise BadInput(
+            f"folder {folder} can't be written: {error.strerror}; give another --report"
+        ) from error
+
+
+def _write_report(folder: Path, model: str, subtitle: str, evaluation: "Evaluation") -> None:
+    from atrous.jobs.artefacts import write_artefacts
+
+    page = write_artefacts(folder, model, subtitle, [evaluation])
+    print(f"report: {page}", file=sys.stderr)
 
 
 def _measure(
@@ -134,7 +157,7 @@ def _print_table(model: str, evaluation: "Evaluation") -> None:
         f"95 % interval of the mIoU {_figure(low)} to {_figure(high)}; frequency-weighted IoU "
         f"{_figure(report['frequency_weighted_iou'])}; mean Boundary IoU "
         f"{_figure(report['boundary_miou'])}; expected calibration error "
-        f"{_figure(report['expected_calibration_error'])}; mIoU with the best thresholds "
+        f"{_figure(report['expected_calibration_error'])}; mIoU with confidence=best "
         f"{_figure(report['miou_at_recommended'])}",
         highlight=False,
     )

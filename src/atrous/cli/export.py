@@ -16,6 +16,7 @@ from atrous.cli.dataset_options import (
     IgnoreIdOption,
     read_dataset_options,
 )
+from atrous.cli.view_options import FlipOption, ScalesOption, WindowOption, read_views
 
 if TYPE_CHECKING:
     from atrous.export.variant import VariantRequest
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
     from atrous.store.opening import Store
 
 Labels = tuple[str | None, Path | None, int | None]  # classes, file of classes, id to ignore
+
+OutOption = Annotated[
+    Path | None, typer.Option(help="The package's folder; it must not exist yet.")
+]
+NameOption = Annotated[
+    str | None,
+    typer.Option("--as", help="Publish it: project/version, or a project for its next one."),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(help="Labelled pictures; its validation split is used. Default: the run's."),
+]
 
 
 def export_command(
@@ -44,20 +57,15 @@ def export_command(
         Literal["8", "16"] | None,
         typer.Option(help="Other than the package's, it needs the checkpoint of the training."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The package's folder; it must not exist yet.")
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option("--as", help="Publish it: project/version, or a project for its next one."),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Labelled pictures; its validation split is used. Default: the run's."),
-    ] = None,
+    out: OutOption = None,
+    name: NameOption = None,
+    data: DataOption = None,
     max_drop: Annotated[
         float, typer.Option(min=0.0, help="Points of mIoU that may be lost; more is refused.")
     ] = 1.0,
+    window: WindowOption = None,
+    scales: ScalesOption = None,
+    flip: FlipOption = False,
     classes: ClassesOption = None,
     classes_file: ClassesFileOption = None,
     ignore_id: IgnoreIdOption = None,
@@ -68,18 +76,21 @@ def export_command(
     """Make a smaller or faster package of a model, and refuse where it loses too much.
 
     int8 takes its ranges from the validation split and measures mIoU on it before and after; the
-    figures are in the package. The result is a package like any other: serve it, measure it.
+    figures are in the package. With --window, --scales or --flip the package asks for these looks
+    wherever it is served. The result is a package like any other: serve it, measure it.
 
     \b
     Example:  atrous export shapes/1 --precision int8 --as shapes
               atrous export downloads/package --precision int8 --data pictures/ --out small/
               atrous export runs/roads/0001 --output-stride 16 --format openvino --out roads/
+              atrous export tiles/1 --window 512 --as tiles
     """
     if (out is None) == (name is None):
         raise typer.BadParameter("say where it goes: --out FOLDER, or --as project/version")
     source = _Source(model, int(output_stride) if output_stride else None, data)
     labels = (classes, classes_file, ignore_id)
-    facts, where = _make(source, labels, (format, precision, max_drop), out, name)
+    views = read_views(window, scales, flip)
+    facts, where = _make(source, labels, (format, precision, max_drop, views), out, name)
     if as_json:
         print(json.dumps({"package": where, **facts}))
         return
@@ -101,14 +112,19 @@ def _make(
     from atrous.cli.train import require_training
 
     require_training()
+    from atrous.domain.errors import Conflict
     from atrous.export.variant import VariantRequest
     from atrous.store.home import home_folder
     from atrous.store.opening import open_store
 
+    # What would be found out at the end is asked before minutes of work.
+    if out is not None and out.exists():
+        raise Conflict(f"{out} exists already; choose another folder or remove it")
+    target = _target(name) if name is not None else None
     request = VariantRequest(*wanted)
     with open_store(home_folder()) as store, tempfile.TemporaryDirectory() as temporary:
         package = _export(source, labels, request, out or Path(temporary) / "package", store)
-        where = str(package.folder) if name is None else _publish(package, name, store)
+        where = str(package.folder) if target is None else _publish(package, *target, store)
     return package.manifest["export"], where
 
 
@@ -133,12 +149,17 @@ def _export(
         )
 
 
-def _publish(package: "ModelPackage", name: str, store: "Store") -> str:
+def _target(name: str) -> tuple[str, int | None]:
+    """Project and version of `project/version`; no version, the next one, of a project alone."""
     from atrous.domain.model_ids import ModelId, checked_project
 
-    project, version = checked_project(name.partition("/")[0]), None
-    if "/" in name:
-        version = ModelId.parse(name).version
+    if "/" not in name:
+        return checked_project(name), None
+    model_id = ModelId.parse(name)
+    return model_id.project, model_id.version
+
+
+def _publish(package: "ModelPackage", project: str, version: int | None, store: "Store") -> str:
     return str(
         store.models.publish(
             project,

@@ -30,8 +30,8 @@ def embed_command(
     """Embed photos, so that the server answers the first click on each at once.
 
     The embeddings lie in the data folder, 8.4 MB each, where a server finds them: also one that
-    runs already. Stopped and started again, it goes on where it was. It follows the settings
-    ENGINE, PRECISION, MODEL_CACHE_DIR and SAM2_EMBEDDING_DISK_BYTES, as the server does.
+    runs already. Stopped and started again, it goes on where it was. As the server, it follows
+    ENGINE, PRECISION, MODEL_CACHE_DIR, MAX_IMAGE_PIXELS and SAM2_EMBEDDING_DISK_BYTES.
 
     \\b
     Example:  atrous sam2 embed photos/ --model hiera_small
@@ -51,7 +51,7 @@ def embed_command(
     with open_store(home_folder()) as store:
         workspaces = store.workspaces
         owner = workspaces.default() if workspace == "default" else workspaces.get(workspace)
-        photos = _photos(store, owner.id, folder, project)
+        photos = _photos(store, owner.id, folder, project, settings.max_image_pixels)
         segmenter = open_sam2_models(settings, store.home).request(model).result()
         cache = EmbeddingCache(max_bytes=1, folder=store.home.sam2_embeddings, max_disk_bytes=limit)
         columns = (BarColumn(), MofNCompleteColumn(), "photos", TimeRemainingColumn())
@@ -75,12 +75,12 @@ def embed_command(
 
 
 def _photos(
-    store: Store, workspace_id: str, folder: Path | None, project: str | None
+    store: Store, workspace_id: str, folder: Path | None, project: str | None, max_pixels: int
 ) -> list[PhotoSource]:
     from atrous.jobs.sam2_embed import find_photos, photos_of_project
 
     if (folder is None) == (project is None):
         raise typer.BadParameter("give a folder of photos, or --project and no folder")
     if folder is not None:
-        return find_photos(folder)
+        return find_photos(folder, max_pixels=max_pixels)
     return photos_of_project(store, store.projects.get(workspace_id, str(project)))

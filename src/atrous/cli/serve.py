@@ -59,6 +59,7 @@ def serve_command(
 
 def serve(settings: ServerSettings, store: Store) -> None:
     """Serve until SIGINT or SIGTERM, on an open store; Conflict where the port is in use."""
+    from atrous.runtime.process_memory import reuse_freed
     from atrous.server.app import create_app
     from atrous.server.draining import serve_and_drain
     from atrous.server.log_lines import set_up_logging
@@ -66,6 +67,7 @@ def serve(settings: ServerSettings, store: Store) -> None:
 
     set_up_logging(settings.log_format, settings.log_level)
     warn_of_peer_settings()
+    reuse_freed()
     with listen(settings.host, settings.port) as listener:
         _announce(settings, store, listener.getsockname()[1])
         app = create_app(settings, store)

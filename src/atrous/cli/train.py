@@ -159,10 +159,8 @@ def _show_decisions(request: "TrainingRequest", resume: bool) -> None:
 
     if resume:
         raise typer.BadParameter("give --dry-run or --resume, not both: a run keeps its recipe")
-    dataset, class_pixels = checked_dataset(request)
-    recipe = recipe_for(
-        dataset, class_pixels=class_pixels, max_side=request.max_side, **request.choices
-    )
+    dataset, class_counts = checked_dataset(request)
+    recipe = recipe_for(dataset, **class_counts, max_side=request.max_side, **request.choices)
     for line in decision_lines(recipe):
         print(line)
 

@@ -11,11 +11,15 @@ WindowOption = Annotated[
     int | None,
     typer.Option(
         min=32,
-        help="Cut larger photos into overlapping windows, their longer side of so many pixels.",
+        help="Cut larger photos into overlapping windows, their longer side of so many pixels "
+        "of the photo.",
     ),
 ]
 ScalesOption = Annotated[
-    str | None, typer.Option(help="Look at several scales and blend them, as 0.75,1,1.5.")
+    str | None,
+    typer.Option(
+        help="Look at several scales and blend them, as 0.75,1,1.5; 1 is the photo as it is."
+    ),
 ]
 FlipOption = Annotated[bool, typer.Option("--flip", help="Look at the mirrored photo, too.")]
 

@@ -29,6 +29,7 @@ class SplitCounts:
     images: int
     pixels: Int64[np.ndarray, " classes"]  # per class id
     images_with: Int64[np.ndarray, " classes"]  # images where the class occurs, per class id
+    pixels_beside: Int64[np.ndarray, " classes"]  # of all classes, in those images
     ignored_pixels: int
 
 
@@ -186,10 +187,12 @@ def _count(
             if owner == split and reading.class_pixels is not None
         ]
         table = np.array(rows, dtype=np.int64).reshape(len(rows), 256)
+        labelled = table[:, :class_count]
         counts[split] = SplitCounts(
             images=len(rows),
-            pixels=table[:, :class_count].sum(axis=0),
-            images_with=(table[:, :class_count] > 0).sum(axis=0),
+            pixels=labelled.sum(axis=0),
+            images_with=(labelled > 0).sum(axis=0),
+            pixels_beside=(labelled.sum(axis=1, keepdims=True) * (labelled > 0)).sum(axis=0),
             ignored_pixels=int(table[:, IGNORE_ID].sum()),
         )
     return counts

@@ -24,7 +24,7 @@ from atrous.datasets.yolo_names import NAMES_FILES, YAML_ENDINGS, read_names
 from atrous.domain.classes import BACKGROUND, IGNORE_ID
 from atrous.domain.errors import BadDataset, BadImage
 from atrous.domain.geometry import Size
-from atrous.masks.png import decode_label_map
+from atrous.masks.png import MAX_PIXELS, decode_label_map
 
 MASK_CLASS_FILES = ("_classes.csv", "classes.txt", "labels.txt", "class_names.txt")
 YOLO_CLASS_FILES = (*NAMES_FILES, "classes.txt")
@@ -142,7 +142,7 @@ class LabelledFiles:
         return None
 
     def _mask(self, path: str, size: Size) -> FoundLabel:
-        raw = decode_label_map(self._read(path))
+        raw = decode_label_map(self._read(path), max_pixels=max(size.area, MAX_PIXELS))
         found = Size(*raw.shape)
         if found != size:
             raise BadDataset(f"{path}: the mask is {found} but its photo is {size}")

@@ -23,7 +23,7 @@ from atrous.datasets.version import (
 from atrous.domain.classes import IGNORE_ID
 from atrous.domain.errors import BadDataset, BadImage
 from atrous.domain.geometry import Size
-from atrous.masks.png import decode_label_map
+from atrous.masks.png import MAX_PIXELS, decode_label_map
 
 CLASSES_FILE = "_classes.csv"
 MASK_ENDING = "_mask"
@@ -39,7 +39,8 @@ class MaskFile:
     def read_raw(self, size: Size) -> UInt8[np.ndarray, "height width"]:
         """Ids as they are in the file."""
         try:
-            raw = decode_label_map(self.path.read_bytes())
+            data, limit = self.path.read_bytes(), max(size.area, MAX_PIXELS)
+            raw = decode_label_map(data, max_pixels=limit)
         except (OSError, BadImage) as error:
             raise BadImage(f"{self.path}: {error}") from error
         found = Size(*raw.shape)

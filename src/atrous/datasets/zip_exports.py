@@ -1,13 +1,16 @@
 """Labelled photos -> one zip in a format that others, and this project, read."""
 
+import contextlib
 import json
 import re
+import shutil
+import tempfile
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -86,7 +89,7 @@ def write_zip(
         elif wanted == YOLO:
             has_ignored = _write_yolo(archive, class_names, photos)
         else:
-            has_ignored = _write_coco(archive, class_names, photos, facts)
+            has_ignored = _write_coco(archive, class_names, photos, facts, path.parent)
         told = IGNORED_IN_MASKS if wanted == "png-mask-semantic" else IGNORED_AS_CLASS
         lines = [facts.title, facts.created, f"format: {wanted}", *facts.notes]
         lines += [told] if has_ignored else []
@@ -139,33 +142,75 @@ def _write_coco(
     class_names: tuple[str, ...],
     photos: Iterable[ExportedPhoto],
     facts: ExportFacts,
+    folder: Path,
 ) -> bool:
-    """Write all but the README; gives whether any pixel is ignored."""
+    """Write all but the README; gives whether any pixel is ignored. `folder` has room for it."""
     has_ignored = False
-    lists: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}
-    for photo in photos:
-        has_ignored |= _has_ignored(photo.label_map)
-        images, annotations = lists.setdefault(photo.split, ([], []))
-        _add(archive, f"{photo.split}/{photo.file_name}", photo.data)
-        for entry in _annotations(photo.label_map, ignored=len(class_names)):
-            annotations.append({"id": len(annotations), "image_id": len(images), **entry})
-        height, width = photo.label_map.shape
-        images.append(
-            {
-                "id": len(images),
-                "license": 1,
-                "file_name": photo.file_name,
-                "height": height,
-                "width": width,
-                "date_captured": facts.created,
-                "extra": {"name": photo.name},
-            }
-        )
-    names = (*class_names, IGNORED) if has_ignored else class_names
-    for split, (images, annotations) in lists.items():
-        content = _coco_file(names, images, annotations, facts)
-        _add(archive, f"{split}/{ANNOTATIONS_FILE}", json.dumps(content).encode())
+    with contextlib.ExitStack() as files:
+        lists: dict[str, tuple[_JsonList, _JsonList]] = {}
+        for photo in photos:
+            has_ignored |= _has_ignored(photo.label_map)
+            if photo.split not in lists:
+                lists[photo.split] = _JsonList.in_(folder, files), _JsonList.in_(folder, files)
+            images, annotations = lists[photo.split]
+            _add(archive, f"{photo.split}/{photo.file_name}", photo.data)
+            for entry in _annotations(photo.label_map, ignored=len(class_names)):
+                annotations.add({"id": annotations.count, "image_id": images.count, **entry})
+            images.add(_coco_image(images.count, photo, facts))
+        names = (*class_names, IGNORED) if has_ignored else class_names
+        for split, (images, annotations) in lists.items():
+            head = json.dumps(_coco_head(names, facts)).removesuffix("}")
+            info = _zip_info(f"{split}/{ANNOTATIONS_FILE}")
+            with archive.open(info, "w", force_zip64=True) as target:
+                target.write(f'{head}, "images": ['.encode())
+                images.copy_to(target)
+                target.write(b'], "annotations": [')
+                annotations.copy_to(target)
+                target.write(b"]}")
     return has_ignored
+
+
+@runtime_checkable
+class Writable(Protocol):
+    """A file that takes bytes."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take all of them."""
+        ...
+
+
+@dataclass
+class _JsonList:
+    """The inside of a long list, in a file: of very many photos it is more than memory holds."""
+
+    file: IO[bytes]
+    count: int = 0
+
+    @classmethod
+    def in_(cls, folder: Path, files: contextlib.ExitStack) -> "_JsonList":
+        """An empty one, whose file has no name and is gone when the stack is left."""
+        return cls(files.enter_context(tempfile.TemporaryFile(dir=folder)))
+
+    def add(self, entry: dict[str, Any]) -> None:
+        self.file.write((", " if self.count else "").encode() + json.dumps(entry).encode())
+        self.count += 1
+
+    def copy_to(self, target: Writable) -> None:
+        self.file.seek(0)
+        shutil.copyfileobj(self.file, target, 1 << 20)
+
+
+def _coco_image(number: int, photo: ExportedPhoto, facts: ExportFacts) -> dict[str, Any]:
+    height, width = photo.label_map.shape
+    return {
+        "id": number,
+        "license": 1,
+        "file_name": photo.file_name,
+        "height": height,
+        "width": width,
+        "date_captured": facts.created,
+        "extra": {"name": photo.name},
+    }
 
 
 def _annotations(
@@ -191,13 +236,8 @@ def _annotations(
         }
 
 
-def _coco_file(
-    class_names: tuple[str, ...],
-    images: list[dict[str, Any]],
-    annotations: list[dict[str, Any]],
-    facts: ExportFacts,
-) -> dict[str, Any]:
-    """The content of one file. Category 0 is the group that the others belong to."""
+def _coco_head(class_names: tuple[str, ...], facts: ExportFacts) -> dict[str, Any]:
+    """A file but its images and annotations. Category 0 is the group that the others belong to."""
     group = "objects"
     return {
         "info": {
@@ -217,12 +257,14 @@ def _coco_file(
                 if number
             ),
         ],
-        "images": images,
-        "annotations": annotations,
     }
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    archive.writestr(_zip_info(name), data)
+
+
+def _zip_info(name: str) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(name, ZIP_TIME)
     entry.external_attr = 0o644 << 16
-    archive.writestr(entry, data)
+    return entry

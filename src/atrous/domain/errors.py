@@ -13,6 +13,7 @@ AtrousError
 │   └── KeyMissing       no key at all where one is needed
 ├── Conflict             something of that name exists already
 ├── Busy                 a queue is full or a resource is not ready: try again
+├── Unavailable          the database does not answer: try again
 ├── DamagedBlob          stored bytes that are no longer what was stored
 ├── DiskFull             no room for what was to be stored; nothing of it was
 ├── MissingDependency    an optional part of the installation is needed for this
@@ -74,6 +75,10 @@ class Conflict(AtrousError):
 
 class Busy(AtrousError):
     """A queue is full or a resource is not ready: try again."""
+
+
+class Unavailable(AtrousError):
+    """The database does not answer: try again."""
 
 
 class DamagedBlob(AtrousError):

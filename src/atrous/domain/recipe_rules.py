@@ -51,7 +51,7 @@ BOUNDS = {
     "crop.height": NETWORK_SIDE,
     "crop.width": NETWORK_SIDE,
     "auxiliary_weight": NOT_NEGATIVE,
-    "loss_stride": WHOLE,
+    "loss_stride": Bounds(least=1, most=8),
     "early_share": SHARE,
     "early_scale": Bounds(above=0, most=1),
     "epochs": WHOLE,
@@ -75,7 +75,7 @@ BOUNDS = {
     "copy_paste": SHARE,
     "devices": WHOLE,
     "workers": NOT_NEGATIVE,
-    "seed": NOT_NEGATIVE,
+    "seed": Bounds(least=0, most=2**31 - 1),
     "time_budget_s": POSITIVE,
 }
 # By field, the words or numbers that its type names.
@@ -99,8 +99,22 @@ def checked(recipe: TrainingRecipe) -> TrainingRecipe:
             *others, last = map(str, words)
             raise BadInput(f"{name} is {getattr(recipe, name)}; give {', '.join(others)} or {last}")
     _check_together(recipe)
-    parse_loss(recipe.loss)
+    _check_loss(recipe)
     return recipe
+
+
+def _check_loss(recipe: TrainingRecipe) -> None:
+    """Whether it is understood, and sees enough of a photo."""
+    scale = recipe.early_scale if recipe.early_share else 1.0
+    seen = round(min(recipe.crop.height, recipe.crop.width) * scale) // recipe.loss_stride
+    for term in parse_loss(recipe.loss):
+        needed = int(term.parameters.get("radius", 1) * term.parameters.get("pool", 1))
+        if seen < needed:
+            raise BadInput(
+                f"loss is {recipe.loss!r}: {term.name} compares neighbourhoods of {needed} pixels, "
+                f"and the shorter side of what it sees has {seen}; give a larger size, a smaller "
+                "radius or pool, or loss_stride 1 and early_share 0"
+            )
 
 
 def _check_together(recipe: TrainingRecipe) -> None:

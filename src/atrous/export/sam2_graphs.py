@@ -73,14 +73,18 @@ class PromptDecoder(nn.Module):
             -1 no point.
         mask_input: (1, 1, 256, 256) logits, for all prompts; has_mask_input: (1,), 1 or 0.
         """
-        points = self.prompts._embed_points(point_coords[:, None], point_labels[:, None], pad=False)
-        outputs = self.output_tokens.expand(point_coords.shape[0], -1, -1)
-        tokens = torch.cat([outputs, points[:, 0]], dim=1)
-        image = positions + self._earlier_mask(mask_input, has_mask_input)
+        tokens = self.tokens_of(point_coords, point_labels)
+        image = positions + self.earlier_mask(mask_input, has_mask_input)
         tokens, image = self._transform(tokens, image)
         return self._masks(tokens, image, cells_4, cells_16)
 
-    def _earlier_mask(self, mask: Tensor, has_mask: Tensor) -> Tensor:
+    def tokens_of(self, point_coords: Tensor, point_labels: Tensor) -> Tensor:
+        """(prompts, tokens, 256): those that answer, and one for each point."""
+        points = self.prompts._embed_points(point_coords[:, None], point_labels[:, None], pad=False)
+        outputs = self.output_tokens.expand(point_coords.shape[0], -1, -1)
+        return torch.cat([outputs, points[:, 0]], dim=1)
+
+    def earlier_mask(self, mask: Tensor, has_mask: Tensor) -> Tensor:
         """(1, 4096, 256): what an earlier mask, or that there is none, adds to the photo."""
         embed = self.prompts.mask_embed
         embedded = embed.activation(embed.layer_norm1(embed.conv1(mask)))
@@ -102,10 +106,10 @@ class PromptDecoder(nn.Module):
         queries, keys = tokens, image
         for layer in transformer.layers:
             if layer.skip_first_layer_pe:
-                queries = _self_attention(layer.self_attn, queries, queries)
+                queries = self_attention(layer.self_attn, queries, queries)
             else:
                 asked = queries + tokens
-                queries = queries + _self_attention(layer.self_attn, asked, queries)
+                queries = queries + self_attention(layer.self_attn, asked, queries)
             queries = layer.layer_norm1(queries)
             placed = keys + self.positions
             seen = _tokens_to_image(layer.cross_attn_token_to_image, queries + tokens, placed, keys)
@@ -131,7 +135,11 @@ class PromptDecoder(nn.Module):
         )
         fine = _split(decoder.upscale_conv2, decoder.activation(fine).flatten(1, 2))
         fine = fine.reshape(-1, GRID * GRID, 16, fine.shape[-1]) + cells_16
-        fine = decoder.activation(fine).flatten(1, 2)
+        return self.read_masks(tokens, decoder.activation(fine).flatten(1, 2))
+
+    def read_masks(self, tokens: Tensor, fine: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and predicted IoU from the tokens that answer and (prompts, 65536, 32)."""
+        decoder = self.decoder
         mlps = enumerate(decoder.output_hypernetworks_mlps)
         weights = torch.stack([mlp(tokens[:, 1 + i]) for i, mlp in mlps], dim=1)
         logits = (weights @ fine.transpose(1, 2)).index_select(2, self.row_by_row)
@@ -150,16 +158,17 @@ def _split(upscale: Any, cells: Tensor) -> Tensor:
     return made.reshape(-1, cells.shape[1], 4, channels_out)
 
 
-def _heads(attention: Any, vectors: Tensor) -> Tensor:
+def split_heads(attention: Any, vectors: Tensor) -> Tensor:
     """(n, length, heads * width) -> (n, heads, length, width)."""
     shape = (vectors.shape[0], vectors.shape[1], attention.num_attention_heads, attention.head_dim)
     return vectors.reshape(shape).transpose(1, 2)
 
 
-def _self_attention(attention: Any, asked: Tensor, values: Tensor) -> Tensor:
-    query = _heads(attention, attention.q_proj(asked))
-    key = _heads(attention, attention.k_proj(asked))
-    value = _heads(attention, attention.v_proj(values))
+def self_attention(attention: Any, asked: Tensor, values: Tensor) -> Tensor:
+    """Tokens look at each other."""
+    query = split_heads(attention, attention.q_proj(asked))
+    key = split_heads(attention, attention.k_proj(asked))
+    value = split_heads(attention, attention.v_proj(values))
     weights = torch.softmax(query @ key.transpose(2, 3) * attention.scaling, dim=-1)
     joined: Tensor = attention.o_proj((weights @ value).transpose(1, 2).flatten(2))
     return joined
@@ -171,7 +180,7 @@ def _tokens_to_image(attention: Any, asked: Tensor, placed: Tensor, image: Tenso
     (q W) k = q (W k): the projections are applied to the tokens, of which there are fewer. The
     bias of the keys adds the same to all scores of a token, which softmax does not see.
     """
-    query = _heads(attention, attention.q_proj(asked)) * attention.scaling
+    query = split_heads(attention, attention.q_proj(asked)) * attention.scaling
     prompts, heads, tokens, _ = query.shape
     probes = (query @ _weight_of_heads(attention, attention.k_proj)).flatten(1, 2)
     scores = probes @ placed.transpose(1, 2)
@@ -188,8 +197,8 @@ def _tokens_to_image(attention: Any, asked: Tensor, placed: Tensor, image: Tenso
 
 def _image_to_tokens(attention: Any, placed: Tensor, asked: Tensor, values: Tensor) -> Tensor:
     """Attention of 4096 positions to few tokens, without projecting the positions."""
-    key = _heads(attention, attention.k_proj(asked)) * attention.scaling
-    value = _heads(attention, attention.v_proj(values))
+    key = split_heads(attention, attention.k_proj(asked)) * attention.scaling
+    value = split_heads(attention, attention.v_proj(values))
     prompts, heads, tokens, width = key.shape
     probes = (key @ _weight_of_heads(attention, attention.q_proj)).flatten(1, 2)
     bias = attention.q_proj.bias.reshape(1, heads, 1, width)

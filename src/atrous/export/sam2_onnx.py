@@ -1,4 +1,4 @@
-"""The two networks of SAM 2 as ONNX files, folded so that engines load them at once."""
+"""The networks of SAM 2 as ONNX files, folded so that engines load them at once."""
 
 import contextlib
 import io
@@ -13,10 +13,12 @@ from torch.export import Dim
 
 from atrous.export.onnx_file import OPSET, quiet_exporter
 from atrous.export.sam2_graphs import GRID, MASK_SIDE, SIDE
+from atrous.export.sam2_photo_terms import PhotoTerms
 
 ENCODER_INPUTS = ("photo",)
 EMBEDDING = ("positions", "cells_4", "cells_16")
-DECODER_INPUTS = (*EMBEDDING, "point_coords", "point_labels", "mask_input", "has_mask_input")
+PROMPTS, EARLIER_MASK = ("point_coords", "point_labels"), ("mask_input", "has_mask_input")
+DECODER_INPUTS = (*EMBEDDING, *PROMPTS, *EARLIER_MASK)
 DECODER_OUTPUTS = ("low_res_logits", "predicted_iou")
 
 
@@ -28,10 +30,32 @@ def export_encoder(encoder: nn.Module, path: Path) -> None:
 
 def export_decoder(decoder: nn.Module, path: Path) -> None:
     """Write embedding and any number of prompts, of any number of points -> logits and IoU."""
-    prompts, points = Dim("prompts", min=1), Dim("points", min=1)
-    dynamic = {3: {0: prompts, 1: points}, 4: {0: prompts, 1: points}}
-    shapes = tuple(dynamic.get(index, {}) for index in range(len(DECODER_INPUTS)))
+    many = _any_number_of_prompts()
+    shapes: tuple[Any, ...] = ({}, {}, {}, many, many, {}, {})
     _export(decoder, decoder_example(), shapes, DECODER_INPUTS, DECODER_OUTPUTS, path)
+
+
+def export_for_many(
+    photo_side: nn.Module, decoder: nn.Module, terms_path: Path, decoder_path: Path
+) -> None:
+    """Write what many prompts about a photo have in common, and the decoder for the rest.
+
+    The first: embedding and an earlier mask -> `PhotoTerms`. The second: that and any number of
+    prompts, of any number of points -> logits and IoU.
+    """
+    *embedding, coords, labels, mask, has_mask = decoder_example()
+    example = (*embedding, mask, has_mask)
+    with torch.no_grad():
+        terms = photo_side.cpu().float().eval()(*example)
+    _export(photo_side, example, None, (*EMBEDDING, *EARLIER_MASK), PhotoTerms._fields, terms_path)
+    many = _any_number_of_prompts()
+    shapes = (PhotoTerms(*({} for _ in terms)), many, many)  # type: ignore[arg-type]
+    inputs = (*PhotoTerms._fields, *PROMPTS)
+    _export(decoder, (terms, coords, labels), shapes, inputs, DECODER_OUTPUTS, decoder_path)
+
+
+def _any_number_of_prompts() -> dict[int, Any]:
+    return {0: Dim("prompts", min=1), 1: Dim("points", min=1)}
 
 
 def decoder_example(prompts: int = 3, points: int = 2) -> tuple[torch.Tensor, ...]:
@@ -49,7 +73,7 @@ def decoder_example(prompts: int = 3, points: int = 2) -> tuple[torch.Tensor, ..
 
 def _export(
     network: nn.Module,
-    example: tuple[torch.Tensor, ...],
+    example: tuple[Any, ...],
     dynamic_shapes: Any,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],

@@ -11,7 +11,14 @@ import torch
 from atrous.domain.errors import ExportRefused
 from atrous.domain.geometry import Size
 from atrous.export.sam2_graphs import MASK_SIDE, SIDE, by_position
-from atrous.export.sam2_onnx import DECODER_INPUTS, ENCODER_INPUTS
+from atrous.export.sam2_onnx import (
+    DECODER_INPUTS,
+    EARLIER_MASK,
+    EMBEDDING,
+    ENCODER_INPUTS,
+    PROMPTS,
+)
+from atrous.export.sam2_photo_terms import PhotoTerms
 from atrous.runtime.trial_pictures import trial_pictures
 
 MOST_EMBEDDING_DIFFERENCE = 1e-4  # as a share of the largest value
@@ -40,8 +47,13 @@ class _Trial:
     mask: torch.Tensor | None  # (1, 1, 256, 256)
 
 
-def measure_sam2_parity(network: Any, encoder: Path, decoder: Path) -> Sam2Parity:
-    """Encode a trial photo and prompt it: one click, many prompts of several points, a mask."""
+def measure_sam2_parity(
+    network: Any, encoder: Path, decoder: Path, for_many: tuple[Path, Path]
+) -> Sam2Parity:
+    """Encode a trial photo and prompt it: one click, many prompts of several points, a mask.
+
+    Both decoders are asked, the one for few prompts and the two networks for many.
+    """
     photo = torch.from_numpy(trial_pictures(Size(SIDE, SIDE))[-1])
     with torch.no_grad():
         high_256, high_128, embeddings = network.get_image_embeddings(photo)
@@ -66,13 +78,17 @@ def measure_sam2_parity(network: Any, encoder: Path, decoder: Path) -> Sam2Parit
                 input_masks=trial.mask,
                 multimask_output=True,
             )
-        four, scores = _run(decoder, DECODER_INPUTS, [*given, *_decoder_inputs(trial)])
-        # Not the built-in max, which would drop a nan.
-        masks = [answer.pred_masks[0].numpy()]
-        logits = float(np.maximum(logits, _largest_difference(masks, [four[:, 1:]])))
-        largest_logit = max(largest_logit, float(np.abs(masks[0]).max()))
-        scores_of_torch = [answer.iou_scores[0].numpy()]
-        iou = float(np.maximum(iou, _largest_difference(scores_of_torch, [scores[:, 1:]])))
+        masks, scores_of_torch = answer.pred_masks[0].numpy(), answer.iou_scores[0].numpy()
+        largest_logit = max(largest_logit, float(np.abs(masks).max()))
+        prompts, mask = _decoder_inputs(trial)
+        terms = _run(for_many[0], (*EMBEDDING, *EARLIER_MASK), [*given, *mask])
+        for four, scores in (
+            _run(decoder, DECODER_INPUTS, [*given, *prompts, *mask]),
+            _run(for_many[1], (*PhotoTerms._fields, *PROMPTS), [*terms, *prompts]),
+        ):
+            # Not the built-in max, which would drop a nan.
+            logits = float(np.maximum(logits, np.abs(masks - four[:, 1:]).max()))
+            iou = float(np.maximum(iou, np.abs(scores_of_torch - scores[:, 1:]).max()))
     return Sam2Parity(embedding, embedding / largest, logits, logits / largest_logit, iou)
 
 
@@ -108,10 +124,11 @@ def _sequence(features: torch.Tensor) -> torch.Tensor:
     return features.flatten(2).permute(2, 0, 1)
 
 
-def _decoder_inputs(trial: _Trial) -> list[np.ndarray]:
+def _decoder_inputs(trial: _Trial) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The prompts, and the earlier mask."""
     mask = torch.zeros(1, 1, MASK_SIDE, MASK_SIDE) if trial.mask is None else trial.mask
     has_mask = np.array([trial.mask is not None], np.float32)
-    return [trial.coords.numpy(), trial.labels.numpy(), mask.numpy(), has_mask]
+    return [trial.coords.numpy(), trial.labels.numpy()], [mask.numpy(), has_mask]
 
 
 def _run(graph: Path, names: tuple[str, ...], inputs: list[np.ndarray]) -> list[np.ndarray]:

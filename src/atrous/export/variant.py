@@ -4,7 +4,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from jaxtyping import Float32
 
 from atrous.datasets.version import Sample
 from atrous.domain.errors import BadInput
+from atrous.domain.views import Views
 from atrous.export.half_precision import halve
 from atrous.export.openvino_file import write_openvino
 from atrous.export.quantisation import SPARING, quantise
@@ -27,6 +28,7 @@ from atrous.export.variant_figures import (
 from atrous.images.preprocess import preprocess
 from atrous.packages.directory import ModelPackage
 from atrous.packages.variant import write_variant
+from atrous.reports.html_page import shown
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class VariantRequest:
     format: Format = "onnx"
     precision: Precision = "fp32"
     max_drop: float = 1.0  # points of mIoU that may be lost
+    views: Views | None = None  # looks at a photo that it is to blend; None: as before
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def export_variant(
             folder,
             weights=attempt.package.weights,
             facts=_manifest(source, attempt),
-            card=_card(request, attempt),
+            card=_card(source, request, attempt),
             openvino=openvino,
         )
 
@@ -130,7 +133,9 @@ def _attempt(
     else:
         shutil.copyfile(source.weights, weights)
     package = write_variant(source, scratch / "package", weights=weights, facts={}, card="")
-    unchanged = request.precision == "fp32" and reference is source
+    package = replace(package, views=request.views or source.views)
+    same_looks = package.views == reference.views
+    unchanged = request.precision == "fp32" and reference is source and same_looks
     if photos is None and request.precision != "fp32":
         facts |= {"trial_agreement": insist_on_trials(source, package, request.precision)}
     if photos is None or unchanged:
@@ -155,9 +160,10 @@ def _quantise(source: ModelPackage, photos: LabelledPhotos, weights: Path, spari
 
 
 def _manifest(source: ModelPackage, attempt: _Attempt) -> dict[str, Any]:
-    """What is known of the source still holds, except for figures that another network reached."""
-    facts = dict(source.manifest)
-    if attempt.facts["precision"] != "fp32":
+    """What is known of the source still holds, but for figures of other networks or looks."""
+    views = attempt.package.views
+    facts = {**source.manifest, "views": views.to_json()}
+    if _is_changed(source, attempt):
         before = facts.get("metrics") or facts.get("source_metrics", {})
         facts |= {"metrics": {}, "source_metrics": before}
     if attempt.figures is not None:
@@ -165,9 +171,18 @@ def _manifest(source: ModelPackage, attempt: _Attempt) -> dict[str, Any]:
     return {**facts, "export": attempt.facts}
 
 
-def _card(request: VariantRequest, attempt: _Attempt) -> str:
+def _is_changed(source: ModelPackage, attempt: _Attempt) -> bool:
+    """Whether it answers otherwise than the source."""
+    return attempt.facts["precision"] != "fp32" or attempt.package.views != source.views
+
+
+def _card(source: ModelPackage, request: VariantRequest, attempt: _Attempt) -> str:
     """A section of the model card, in Markdown."""
     lines = [f"## Exported in {request.precision}", ""]
+    views = attempt.package.views
+    if not views.is_plain:
+        said = ", ".join(f"{name} {shown(value)}" for name, value in views.to_json().items())
+        lines += [f"Every photo is looked at several times: {said}.", ""]
     figures = attempt.figures
     if figures is not None:
         lines += [
@@ -185,6 +200,6 @@ def _card(request: VariantRequest, attempt: _Attempt) -> str:
             f"{attempt.facts['left_in_fp32']}.",
             "",
         ]
-    if attempt.facts["precision"] != "fp32":
-        lines += ["Figures above this section are of the fp32 network.", ""]
+    if _is_changed(source, attempt):
+        lines += ["Figures above this section are of the model that it was made from.", ""]
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Bytes of a picture file -> RGB pixels, with everything refused that should be."""
 
 import io
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,13 @@ from atrous.images.orientation import UPRIGHT, orient, oriented_size, read_orien
 
 MAX_PIXELS = 100_000_000
 FORMATS = "JPEG, PNG, WebP, BMP, TIFF or GIF"
+MAX_SCANS = 100  # of a JPEG: encoders make about ten, and each is worked through whole
+MAX_TILE_PIXELS = 1 << 24  # of a TIFF, whatever its size: a tile is decoded whole
+TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
+# PNG chunks that are no pixels and are compressed: OpenCV keeps up to 8 MB of each in memory.
+COMPRESSED_WORDS = (b"zTXt", b"iTXt", b"iCCP")
+MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # no restart, no byte FF of a JPEG's scan
+TEM, SOI, EOI, SOS = 0x01, 0xD8, 0xD9, 0xDA
 
 # What Pillow raises on damaged headers and pixels, gathered from its plugins.
 PILLOW_ERRORS = (
@@ -67,12 +75,13 @@ def decode_image(
     """
     header = _read_header(data, max_pixels)
     _refuse_oversized(header, max_pixels)
+    if header.kind == "JPEG":
+        _refuse_many_scans(data)
     if header.kind == "JPEG" and header.file.mode in ("L", "RGB"):
         _refuse_truncated_jpeg(data)
         pixels = _decode_with_opencv(data, header)
     elif header.kind == "PNG":
-        _refuse_damaged_png(data)
-        pixels = _decode_with_opencv(data, header)
+        pixels = _decode_with_opencv(_pixels_of_png(data), header)
     else:
         pixels = _decode_with_pillow(header)
     return orient(pixels, header.orientation if auto_orient else UPRIGHT)
@@ -122,6 +131,8 @@ def _read_header(source: bytes | IO[bytes], max_pixels: int = MAX_PIXELS) -> _He
         # The plugin itself and not Image.open, which warns about sizes that are allowed here.
         opened = reader(file)
         exif = opened.info.get("exif", b"")
+        if isinstance(opened, TiffImageFile):
+            _refuse_large_tiles(opened)
     except PILLOW_BOMBS as error:
         raise BadImage(
             f"the picture has more than the {max_pixels:,} pixels that are accepted; "
@@ -189,13 +200,43 @@ def _refuse_truncated_jpeg(data: bytes) -> None:
         raise BadImage("the JPEG ends too early; send the whole file")
 
 
-def _refuse_damaged_png(data: bytes) -> None:
-    """Walk the chunks to the end marker: OpenCV leaves missing rows empty."""
-    position = 8
+def _refuse_many_scans(data: bytes) -> None:
+    """Count the scans of a progressive JPEG: ten thousand of them fit into a megabyte."""
+    if data.count(b"\xff\xda") <= MAX_SCANS:  # the walk below looks at fewer places
+        return
+    position, scans = 2, 0
+    while marker := MARKER.search(data, position):
+        kind, position = data[marker.end() - 1], marker.end()
+        if kind == EOI:  # what lies behind it, as the film of a phone's photo, is not decoded
+            return
+        scans += kind == SOS
+        if scans > MAX_SCANS:
+            raise BadImage(f"the JPEG has more than {MAX_SCANS} scans; save it again")
+        if kind not in (TEM, SOI):  # they have no length
+            position += int.from_bytes(data[position : position + 2], "big")
+
+
+def _refuse_large_tiles(file: TiffImageFile) -> None:
+    """Look at the size of a TIFF's tiles, which may be larger than the picture."""
+    width, length = (file.tag_v2.get(tag, 0) for tag in (TILE_WIDTH, TILE_LENGTH))
+    if width * length > max(MAX_TILE_PIXELS, 2 * file.width * file.height):
+        raise BadImage(f"the TIFF has tiles of {width}x{length} pixels; save it with smaller ones")
+
+
+def _pixels_of_png(data: bytes) -> bytes:
+    """Give a PNG without `COMPRESSED_WORDS`; BadImage without its end marker.
+
+    OpenCV leaves missing rows empty, so the chunks are walked to the end.
+    """
+    position, kept = 8, 0
+    pieces: list[bytes] = []
     while position + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         if kind == b"IEND":
-            return
+            return b"".join([*pieces, data[kept:]]) if pieces else data
+        if kind in COMPRESSED_WORDS:
+            pieces.append(data[kept:position])
+            kept = position + 12 + length
         position += 12 + length
     raise BadImage("the PNG ends too early; send the whole file")
 

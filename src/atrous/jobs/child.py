@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from atrous.jobs.demo import demo_request
-from atrous.jobs.settling import run_and_settle
+from atrous.jobs.settling import run_and_settle, unsaid_in_outages
 from atrous.jobs.train import StoppedEarly, finish_run, start_run
 from atrous.jobs.training_request import TrainingRequest
 from atrous.jobs.version_training import version_folder, version_request
@@ -79,9 +79,10 @@ class _Reports:
             loss=progress.loss,
             left_s=progress.left_s,
         )
-        self._store.jobs.progress(self._job.id, self._worker, known)
-        if known.get("epochs") and self._is_asked_to_stop():
-            raise StoppedEarly
+        with unsaid_in_outages():
+            self._store.jobs.progress(self._job.id, self._worker, known)
+            if known.get("epochs") and self._is_asked_to_stop():
+                raise StoppedEarly
 
     def _is_asked_to_stop(self) -> bool:
         training_id = self._job.payload.get("training_id")

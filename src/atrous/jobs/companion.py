@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 from atrous.domain.errors import AtrousError
@@ -31,7 +32,8 @@ def main(run_folder: str) -> int:
     logging.basicConfig(level=logging.INFO if first else logging.WARNING, format="%(message)s")
     run = RunFolder(Path(run_folder))
     try:
-        with joined() as processes:
+        # What `atrous train` has started works under its claim; torchrun's first has its own.
+        with run.claimed() if first else nullcontext(), joined() as processes:
             _, dataset = reopen(run)
             train(dataset, run.read_recipe(), run, _log_epoch, processes)
     except AtrousError as error:

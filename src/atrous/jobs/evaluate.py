@@ -98,7 +98,7 @@ def measure_package(
             len(samples),
             segmenter.engine,
             segmenter.precision,
-            figures.as_report(),
+            figures.as_report(package.best_thresholds),
             figures,
             draw_examples(predict, samples, figures, to_model) if with_photos else (),
         )

@@ -93,7 +93,13 @@ def open_data(
     request = source.run.path / "request.json"
     if not request.is_file() or not Path(json.loads(request.read_text())["directory"]).is_dir():
         return None
-    _, dataset = reopen(source.run)
+    try:
+        _, dataset = reopen(source.run)
+    except BadDataset as error:
+        raise BadDataset(
+            f"the pictures of the run can't be used for the export ({error}); name labelled ones "
+            "with --data"
+        ) from error
     return LabelledData(dataset, source.run.read_recipe().preprocess)
 
 

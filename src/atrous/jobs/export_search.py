@@ -50,7 +50,8 @@ def _photos(store: Store, found: list[Image], report: FractionReport) -> Iterato
         if label is None:
             label_map = np.full((image.height, image.width), IGNORE_ID, np.uint8)
         else:
-            label_map = decode_label_map(store.blobs.read(label.digest))
+            stored = store.blobs.read(label.digest)
+            label_map = decode_label_map(stored, max_pixels=image.height * image.width)
         about = f"{image.name}/{image.digest}/{label.digest if label else ''}"
         yield ExportedPhoto(
             name=image.name,

@@ -55,6 +55,6 @@ def exported_photos(
             digest=hashlib.sha256(both.encode()).hexdigest(),
             media_type=image.media_type,
             data=blobs.read(image.image_digest),
-            label_map=decode_label_map(blobs.read(image.label_digest)),
+            label_map=decode_label_map(blobs.read(image.label_digest), max_pixels=image.pixels),
         )
         step()

@@ -155,7 +155,7 @@ def _make(making: _Making, source: FrozenImage) -> list[FrozenImage]:
     if not making.changes(source):
         label = making.blobs.put(encode_label_map(label_map))
         return [] if gone else [replace(source, label_digest=label.digest)]
-    opened = Source(_key(source), decode_image(data), label_map)
+    opened = Source(_key(source), decode_image(data, max_pixels=source.pixels), label_map)
     pictures = pictures_of(
         opened,
         making.steps,
@@ -200,7 +200,8 @@ def _partner(making: _Making, own: Source, rng: np.random.Generator) -> Pair:
     """A part of any photo to train on; of the photo itself where that one has no part."""
     chosen = making.training[int(rng.integers(0, len(making.training)))]
     data = making.blobs.read(chosen.image_digest)
-    other = Source(_key(chosen), decode_image(data), _label_map(making, chosen))
+    image = decode_image(data, max_pixels=chosen.pixels)
+    other = Source(_key(chosen), image, _label_map(making, chosen))
     return random_part(other, making.steps, rng) or (own.image, own.label_map)
 
 
@@ -209,10 +210,12 @@ def _key(source: FrozenImage) -> str:
 
 
 def _label_map(making: _Making, source: FrozenImage) -> UInt8[np.ndarray, "height width"]:
-    stored = decode_label_map(making.blobs.read(source.label_digest))
+    stored = decode_label_map(making.blobs.read(source.label_digest), max_pixels=source.pixels)
     return np.asarray(np.take(making.new_ids, stored), np.uint8)
 
 
 def _is_turned(data: bytes, upright: UInt8[np.ndarray, "height width 3"]) -> bool:
     """Whether EXIF turns or mirrors the photo, so that its pixels do not lie as they are shown."""
-    return not np.array_equal(decode_image(data, auto_orient=False), upright)
+    height, width = upright.shape[:2]
+    stored = decode_image(data, auto_orient=False, max_pixels=height * width)
+    return not np.array_equal(stored, upright)

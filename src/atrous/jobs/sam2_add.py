@@ -55,6 +55,7 @@ def add_sam2(
             models_folder / f"{variant}-{converted.version}",
             encoder=converted.encoder,
             decoder=converted.decoder,
+            for_many=converted.for_many,
             variant=variant,
             version=converted.version,
             facts={**converted.facts, "checkpoint": origin},

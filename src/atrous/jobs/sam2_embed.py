@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from atrous.domain.errors import BadImage, BadInput, DamagedBlob, NotFound
-from atrous.images.decode import decode_image
+from atrous.images.decode import MAX_PIXELS, decode_image
 from atrous.sam2.embedding_cache import EmbeddingCache
 from atrous.sam2.photo_keys import CONTENT_ID_LENGTH, content_id_of, owner_of, photo_key
 from atrous.sam2.segmenter import InteractiveSegmenter
-from atrous.store.image_search import MAX_PAGE, ImageQuery
+from atrous.store.image_search import ImageQuery
 from atrous.store.opening import Store
 from atrous.store.projects import Project
 
@@ -43,16 +43,20 @@ class PhotoSource:
     name: str  # for people
     read: Callable[[], bytes]
     content_id: str | None = None  # where it is known without reading them
+    max_pixels: int = MAX_PIXELS  # larger photos are left out
 
 
-def find_photos(folder: Path) -> list[PhotoSource]:
-    """Give the pictures of a folder and those below it, by name; BadInput where there are none."""
+def find_photos(folder: Path, *, max_pixels: int = MAX_PIXELS) -> list[PhotoSource]:
+    """Give the pictures of a folder and those below it, by name; BadInput where there are none.
+
+    max_pixels: of one that is read; the size of others is told from the header.
+    """
     found = sorted(
         path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
     )
     if not found:
         raise BadInput(f"{folder} has no pictures; expected {', '.join(SUFFIXES)} files")
-    return [PhotoSource(str(path), path.read_bytes) for path in found]
+    return [PhotoSource(str(path), path.read_bytes, max_pixels=max_pixels) for path in found]
 
 
 def photos_of_project(store: Store, project: Project) -> list[PhotoSource]:
@@ -60,15 +64,12 @@ def photos_of_project(store: Store, project: Project) -> list[PhotoSource]:
 
     They are known by their blobs, whose name begins with the content id of the same bytes.
     """
-    found: list[PhotoSource] = []
-    page = store.image_search.find(project, ImageQuery(limit=MAX_PAGE)).images
-    while page:
-        for image in page:
-            content_id = image.digest[:CONTENT_ID_LENGTH]
-            read = partial(store.blobs.read, image.digest)
-            found.append(PhotoSource(image.name, read, content_id))
-        query = ImageQuery(limit=MAX_PAGE, offset=len(found))
-        page = store.image_search.find(project, query).images
+    found = []
+    for image in store.image_search.find_all(project, ImageQuery()):  # as they are at one moment
+        content_id = image.digest[:CONTENT_ID_LENGTH]
+        read = partial(store.blobs.read, image.digest)
+        pixels = max(image.height * image.width, MAX_PIXELS)  # let in, whatever the limit is now
+        found.append(PhotoSource(image.name, read, content_id, pixels))
     if not found:
         raise BadInput(f"the project {project.slug} has no photos; upload some")
     return found
@@ -120,7 +121,7 @@ def _embed(
     key = photo_key(owner, content_id_of(file_bytes))
     if cache.on_disk(key):
         return False
-    cache.put(key, segmenter.embed(decode_image(file_bytes)))
+    cache.put(key, segmenter.embed(decode_image(file_bytes, max_pixels=photo.max_pixels)))
     if not cache.on_disk(key):
         raise BadInput(
             "an embedding can't be written to the data folder; make room and run this again: it "

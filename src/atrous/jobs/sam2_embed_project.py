@@ -7,6 +7,7 @@ from typing import Any
 
 from atrous.domain.errors import BadInput
 from atrous.jobs.sam2_embed import EmbedProgress, embed_photos, photos_of_project
+from atrous.jobs.settling import unsaid_in_outages
 from atrous.sam2.embedding_cache import EmbeddingCache
 from atrous.sam2.models import find_by_name
 from atrous.sam2.segmenter import InteractiveSegmenter
@@ -42,7 +43,8 @@ def embed_project(job: Job, worker: str, store: Store) -> dict[str, Any]:
         if now - written_s >= REPORT_S:
             written_s = now
             fraction = progress.done / progress.total
-            store.jobs.progress(job.id, worker, {**asdict(progress), "fraction": fraction})
+            with unsaid_in_outages():
+                store.jobs.progress(job.id, worker, {**asdict(progress), "fraction": fraction})
 
     done = embed_photos(
         photos,

@@ -1,13 +1,14 @@
 """What every process does that runs one job: run it, settle it, end with its worker."""
 
+import contextlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from atrous.domain.errors import AtrousError
+from atrous.domain.errors import AtrousError, DiskFull, Unavailable
 from atrous.store.home import home_folder
 from atrous.store.jobs import Job
 from atrous.store.opening import Store, open_store
@@ -16,13 +17,17 @@ logger = logging.getLogger(__name__)
 PARENT_POLL_S = 1.0
 # What bad data or a bad disk make of a job.
 FAULTS = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+OUTAGES = (Unavailable, DiskFull)  # of the database: they end by themselves, or somebody ends them
 NICENESS = 5  # serving goes before slow work where both want the processor
 
 Run = Callable[[Job, str, Store], dict[str, Any]]  # job, worker, store -> the job's result
 
 
 def run_and_settle(job_id: str, worker: str, run: Run) -> int:
-    """Run a job and settle it; gives the exit code, 0 also for a job that failed and says so."""
+    """Run a job and settle it; gives the exit code, 0 also for a job that failed and says so.
+
+    One that met a database that did not answer is not settled: its worker tries it again.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     os.nice(NICENESS)
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
@@ -30,6 +35,9 @@ def run_and_settle(job_id: str, worker: str, run: Run) -> int:
         job = store.jobs.get(job_id)
         try:
             result = run(job, worker, store)
+        except Unavailable:
+            logger.exception("job %s is broken off", job.id)
+            return 1
         except AtrousError as error:
             logger.warning("job %s failed: %s", job.id, error)
             store.jobs.fail(job.id, worker, told(str(error), store))
@@ -54,6 +62,15 @@ def end_with(parent: int) -> None:
     os._exit(1)
 
 
+@contextlib.contextmanager
+def unsaid_in_outages() -> Iterator[None]:
+    """Go on where how far a job is can't be written: the work itself does not need it."""
+    try:
+        yield
+    except OUTAGES as error:
+        logger.warning("how far the job is could not be written: %s", error)
+
+
 class FractionReport:
     """Writes how far a job is, at most once a second: every write is flushed to the disk."""
 
@@ -71,4 +88,5 @@ class FractionReport:
             self._written_s = now
             fraction = min(self._done / self._total, 1.0)
             known = {"fraction": fraction, "done": self._done, "total": self._total}
-            self._store.jobs.progress(self._job.id, self._worker, known)
+            with unsaid_in_outages():
+                self._store.jobs.progress(self._job.id, self._worker, known)

@@ -4,7 +4,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from atrous.datasets.check import CheckReport, check_dataset
 from atrous.datasets.detect import open_dataset
 from atrous.datasets.version import Dataset
 from atrous.disk.whole import write_whole
-from atrous.domain.errors import BadDataset, NotFound, TrainingFailed
+from atrous.domain.errors import BadDataset, NotFound
 from atrous.domain.model_ids import ModelId, checked_project
 from atrous.domain.recipes import preprocess_from_json
 from atrous.export.package import export_package
@@ -28,6 +28,7 @@ from atrous.store.opening import Store
 from atrous.store.runs import REQUEST, run_id_of
 from atrous.training.checkpoint import load_best
 from atrous.training.configure import recipe_for
+from atrous.training.full_disk import explained_full_disk
 from atrous.training.loop import Report, train
 from atrous.training.run_folder import RunFolder
 
@@ -50,10 +51,8 @@ def start_run(
     Raises BadDataset, naming the first faults, for a faulty set without `skip_bad`.
     """
     checked_project(request.project)
-    dataset, class_pixels = checked_dataset(request, check_progress)
-    recipe = recipe_for(
-        dataset, class_pixels=class_pixels, max_side=request.max_side, **request.choices
-    )
+    dataset, class_counts = checked_dataset(request, check_progress)
+    recipe = recipe_for(dataset, **class_counts, max_side=request.max_side, **request.choices)
     run = _new_run_folder(store, request.project)
     run.create(recipe)
     facts = {**request.to_json(), "fingerprint": dataset.fingerprint(), "run_id": new_id()}
@@ -64,15 +63,37 @@ def start_run(
 def finish_run(run: RunFolder, store: Store, report: Report) -> ModelId:
     """Train a run to its end, from its last checkpoint if it has one, and publish the model.
 
-    `report` may raise StoppedEarly once there is a best checkpoint.
+    `report` may raise StoppedEarly once there is a best checkpoint. However else it ends after
+    its first epoch, it leaves a report. Raises Conflict where another process trains the run.
     """
     published = run.path / "published.json"
-    if published.exists():
-        return ModelId.parse(json.loads(published.read_text())["model_id"])
-    request, dataset = reopen(run)
-    run.remove_leftovers()
-    if request.tensorboard:
-        report = with_tensorboard(report, run.path)
+    with run.claimed():
+        if published.exists():
+            return ModelId.parse(json.loads(published.read_text())["model_id"])
+        request, dataset = reopen(run)
+        run.remove_leftovers()
+        if request.tensorboard:
+            report = with_tensorboard(report, run.path)
+        try:
+            _train(run, dataset, report)
+            package = _export(run, dataset, request.serving)
+        except (KeyboardInterrupt, Exception):
+            report_unfinished(run, dataset)
+            raise
+        model_id = _published_model(run, store) or store.models.publish(
+            request.project,
+            package.folder,
+            workspace_id=request.workspace_id or store.workspaces.default().id,
+            version=request.version,
+            facts={**package.facts, **_facts_of(run)},
+            training_id=request.training_id,
+        )
+        write_whole(published, json.dumps({"model_id": str(model_id)}).encode())
+        return model_id
+
+
+def _train(run: RunFolder, dataset: Dataset, report: Report) -> None:
+    """Train until the recipe is done, or until `report` raises StoppedEarly."""
     recipe = run.read_recipe()
     size = recipe.preprocess.size
     logger.info(
@@ -88,42 +109,31 @@ def finish_run(run: RunFolder, store: Store, report: Report) -> ModelId:
         logger.info("best validation mIoU %.4f in epoch %d", state.best_miou, state.best_epoch)
     except StoppedEarly:
         logger.info("stopped as asked; the best epoch so far is exported")
-    except (KeyboardInterrupt, TrainingFailed):
-        report_unfinished(run, dataset)
-        raise
-    package = _export(run, dataset, request.serving)
-    model_id = _published_model(run, store) or store.models.publish(
-        request.project,
-        package.folder,
-        workspace_id=request.workspace_id or store.workspaces.default().id,
-        version=request.version,
-        facts={**package.facts, **_facts_of(run)},
-        training_id=request.training_id,
-    )
-    write_whole(published, json.dumps({"model_id": str(model_id)}).encode())
-    return model_id
 
 
 def checked_dataset(
     request: TrainingRequest, progress: CheckProgress | None = None
-) -> tuple[Dataset, list[int]]:
+) -> tuple[Dataset, dict[str, Any]]:
     """Open and check the data set; without its faulty samples where the request skips them.
 
-    With it, the labelled pixels of every class id in the training split.
+    With it, what `recipe_for` wants to know of every class id in the training split.
     """
     dataset = open_dataset(request.directory, request.options)
     report = check_dataset(dataset, progress)
     for note in report.notes:
         logger.info("note: %s", note)
     counts = report.counts.get("train")
-    class_pixels = [int(count) for count in counts.pixels] if counts else []
+    class_counts = {
+        "class_pixels": counts.pixels.tolist() if counts else [],
+        "pixels_beside": counts.pixels_beside.tolist() if counts else [],
+    }
     if report.ok:
-        return dataset, class_pixels
+        return dataset, class_counts
     if not request.skip_bad:
         raise BadDataset(_refusal(report, request))
     for fault in report.faults:
         logger.warning("left out: %s (%s): %s", fault.file, fault.split, fault.message)
-    return report.usable(request.options.seed), class_pixels
+    return report.usable(request.options.seed), class_counts
 
 
 def reopen(run: RunFolder) -> tuple[TrainingRequest, Dataset]:
@@ -198,7 +208,10 @@ def _export(run: RunFolder, dataset: Dataset, serving: dict[str, Any]) -> ModelP
         return read_package(run.package)
     best = load_best(run)
     logger.info("exporting, and comparing the export with the trained network")
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=run.path) as scratch:
+    with (
+        explained_full_disk(run, best.epoch),
+        tempfile.TemporaryDirectory(prefix=".export-", dir=run.path) as scratch,
+    ):
         candidate = export_package(
             best.network,
             best.classes,
@@ -207,9 +220,13 @@ def _export(run: RunFolder, dataset: Dataset, serving: dict[str, Any]) -> ModelP
             Path(scratch) / "package",
             {"best_epoch": best.epoch},
         )
-        evaluations = [measure_package(candidate, dataset, "valid", with_photos=True)]
+        valid = measure_package(candidate, dataset, "valid", with_photos=True)
+        # What these photos decide is what the model does on others.
+        best_thresholds = valid.figures.recommended_thresholds()
+        evaluations = [replace(valid, report=valid.figures.as_report(best_thresholds))]
         if dataset.splits.get("test"):
-            evaluations.append(measure_package(candidate, dataset, "test"))
+            decided = replace(candidate, best_thresholds=best_thresholds)
+            evaluations.append(measure_package(decided, dataset, "test"))
             logger.info("test mIoU %.4f", evaluations[-1].report["miou"] or 0.0)
         facts = {**candidate.manifest, **facts_of(evaluations)}
         report_finished(run, best, evaluations)

@@ -9,6 +9,7 @@ import numpy as np
 
 from atrous.datasets.version import Dataset
 from atrous.domain.classes import BACKGROUND_ID
+from atrous.domain.errors import AtrousError
 from atrous.jobs.artefacts import write_artefacts
 from atrous.jobs.evaluate import Evaluation, draw_examples
 from atrous.masks.split_figures import SplitFigures
@@ -19,7 +20,8 @@ from atrous.training.precision import pick_device
 from atrous.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
-LEFT_OUT = ("worst_photos", "calibration")  # of a package: what does not speak of the model
+# Of a package: what does not speak of the model, and thresholds, which it has in one place.
+LEFT_OUT = ("worst_photos", "calibration", "recommended_parameters")
 
 
 def facts_of(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
@@ -45,12 +47,21 @@ def report_finished(
 def report_unfinished(run: RunFolder, dataset: Dataset) -> Path | None:
     """Write the artefacts of a run that ends early, from its best epoch so far.
 
-    None before the first epoch's end, or where it can't be written. The network is measured as
-    it is, without an export.
+    None before the first epoch's end, or where it can't be made: why the training ended, a full
+    disk or a photo that is gone, is then to be said first.
     """
     if not (run.checkpoints / "best.json").exists():
         return None
     logger.info("writing the report of the epochs so far; Ctrl-C leaves it out")
+    try:
+        return _report_best(run, dataset)
+    except (AtrousError, OSError, RuntimeError, MemoryError) as error:
+        logger.warning("the report can't be written: %s", error)
+        return None
+
+
+def _report_best(run: RunFolder, dataset: Dataset) -> Path:
+    """Measure the best network as it is, without an export, and write what it reached."""
     best = load_best(run)
     best.network.to(pick_device())
     predict = NetworkPredictor(best.network, best.recipe)
@@ -67,11 +78,7 @@ def report_unfinished(run: RunFolder, dataset: Dataset) -> Path | None:
         figures=figures,
         examples=draw_examples(predict, samples, figures, same_ids),
     )
-    try:
-        return _write(run, best, [evaluation], f"unfinished; epoch {best.epoch} is the best so far")
-    except OSError as error:  # a full disk may be why the training ends: that is to be said, first
-        logger.warning("the report can't be written: %s", error)
-        return None
+    return _write(run, best, [evaluation], f"unfinished; epoch {best.epoch} is the best so far")
 
 
 def _write(

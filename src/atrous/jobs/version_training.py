@@ -70,7 +70,7 @@ def choices_of_checkpoint(store: Store, workspace_id: str, model_id: str) -> dic
 
 def version_folder(store: Store, project: Project, version: Version) -> Path:
     """The pictures of a version as a folder, made where it is missing: whole or not at all."""
-    folder = store.home.cache / "versions" / version.id
+    folder = store.home.version_pictures / version.id
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

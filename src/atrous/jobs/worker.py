@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Collection
 
+from atrous.domain.errors import AtrousError
+from atrous.jobs.settling import OUTAGES
 from atrous.jobs.worker_presence import present, release_jobs_of_the_dead
 from atrous.store.jobs import Job
 from atrous.store.opening import Store
@@ -29,6 +31,7 @@ DATASET_KINDS = (
 KINDS = (*TRAINING_KINDS, *DATASET_KINDS)
 CLEAN_EVERY_S = 86_400.0
 POLL_S = 1.0  # between looks into the queue, and at a running child
+RETRY_S = 5.0  # after a database that did not answer
 TERMINATE_S = 10.0  # a child that was asked to end gets so long before it is killed
 
 
@@ -38,20 +41,27 @@ def worker_name() -> str:
 
 
 def work(store: Store, name: str, stopping: threading.Event) -> None:
-    """Run jobs, one at a time, until `stopping` is set; then give back the job in hand."""
+    """Run jobs, one at a time, until `stopping` is set; then give back the job in hand.
+
+    A database that does not answer, or has no room, is waited for.
+    """
     logger.info("worker %s waits for jobs", name)
     cleaned_s = -math.inf
     with present(store.home.folder, name) as presence:
         while not stopping.is_set():
-            release_jobs_of_the_dead(store)
-            job = store.jobs.claim(name, KINDS)
-            if job is None and time.monotonic() - cleaned_s > CLEAN_EVERY_S:
-                cleaned_s = time.monotonic()
-                clean(store)
-            elif job is None:
-                stopping.wait(POLL_S)
-            else:
-                run_in_child(store, job, name, stopping, inherited=(presence,))
+            try:
+                release_jobs_of_the_dead(store)
+                job = store.jobs.claim(name, KINDS)
+                if job is not None:
+                    run_in_child(store, job, name, stopping, inherited=(presence,))
+                elif time.monotonic() - cleaned_s > CLEAN_EVERY_S:
+                    cleaned_s = time.monotonic()
+                    clean(store)
+                else:
+                    stopping.wait(POLL_S)
+            except OUTAGES as error:
+                logger.warning("worker %s waits: %s", name, error)
+                stopping.wait(RETRY_S)
 
 
 def clean(store: Store) -> None:
@@ -62,19 +72,19 @@ def clean(store: Store) -> None:
         taken = store.models.take_over_packages()
         emptied = store.emptying.remove()
         removed = store.leftovers.remove()
-    except OSError:
+    except (OSError, AtrousError):
         logger.exception("what crashes and removed photos left behind could not be deleted")
         return
     if taken:
         logger.info("brought %d model packages into the blobs", taken)
     if emptied.total:
         logger.info("deleted %d things that had lain in the trash for a month", emptied.total)
-    if removed.blobs or removed.unfinished:
+    if removed.blobs or removed.files:
         logger.info(
-            "deleted %d stored files (%d bytes) that nothing refers to, and %d unfinished ones",
+            "deleted %d stored files (%d bytes) that nothing refers to, and %d others",
             removed.blobs,
             removed.size_bytes,
-            len(removed.unfinished),
+            len(removed.files),
         )
 
 
@@ -100,7 +110,7 @@ def run_in_child(
                 _end(child)
                 store.jobs.release(job.id, name, counted=False)
                 return
-            if not store.jobs.heartbeat(job.id, name):
+            if not _is_held(store, job, name):
                 if store.jobs.get(job.id).state == "cancelled":
                     logger.info("job %s was cancelled", job.id)
                 _end(child)
@@ -115,6 +125,17 @@ def run_in_child(
             job.id,
             child.returncode,
         )
+
+
+def _is_held(store: Store, job: Job, name: str) -> bool:
+    """Give a sign of life; whether the job is still this worker's. It runs on while the database
+    does not answer: was it taken over meanwhile, the next sign says so.
+    """
+    try:
+        return store.jobs.heartbeat(job.id, name)
+    except OUTAGES as error:
+        logger.warning("job %s runs on: %s", job.id, error)
+        return True
 
 
 def child_command(job_id: str, worker: str) -> list[str]:

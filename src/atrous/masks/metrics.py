@@ -1,7 +1,7 @@
 """Figures over label maps: IoU, precision, recall, F1, accuracy from one confusion matrix."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ from jaxtyping import Float64, Int64, UInt8
 
 from atrous.domain.classes import IGNORE_ID, MAX_CLASSES
 from atrous.domain.errors import BadInput
+
+AT_ONCE = 4_000_000  # pixels that are counted at once: what counting takes per pixel is bounded
 
 
 @dataclass
@@ -48,14 +50,15 @@ class ConfusionMatrix:
                 "both must be of the photo's size"
             )
         class_count = len(self.counts)
-        counted = truth != IGNORE_ID
-        true_ids, predicted_ids = truth[counted], prediction[counted]
-        for what, ids in (("truth", true_ids), ("prediction", predicted_ids)):
-            highest = int(ids.max(initial=0))
-            if highest >= class_count:
-                raise BadInput(f"{what} has class id {highest}; expected 0..{class_count - 1}")
-        pairs = true_ids.astype(np.int64) * class_count + predicted_ids
-        self.counts += np.bincount(pairs, minlength=class_count**2).reshape(self.counts.shape)
+        for rows in row_blocks(truth):
+            counted = truth[rows] != IGNORE_ID
+            true_ids, predicted_ids = truth[rows][counted], prediction[rows][counted]
+            for what, ids in (("truth", true_ids), ("prediction", predicted_ids)):
+                highest = int(ids.max(initial=0))
+                if highest >= class_count:
+                    raise BadInput(f"{what} has class id {highest}; expected 0..{class_count - 1}")
+            pairs = true_ids.astype(np.int64) * class_count + predicted_ids
+            self.counts += np.bincount(pairs, minlength=class_count**2).reshape(self.counts.shape)
 
     def iou(self, labelled_ids: Sequence[int]) -> Float64[np.ndarray, " labelled"]:
         """Intersection over union (0..1) per labelled class.
@@ -130,6 +133,14 @@ class ConfusionMatrix:
             labelled_rows.sum(axis=1),
             labelled_rows.sum(axis=0)[ids],
         )
+
+
+def row_blocks(label_map: UInt8[np.ndarray, "height width"]) -> Iterator[slice]:
+    """All rows of a label map, as many at once as have some four million pixels."""
+    height, width = label_map.shape
+    step = max(1, AT_ONCE // max(1, width))
+    for top in range(0, height, step):
+        yield slice(top, top + step)
 
 
 def ratio_of(

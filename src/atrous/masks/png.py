@@ -1,14 +1,11 @@
 """Label maps and confidences as 8-bit greyscale PNG, whose pixel values are class ids."""
 
 import io
-import os
 import struct
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from itertools import repeat
+from functools import partial
 
 import numpy as np
 from isal import isal_zlib
@@ -16,6 +13,7 @@ from jaxtyping import Float32, UInt8
 from PIL.PngImagePlugin import PngImageFile
 
 from atrous.domain.errors import BadImage
+from atrous.masks.shared_work import share
 
 MAX_PIXELS = 100_000_000
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -49,20 +47,21 @@ def encode_masks(
     if height <= step:
         return encode_label_map(label_map), encode_confidence(confidence)
     bands = [slice(top, min(top + step, height)) for top in range(0, height, step)]
-    # Confidences first, as they take longer.
-    levels = _threads().map(_compress_band, repeat(partial(_levels_of, confidence)), bands)
-    labels = _threads().map(_compress_band, repeat(label_map.__getitem__), bands)
-    size = (height, width)
-    return _file(size, _joined(list(labels))), _file(size, _joined(list(levels)))
+    reads = (partial(_levels_of, confidence), label_map.__getitem__)  # the first takes longer
+    compressed = share([partial(_compress_band, read, band) for read in reads for band in bands])
+    size, levels, labels = (height, width), compressed[: len(bands)], compressed[len(bands) :]
+    return _file(size, _joined(labels)), _file(size, _joined(levels))
 
 
-def decode_label_map(data: bytes) -> UInt8[np.ndarray, "height width"]:
+def decode_label_map(
+    data: bytes, *, max_pixels: int = MAX_PIXELS
+) -> UInt8[np.ndarray, "height width"]:
     """Read the ids of a greyscale or palette PNG of up to 8 bits.
 
-    Colour, alpha and 16-bit PNGs, other formats, truncated data and more than MAX_PIXELS raise
+    Colour, alpha and 16-bit PNGs, other formats, truncated data and more than `max_pixels` raise
     BadImage.
     """
-    bit_depth, colour_type = _read_header(data)
+    bit_depth, colour_type = _read_header(data, max_pixels)
     if colour_type not in (GREY, PALETTE) or bit_depth > 8:
         raise BadImage(
             f"the label PNG has colour type {colour_type} and {bit_depth} bits; expected one "
@@ -80,7 +79,7 @@ def decode_label_map(data: bytes) -> UInt8[np.ndarray, "height width"]:
     return pixels
 
 
-def _read_header(data: bytes) -> tuple[int, int]:
+def _read_header(data: bytes, max_pixels: int) -> tuple[int, int]:
     """Bit depth and colour type, from the IHDR chunk that every PNG starts with."""
     if not data.startswith(SIGNATURE) or data[12:16] != b"IHDR" or len(data) < 33:
         raise BadImage(
@@ -88,9 +87,9 @@ def _read_header(data: bytes) -> tuple[int, int]:
             "as lossy formats change class ids"
         )
     width, height, bit_depth, colour_type = struct.unpack(">IIBB", data[16:26])
-    if width * height > MAX_PIXELS:
+    if width * height > max_pixels:
         raise BadImage(
-            f"the label PNG is {width}x{height}, more than {MAX_PIXELS} pixels; cut it into tiles"
+            f"the label PNG is {width}x{height}, more than {max_pixels} pixels; cut it into tiles"
         )
     return bit_depth, colour_type
 
@@ -175,12 +174,6 @@ def _joined(bands: list[_Band]) -> bytes:
     end = isal_zlib.compressobj(LEVEL, wbits=RAW_DEFLATE).flush()
     checksum = struct.pack(">HH", high, low)
     return b"".join([ZLIB_HEADER, *(band.deflated for band in bands), end, checksum])
-
-
-@lru_cache
-def _threads() -> ThreadPoolExecutor:
-    """The threads of all masks of the process, which share them as in a queue."""
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="png")
 
 
 def _chunk(kind: bytes, body: bytes) -> tuple[bytes, bytes, bytes]:

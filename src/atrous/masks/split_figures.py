@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from atrous.domain.classes import IGNORE_ID
-from atrous.domain.predictions import Prediction
+from atrous.domain.predictions import Prediction, Thresholds
 from atrous.masks.boundaries import BoundaryCounts
 from atrous.masks.calibration import Calibration
-from atrous.masks.metrics import ConfusionMatrix, json_figure, mean_of_defined
+from atrous.masks.metrics import ConfusionMatrix, json_figure, mean_of_defined, row_blocks
 from atrous.masks.photo_figures import (
     COVERED,
     RESAMPLES,
@@ -62,31 +62,46 @@ class SplitFigures:
         self.matrix.counts += one.counts
         self.photos.add(name, one)
         self.boundaries.add(truth, prediction.label_map)
-        counted = truth != IGNORE_ID
-        true_ids, predicted = truth[counted], prediction.label_map[counted]
-        confidence = prediction.confidence[counted]
-        self.calibration.add(confidence, true_ids == predicted)
-        self.thresholds.add(true_ids, predicted, confidence)
+        for rows in row_blocks(truth):
+            counted = truth[rows] != IGNORE_ID
+            true_ids, predicted = truth[rows][counted], prediction.label_map[rows][counted]
+            confidence = prediction.confidence[rows][counted]
+            self.calibration.add(confidence, true_ids == predicted)
+            self.thresholds.add(true_ids, predicted, confidence)
 
     def recommended_parameters(self) -> dict[str, Any]:
-        """The thresholds that `confidence=best` stands for, in the words of packages."""
+        """The thresholds that are best on these photos, in the words of packages."""
         best = self.thresholds.best_thresholds(self.labelled_ids)
         return {
             "confidence": self.thresholds.best_common_threshold(self.labelled_ids),
             "per_class_confidence": {self.class_names[index]: best[index] for index in best},
         }
 
-    def as_report(self) -> dict[str, Any]:
-        """All figures as JSON values, None where one is not defined."""
+    def recommended_thresholds(self) -> tuple[float, ...]:
+        """The same by class id, as `confidence=best` applies them."""
+        found = self.recommended_parameters()
+        per_class = found["per_class_confidence"]
+        return tuple(per_class.get(name, found["confidence"]) for name in self.class_names)
+
+    def as_report(self, thresholds: Thresholds | None = None) -> dict[str, Any]:
+        """All figures as JSON values, None where one is not defined.
+
+        thresholds: what `confidence=best` means for the model, found on other photos; None: it
+            means what is best on these ones.
+        """
         ids = self.labelled_ids
         resampled = self.photos.resampled_iou()
+        intervals = class_intervals(resampled)
         boundary_iou = self.boundaries.iou(ids)
-        best = self.thresholds.best_thresholds(ids)
+        recommended = self.recommended_parameters()
+        best = recommended["per_class_confidence"]
+        if thresholds is None:
+            thresholds = self.recommended_thresholds()
         report = self.matrix.as_report(self.class_names, ids)
         for row, entry in enumerate(report["classes"]):
-            entry["iou_interval"] = _interval(class_intervals(resampled)[row])
+            entry["iou_interval"] = _interval(intervals[row])
             entry["boundary_iou"] = json_figure(boundary_iou[row])
-            entry["best_threshold"] = best.get(ids[row])
+            entry["best_threshold"] = best.get(entry["name"])
         return {
             **report,
             "miou_interval": _interval(mean_iou_interval(resampled)),
@@ -94,8 +109,8 @@ class SplitFigures:
             "boundary_miou": json_figure(float(mean_of_defined(boundary_iou))),
             "expected_calibration_error": json_figure(self.calibration.expected_error()),
             "calibration": self.calibration.as_json(),
-            "recommended_parameters": self.recommended_parameters(),
-            "miou_at_recommended": json_figure(self.thresholds.mean_iou_at(best, ids)),
+            "recommended_parameters": recommended,
+            "miou_at_recommended": json_figure(self.thresholds.mean_iou_at(thresholds, ids)),
             "worst_photos": [
                 {"name": photo.name, "miou": json_figure(photo.mean_iou)}
                 for photo in self.photos.from_worst()[:WORST_SHOWN]

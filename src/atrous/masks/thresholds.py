@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
+from atrous.domain.predictions import Thresholds
 from atrous.masks.metrics import mean_of_defined, ratio_of
 
 STEPS = 200  # thresholds that are tried: 0, 0.005, .. 0.995
@@ -55,7 +56,7 @@ class ConfidenceCounts:
 
         Background's own row is at its best with 0: where it falls below, it is background still.
         """
-        right, predicted = _at_least(self.right), _at_least(self.all)
+        right, predicted = _at_least(self.right)[:, :STEPS], _at_least(self.all)[:, :STEPS]
         f1 = ratio_of(2 * right, predicted + self.truths[:, None])
         f1[self.background_id, 1:] = -1.0
         return f1
@@ -78,17 +79,19 @@ class ConfidenceCounts:
         ]
         return int(np.argmax(np.nan_to_num(means))) / STEPS
 
-    def mean_iou_at(self, thresholds: dict[int, float], labelled_ids: Sequence[int]) -> float:
-        """Mean IoU when these thresholds (multiples of 1/200) are applied; 0 for other classes."""
-        steps = np.zeros(len(self.truths), np.int64)
-        for class_id, threshold in thresholds.items():
-            steps[class_id] = round(threshold * STEPS)
+    def mean_iou_at(self, thresholds: Thresholds, labelled_ids: Sequence[int]) -> float:
+        """Mean IoU when these thresholds are applied, each rounded to a multiple of 1/200.
+
+        From 1 on a class is never shown.
+        """
+        given = np.broadcast_to(np.asarray(thresholds, np.float64), self.truths.shape)
+        steps = np.rint(np.minimum(given, 1.0) * STEPS).astype(np.int64)
         return float(mean_of_defined(self.iou_at(steps, labelled_ids)))
 
     def iou_at(
         self, steps: Int64[np.ndarray, " classes"], labelled_ids: Sequence[int]
     ) -> Float64[np.ndarray, " labelled"]:
-        """IoU per labelled class where each class's threshold is its step / 200."""
+        """IoU per labelled class where each class's threshold is its step (0..200) / 200."""
         steps = steps.copy()
         steps[self.background_id] = 0
         rows = np.arange(len(steps))
@@ -104,6 +107,7 @@ class ConfidenceCounts:
         return ratio_of(right[ids], (predicted + self.truths - right)[ids])
 
 
-def _at_least(counts: Int64[np.ndarray, "classes steps"]) -> Int64[np.ndarray, "classes steps"]:
-    """Pixels at this step or above."""
-    return counts[:, ::-1].cumsum(axis=1)[:, ::-1]
+def _at_least(counts: Int64[np.ndarray, "classes steps"]) -> Int64[np.ndarray, "classes bounds"]:
+    """Pixels at this step or above: one column more, of none."""
+    sums = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
+    return np.pad(sums, ((0, 0), (0, 1)))

@@ -13,8 +13,8 @@ FIGURES = (
     ("expected calibration error", "expected_calibration_error"),
 )
 CHOICES = (
-    *("epochs", "batch_size", "optimizer", "learning_rate", "output_stride"),
-    *("export_output_stride", "precision", "seed"),
+    *("epochs", "time_budget_s", "loss", "batch_size", "optimizer", "learning_rate"),
+    *("output_stride", "export_output_stride", "precision", "seed"),
 )
 
 
@@ -23,7 +23,8 @@ def model_card(
 ) -> str:
     """Write the card.
 
-    facts: of the manifest: architecture, backbone, recipe, metrics, recommended_parameters.
+    facts: of the manifest: architecture, backbone, recipe, best_epoch, metrics,
+        recommended_parameters.
     photos: number of photos by split.
     """
     recipe = facts.get("recipe", {})
@@ -53,7 +54,8 @@ def model_card(
         "",
         "| choice | value |",
         "|---|---|",
-        *(f"| {key} | {plain(shown(recipe[key]))} |" for key in CHOICES if key in recipe),
+        *(f"| {key} | {plain(shown(value))} |" for key, value in _choices(recipe).items()),
+        *([f"| best epoch | {facts['best_epoch']} |"] if "best_epoch" in facts else []),
         "",
         "All choices are in `manifest.json` under `recipe`.",
     ]
@@ -68,6 +70,14 @@ def plain(text: Any) -> str:
     """
     line = " ".join(str(text).split())
     return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#&~" else letter for letter in line)
+
+
+def _choices(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The choices to show; the number of epochs is none where the clock ended the training."""
+    chosen = {key: recipe[key] for key in CHOICES if recipe.get(key) is not None}
+    if "time_budget_s" in chosen and recipe.get("reasons", {}).get("epochs") != "given":
+        chosen.pop("epochs", None)
+    return chosen
 
 
 def _figures(metrics: dict[str, Any]) -> list[str]:

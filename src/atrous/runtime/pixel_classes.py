@@ -1,8 +1,8 @@
 """Logits -> the most likely class of every pixel of a larger grid, and how likely it is.
 
-The probabilities of all classes of a photo would be hundreds of megabytes. Here a row at a time is
-enlarged and reduced to two numbers a pixel while it lies in a core's cache, by machine code
-(`pixel_kernel.py`) in several threads, each with a band of rows.
+The probabilities of all classes of a photo would be hundreds of megabytes. Here a few pixels at a
+time are enlarged and reduced to two numbers each while they are in a core's registers, by machine
+code (`pixel_kernel.py`) in several threads, each with a band of rows.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +19,7 @@ from atrous.runtime.processor import available_cores
 from atrous.runtime.resampling import Resampling
 
 TAPS = 3  # neighbours that the machine code mixes
-CACHE_FLOATS = 1 << 18  # of the enlarged logits at a time: half of a core's cache or less
-VECTOR, LEAST_VECTORS = 16, 4  # columns that a processor's widest instructions take; of a tile
+LANES = 16  # columns that it compares together
 BANDS_PER_CORE = 4  # so that one core, which others keep busy, does not keep the rest waiting
 LEAST_ROWS = 16  # of a band: each enlarges the lines at its edges anew
 
@@ -86,27 +85,58 @@ def find_pixel_classes(
     ids: class id of each channel. Of equally likely channels the first wins. A single channel
     always wins; its confidence is its sigmoid. An infinite logit counts as a very large one.
     """
+    blocks = _Blocks.of(columns)
     work = _Work(
         kernel=load_kernel().result(),
         logits=np.ascontiguousarray(logits),
         rows=rows.first,
         row_weights=rows.padded_weights(TAPS),
-        columns=columns.first,
-        column_weights=np.ascontiguousarray(columns.padded_weights(TAPS).T),
-        ids=ids,
+        blocks=blocks,
+        width=columns.size,
+        ids=ids.astype(np.int32),
         limits=np.array([limit.of_class(class_id) for class_id in range(256)], np.float32),
         has_one_limit=not isinstance(limit.thresholds, tuple),
         background_id=limit.background_id,
     )
     waiting = iter(_bands(rows.size))
-    tile = _tile(len(logits))
 
-    def write_bands(_: int) -> None:
-        space = _Space.of(len(logits), logits.shape[2], tile)
+    def write_bands() -> None:
+        space = _Space.of(work)
         for band in waiting:  # shared by the threads: one that is free takes the next
-            work.write(band, tile, target, space)
+            work.write(band, target, space)
 
-    list(_threads().map(write_bands, range(available_cores())))
+    others = [_threads().submit(write_bands) for _ in range(available_cores() - 1)]
+    write_bands()  # by this thread, too, which would only wait
+    for other in others:
+        if not other.cancel():  # else it has not begun, and there is nothing left for it
+            other.result()
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """`LANES` columns of the result each, made of the same source columns by weights of their own.
+
+    Weights of 0 fill up what other blocks need and what lies beyond the last column.
+    """
+
+    first: Int64[np.ndarray, " blocks"]  # of the source columns
+    weights: Float32[np.ndarray, "blocks taps 16"]
+
+    @classmethod
+    def of(cls, columns: Resampling) -> "_Blocks":
+        first = columns.first[::LANES]
+        column = np.arange(columns.size)
+        before = columns.first - first[column // LANES]  # of its block's sources
+        taps = int(before.max()) + columns.taps
+        weights = np.zeros((len(first), taps, LANES), np.float32)
+        for tap, of_tap in enumerate(columns.weights.T):
+            weights[column // LANES, before + tap, column % LANES] = of_tap
+        return cls(np.ascontiguousarray(first), weights)
+
+    @property
+    def taps(self) -> int:
+        """Source columns of a block."""
+        return int(self.weights.shape[1])
 
 
 @dataclass(frozen=True)
@@ -117,27 +147,27 @@ class _Work:
     logits: Float32[np.ndarray, "channels out_height out_width"]
     rows: Int64[np.ndarray, " rows"]
     row_weights: Float32[np.ndarray, "rows 3"]
-    columns: Int64[np.ndarray, " columns"]
-    column_weights: Float32[np.ndarray, "3 columns"]
-    ids: UInt8[np.ndarray, " channels"]
+    blocks: _Blocks
+    width: int
+    ids: Int32[np.ndarray, " channels"]
     limits: Float32[np.ndarray, "256"]  # by class id
     has_one_limit: bool
     background_id: int
 
-    def write(self, band: slice, tile: int, target: PixelClasses, space: "_Space") -> None:
-        """Write some rows of the target, `tile` columns at a time."""
+    def write(self, band: slice, target: PixelClasses, space: "_Space") -> None:
+        """Write some rows of the target."""
         label_map, confidence = target.label_map, target.confidence
         sizes = [
-            *(*self.logits.shape, band.start, band.stop, len(self.columns), tile),
+            *(*self.logits.shape, band.start, band.stop, self.width, self.blocks.taps),
             *(label_map.strides[0], confidence.strides[0] // confidence.itemsize),
             *(self.background_id, self.has_one_limit),
         ]
         arrays = [
             *(np.array(sizes, np.int64), self.logits),
-            *(self.rows, self.row_weights, self.columns, self.column_weights),
+            *(self.rows, self.row_weights, self.blocks.first, self.blocks.weights),
             *(self.ids, self.limits, label_map, confidence),
-            *(space.lines, space.best, space.share, space.total),
-            *(space.padded, space.highest, space.winner),
+            *(space.lowered, space.mixed, space.highest),
+            *(space.best, space.total, space.share, space.winner),
         ]
         self.kernel(*(array.ctypes.data for array in arrays))
 
@@ -146,40 +176,36 @@ class _Work:
 class _Space:
     """Memory of one thread, written anew for every row: fresh memory costs more than the work."""
 
-    lines: Float32[np.ndarray, "3 channels tile"]  # of logits, as wide as the result
-    best: Float32[np.ndarray, " tile"]
-    share: Float32[np.ndarray, " tile"]
-    total: Float32[np.ndarray, " tile"]  # of the exponentials
-    padded: Float32[np.ndarray, " padded"]  # a line of logits, beyond its end
+    lowered: Float32[np.ndarray, "3 channels padded"]  # lines of logits, beyond their end
+    mixed: Float32[np.ndarray, "channels padded"]  # a row of the result, as narrow as these
     highest: Float32[np.ndarray, " out_width"]  # of the channels
-    winner: Int32[np.ndarray, " tile"]
+    best: Float32[np.ndarray, " lanes"]
+    total: Float32[np.ndarray, " lanes"]  # of the exponentials
+    share: Float32[np.ndarray, " lanes"]
+    winner: Int32[np.ndarray, " lanes"]
 
     @classmethod
-    def of(cls, channels: int, out_width: int, tile: int) -> "_Space":
+    def of(cls, work: _Work) -> "_Space":
+        channels, _, out_width = work.logits.shape
+        padded, lanes = out_width + work.blocks.taps, len(work.blocks.first) * LANES
         return cls(
-            lines=np.empty((TAPS, channels, tile), np.float32),
-            best=np.empty(tile, np.float32),
-            share=np.empty(tile, np.float32),
-            total=np.empty(tile, np.float32),
-            padded=np.empty(out_width + TAPS - 1, np.float32),
+            lowered=np.empty((TAPS, channels, padded), np.float32),
+            mixed=np.empty((channels, padded), np.float32),
             highest=np.empty(out_width, np.float32),
-            winner=np.empty(tile, np.int32),
+            best=np.empty(lanes, np.float32),
+            total=np.empty(lanes, np.float32),
+            share=np.empty(lanes, np.float32),
+            winner=np.empty(lanes, np.int32),
         )
 
 
 @lru_cache
 def _threads() -> ThreadPoolExecutor:
-    """The threads of all predictions of the process, which share them as in a queue."""
-    return ThreadPoolExecutor(available_cores(), thread_name_prefix="pixels")
+    """Threads that help those of all predictions of the process, which share them as in a queue."""
+    return ThreadPoolExecutor(max(available_cores() - 1, 1), thread_name_prefix="pixels")
 
 
 def _bands(height: int) -> list[slice]:
     """The rows of the result in parts, some for each core."""
     step = max(-(-height // (BANDS_PER_CORE * available_cores())), LEAST_ROWS)
     return [slice(top, min(top + step, height)) for top in range(0, height, step)]
-
-
-def _tile(channels: int) -> int:
-    """How many columns are worked on at a time."""
-    fitting = CACHE_FLOATS // ((TAPS + 1) * channels)
-    return max(fitting // VECTOR, LEAST_VECTORS) * VECTOR

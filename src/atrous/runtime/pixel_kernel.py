@@ -2,23 +2,30 @@
 
 Only `machine_code.py` runs this, in a process of its own: Numba takes time and memory.
 Loops go over neighbours in memory and call nothing, so that they become vector instructions.
+The one in which nearly all time goes, `compare_channels`, is written as such instructions: 16
+pixels side by side, whose results stay in registers from channel to channel.
 Nothing here allocates, raises or knows Python, so that the code stands alone.
 """
 # ruff: noqa: PLR0913 - arrays are addresses here, each with a place to start from
 
 import sys
+from types import SimpleNamespace
 from typing import Any, no_type_check
 
 import numpy as np
-from llvmlite import binding
+from llvmlite import binding, ir
 from numba import cfunc, config, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from atrous.runtime.machine_code import host_features, host_target
 
 # Before anything is compiled.
 config.CPU_FEATURES = host_features()  # type: ignore[attr-defined]
 
+LANES = 16  # pixels side by side that are compared together
 TAPS = 3  # neighbours that a position is made of
+USUAL_TAPS = range(TAPS, 9)  # that the positions of `LANES` pixels are made of together
 LARGEST = np.float32(3e37)  # of a logit: infinite ones times a weight of 0 would be no number
 LOWEST = np.float32(-87.0)  # e to the power of less is a denormal number, which takes long
 VANISHING = np.float32(-60.0)  # below, what 256 channels at LOWEST add to a sum would count
@@ -36,8 +43,8 @@ FLOATS, BYTES, NUMBERS, SHORT = map(
 )
 SIGNATURE = types.void(
     *(NUMBERS, FLOATS),  # sizes, logits
-    *(NUMBERS, FLOATS, NUMBERS, FLOATS),  # rows and columns: first neighbours, weights
-    *(BYTES, FLOATS, BYTES, FLOATS),  # ids, limits, label map, confidence
+    *(NUMBERS, FLOATS, NUMBERS, FLOATS),  # rows, blocks of columns: first neighbours, weights
+    *(SHORT, FLOATS, BYTES, FLOATS),  # ids, limits, label map, confidence
     *(FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, SHORT),  # space to work in
 )
 SETTINGS: dict[str, Any] = {
@@ -45,6 +52,153 @@ SETTINGS: dict[str, Any] = {
     "fastmath": {"contract"},  # a product and a sum in one rounding; nan and inf stay what they are
 }
 compiled = njit(**SETTINGS)
+
+
+class Lanes:
+    """Arithmetic on `LANES` numbers at once, written down as LLVM's vector instructions."""
+
+    floats = ir.VectorType(ir.FloatType(), LANES)
+    whole = ir.VectorType(ir.IntType(32), LANES)
+
+    def __init__(self, builder: ir.IRBuilder) -> None:
+        """Write with this builder."""
+        self.builder = builder
+
+    def constant(self, value: Any) -> Any:
+        """A float in every lane."""
+        return ir.Constant(self.floats, [float(value)] * LANES)
+
+    def spread(self, value: Any, kind: ir.VectorType) -> Any:
+        """A number that the program has, in every lane."""
+        first = self.builder.insert_element(
+            ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0)
+        )
+        return self.builder.shuffle_vector(first, first, ir.Constant(self.whole, [0] * LANES))
+
+    def at(self, address: Any, index: Any, kind: ir.VectorType) -> Any:
+        """Where the lanes from an array's place `index` on are."""
+        place = self.builder.gep(address, [index])
+        return self.builder.bitcast(place, kind.as_pointer())
+
+    def add_product(self, total: Any, one: Any, two: Any) -> Any:
+        """Add a product, with one rounding where the processor has that."""
+        product = self.builder.fmul(one, two, flags=["contract"])
+        return self.builder.fadd(total, product, flags=["contract"])
+
+    def exponential(self, x: Any) -> Any:
+        """`exponential`, step by step the same."""
+        build, lowest, rounding = self.builder, self.constant(LOWEST), self.constant(ROUNDING)
+        x = build.select(build.fcmp_ordered("<", x, lowest), lowest, x)
+        shifted = self.add_product(rounding, x, self.constant(LOG2_E))
+        minus_whole = build.fsub(rounding, shifted)
+        rest = self.add_product(minus_whole, x, self.constant(LOG2_E))
+        power = self.constant(P5)
+        for factor in (P4, P3, P2, P1, ONE):
+            power = self.add_product(self.constant(factor), power, rest)
+        bits = build.bitcast(shifted, self.whole)
+        exponent = build.shl(bits, ir.Constant(self.whole, [23] * LANES))
+        return build.bitcast(build.add(build.bitcast(power, self.whole), exponent), self.floats)
+
+
+class Comparison(Lanes):
+    """What `compare_channels` does, written down."""
+
+    def __init__(self, builder: ir.IRBuilder, **arguments: Any) -> None:
+        """Begin with no channel compared; the arguments are those of `compare_channels`."""
+        super().__init__(builder)
+        self.of = SimpleNamespace(**arguments)
+        first_id = self.spread(builder.load(self.of.ids), self.whole)
+        self.best = self.variable(self.constant(-np.inf))
+        self.winner = self.variable(first_id)
+        self.total = self.variable(self.constant(0))
+
+    def variable(self, value: Any) -> Any:
+        """A place for what changes; the compiler makes it a register."""
+        return cgutils.alloca_once_value(self.builder, value)  # type: ignore[no-untyped-call]
+
+    def weights(self, tap: Any) -> Any:
+        """The pixels' own weights of a neighbour."""
+        build, of = self.builder, self.of
+        index = build.add(of.weight, build.mul(tap, tap.type(LANES)))
+        return build.load(self.at(of.weights, index, self.floats), align=4)
+
+    def add_neighbour(self, score: Any, weights: Any, start: Any, tap: Any) -> Any:
+        """Add what a neighbour gives to the scores of a channel, whose neighbours begin there."""
+        build = self.builder
+        neighbour = build.load(build.gep(self.of.mixed, [build.add(start, tap)]))
+        return self.add_product(score, weights, self.spread(neighbour, self.floats))
+
+    def add_neighbours(self, start: Any) -> Any:
+        """The scores of a channel, of any number of neighbours."""
+        score = self.variable(self.constant(0))
+        with cgutils.for_range(self.builder, self.of.taps) as loop:
+            so_far, own = self.builder.load(score), self.weights(loop.index)
+            self.builder.store(self.add_neighbour(so_far, own, start, loop.index), score)
+        return self.builder.load(score)
+
+    def note(self, score: Any, channel: Any) -> None:
+        """Note where a channel is the highest so far, and sum the exponentials."""
+        build, of = self.builder, self.of
+        class_id = build.load(build.gep(of.ids, [channel]))
+        best, winner, total = map(build.load, (self.best, self.winner, self.total))
+        is_higher = build.fcmp_ordered(">", score, best)
+        build.store(build.select(is_higher, score, best), self.best)
+        build.store(build.select(is_higher, self.spread(class_id, self.whole), winner), self.winner)
+        build.store(build.fadd(total, self.exponential(score)), self.total)
+
+    def compare(self, taps: int | None) -> None:
+        """Go over the channels; weights of a known number of neighbours stay in registers."""
+        build, of = self.builder, self.of
+        places = [of.taps.type(tap) for tap in range(taps or 0)]
+        known = [self.weights(place) for place in places]
+        with cgutils.for_range(build, of.channels) as loop:
+            start = build.add(of.place, build.mul(loop.index, of.stride))
+            score = self.constant(0) if known else self.add_neighbours(start)
+            for place, own in zip(places, known, strict=True):
+                score = self.add_neighbour(score, own, start, place)
+            self.note(score, loop.index)
+
+    def write(self) -> None:
+        """All of it: a loop for each usual number of neighbours, one for all others."""
+        build, of = self.builder, self.of
+        end, others = (build.append_basic_block(name) for name in ("end", "others"))
+        usual = build.switch(of.taps, others)
+        for taps in (*USUAL_TAPS, None):
+            block = others if taps is None else build.append_basic_block(f"taps_{taps}")
+            if taps is not None:
+                usual.add_case(taps, block)
+            build.position_at_end(block)
+            self.compare(taps)
+            build.branch(end)
+        build.position_at_end(end)
+        for variable, array, kind in (
+            (self.best, of.best, self.floats),
+            (self.winner, of.winner, self.whole),
+            (self.total, of.total, self.floats),
+        ):
+            build.store(build.load(variable), self.at(array, of.pixel, kind), align=4)
+
+
+@intrinsic
+@no_type_check
+def compare_channels(
+    typing_context, weights, weight, taps, mixed, place, stride, channels, ids,
+    best, winner, total, pixel,
+):  # fmt: skip
+    """Of `LANES` pixels the highest score, its class id and the sum of all exponentials.
+
+    A score is the sum of `taps` neighbours from `place` on, times their weights, of which the
+    pixels have their own. Of equal scores the first channel's wins.
+    """
+    names = "weights weight taps mixed place stride channels ids best winner total pixel"
+    signature = types.void(
+        weights, weight, taps, mixed, place, stride, channels, ids, best, winner, total, pixel
+    )
+
+    def write_down(context, builder, signature, arguments):
+        Comparison(builder, **dict(zip(names.split(), arguments, strict=True))).write()
+
+    return signature, write_down
 
 
 @compiled
@@ -84,63 +238,35 @@ def find_highest(logits, line, channels, channel_size, out_width, highest):
 
 @compiled
 @no_type_check
-def widen(
-    logits, line, out_width, highest, first, weights, columns, left, width, padded, wide, start
-):
-    """Resize a line of logits to `width` columns, from `left` on.
-
-    It starts at `line`. What is resized is how much the logits are below the highest.
-    """
-    lowest, needed = first[left], first[left + width - 1] - first[left] + TAPS
-    there = min(needed, out_width - lowest)
-    for x in range(there):
-        value = logits[line + lowest + x]
-        value = pick(value < -LARGEST, -LARGEST, value)
-        padded[x] = pick(value > LARGEST, LARGEST, value) - highest[lowest + x]
-    for x in range(there, needed):  # beyond the end, with weight 0
-        padded[x] = ZERO
-    for x in range(width):
-        column = left + x
-        source = first[column] - lowest
-        value = weights[column] * padded[source]
-        value += weights[columns + column] * padded[source + 1]
-        wide[start + x] = value + weights[2 * columns + column] * padded[source + 2]
+def lower(logits, line, channels, channel_size, out_width, highest, lowered, start, stride):
+    """How much a line's logits are below the highest of their place; `stride` for each channel."""
+    for channel in range(channels):
+        source, target = line + channel * channel_size, start + channel * stride
+        for x in range(out_width):
+            value = logits[source + x]
+            value = pick(value < -LARGEST, -LARGEST, value)
+            lowered[target + x] = pick(value > LARGEST, LARGEST, value) - highest[x]
+        for x in range(out_width, stride):  # read as neighbours with weight 0
+            lowered[target + x] = ZERO
 
 
 @compiled
 @no_type_check
-def add(lines, one, two, three, weights, row, class_id, width, best, winner, total):
-    """Mix three lines of a channel; note where it is the highest so far, and sum exponentials."""
+def mix(lowered, first, line_size, weights, row, mixed):
+    """Make a row of the answer, still as narrow as the logits, of the three lines around it."""
     of_one, of_two, of_three = weights[3 * row], weights[3 * row + 1], weights[3 * row + 2]
-    for x in range(width):
-        score = of_one * lines[one + x] + of_two * lines[two + x] + of_three * lines[three + x]
-        so_far, number = best[x], winner[x]
-        best[x] = pick(score > so_far, score, so_far)  # the first of equals stays
-        winner[x] = pick(score > so_far, class_id, number)
-        total[x] += exponential(score)
+    one, two = first % TAPS * line_size, (first + 1) % TAPS * line_size
+    three = (first + 2) % TAPS * line_size
+    for x in range(line_size):
+        score = of_one * lowered[one + x] + of_two * lowered[two + x]
+        mixed[x] = score + of_three * lowered[three + x]
 
 
 @compiled
 @no_type_check
-def add_two(lines, one, two, three, weights, row, class_id, next_id, width, best, winner, total):
-    """`add` for a channel and the next: half of what is read and written for each alone."""
-    of_one, of_two, of_three = weights[3 * row], weights[3 * row + 1], weights[3 * row + 2]
-    next_one, next_two, next_three = one + width, two + width, three + width
-    for x in range(width):
-        score = of_one * lines[one + x] + of_two * lines[two + x] + of_three * lines[three + x]
-        other = of_one * lines[next_one + x] + of_two * lines[next_two + x]
-        other += of_three * lines[next_three + x]
-        so_far, number = best[x], winner[x]
-        higher = pick(other > score, other, score)
-        of_higher = pick(other > score, next_id, class_id)
-        best[x] = pick(higher > so_far, higher, so_far)
-        winner[x] = pick(higher > so_far, of_higher, number)
-        total[x] += exponential(score) + exponential(other)
-
-
-@compiled
-@no_type_check
-def find_shares(lines, one, two, three, weights, row, channels, width, best, total, share):
+def find_shares(
+    blocks, block_weights, taps, mixed, stride, channels, width, best, total, share
+):  # fmt: skip
     """The winner's part of the sum of exponentials; of a single channel the sigmoid."""
     if channels == 1:
         for x in range(width):
@@ -155,17 +281,16 @@ def find_shares(lines, one, two, three, weights, row, channels, width, best, tot
         vanishing += np.int32(best[x] < VANISHING)
     if not vanishing:
         return
-    of_one, of_two, of_three = weights[3 * row], weights[3 * row + 1], weights[3 * row + 2]
     for x in range(width):
-        total[x] = ZERO
-    for channel in range(channels):
-        start = channel * width
-        for x in range(width):
-            score = of_one * lines[one + start + x] + of_two * lines[two + start + x]
-            score += of_three * lines[three + start + x]
-            total[x] += exponential(score - best[x])
-    for x in range(width):
-        share[x] = pick(best[x] < VANISHING, ONE / total[x], share[x])
+        if best[x] < VANISHING:
+            block = x // LANES
+            weight, summed = block * taps * LANES + x % LANES, ZERO
+            for channel in range(channels):
+                place, score = blocks[block] + channel * stride, ZERO
+                for tap in range(taps):
+                    score += block_weights[weight + tap * LANES] * mixed[place + tap]
+                summed += exponential(score - best[x])
+            share[x] = pick(summed > ONE, ONE / summed, ONE)
 
 
 @compiled
@@ -188,77 +313,41 @@ def limit_row(
         confidence[confidence_start + x] = pick(is_below, ZERO, share[x])
 
 
-@compiled
-@no_type_check
-def write_row(
-    lines, first, line_size, row_weights, row, channels, width,
-    ids, limits, has_one_limit, background_id,
-    label_map, label_start, confidence, confidence_start,
-    best, share, total, winner,
-):  # fmt: skip
-    """A row of the answer from the lines around it."""
-    for x in range(width):
-        best[x] = -np.inf
-        total[x] = ZERO
-        winner[x] = ids[0]
-    one, two = first % TAPS * line_size, (first + 1) % TAPS * line_size
-    three = (first + 2) % TAPS * line_size
-    pairs = channels // 2
-    for pair in range(pairs):
-        start = 2 * pair * width
-        add_two(lines, one + start, two + start, three + start, row_weights, row,
-                np.int32(ids[2 * pair]), np.int32(ids[2 * pair + 1]),
-                width, best, winner, total)  # fmt: skip
-    if channels > 2 * pairs:
-        start = 2 * pairs * width
-        add(lines, one + start, two + start, three + start, row_weights, row,
-            np.int32(ids[2 * pairs]), width, best, winner, total)  # fmt: skip
-    find_shares(lines, one, two, three, row_weights, row, channels, width, best, total, share)
-    limit_row(width, share, winner, limits, has_one_limit, background_id,
-              label_map, label_start, confidence, confidence_start)  # fmt: skip
-
-
 @cfunc(SIGNATURE, **SETTINGS)
 @no_type_check
 def write_pixels(
     sizes, logits,
-    rows, row_weights, columns, column_weights,
+    rows, row_weights, blocks, block_weights,
     ids, limits, label_map, confidence,
-    lines, best, share, total, padded, highest, winner,
+    lowered, mixed, highest, best, total, share, winner,
 ):  # fmt: skip
-    """Class and probability of every pixel of some rows; `pixel_classes.py` says of what.
-
-    A few columns at a time, whose logits stay in the fastest cache from row to row.
-    """
+    """Class and probability of every pixel of some rows; `pixel_classes.py` says of what."""
     channels, out_height, out_width = sizes[0], sizes[1], sizes[2]
-    top, bottom, all_columns, tile = sizes[3], sizes[4], sizes[5], sizes[6]
+    top, bottom, width, taps = sizes[3], sizes[4], sizes[5], sizes[6]
     label_stride, confidence_stride, background_id = sizes[7], sizes[8], np.uint8(sizes[9])
     channel_size, has_one_limit = out_height * out_width, sizes[10] != 0
-    for left in range(0, all_columns, tile):
-        width = min(tile, all_columns - left)
-        line_size = channels * width  # line n of the logits lies in place n % TAPS of `lines`
-        newest = rows[top] - 1
-        for row in range(top, bottom):
-            first = rows[row]
-            newest = max(newest, first - 1)
-            while newest < first + TAPS - 1:
-                newest += 1
-                line = min(newest, out_height - 1) * out_width
-                find_highest(logits, line, channels, channel_size, out_width, highest)
-                for channel in range(channels):
-                    start = newest % TAPS * line_size + channel * width
-                    widen(
-                        logits, line + channel * channel_size, out_width, highest,
-                        columns, column_weights, all_columns, left, width, padded, lines, start,
-                    )  # fmt: skip
-            label_start = row * label_stride + left
-            confidence_start = row * confidence_stride + left
-            write_row(
-                lines, first, line_size, row_weights, row, channels, width,
-                ids, limits, has_one_limit, background_id,
-                label_map, label_start, confidence, confidence_start,
-                best, share, total, winner,
+    stride = out_width + taps
+    line_size = channels * stride  # line n of the logits lies in place n % TAPS of `lowered`
+    newest = rows[top] - 1
+    for row in range(top, bottom):
+        first = rows[row]
+        newest = max(newest, first - 1)
+        while newest < first + TAPS - 1:
+            newest += 1
+            line = min(newest, out_height - 1) * out_width
+            find_highest(logits, line, channels, channel_size, out_width, highest)
+            lower(logits, line, channels, channel_size, out_width, highest,
+                  lowered, newest % TAPS * line_size, stride)  # fmt: skip
+        mix(lowered, first, line_size, row_weights, row, mixed)
+        for block in range((width + LANES - 1) // LANES):
+            compare_channels(
+                block_weights, block * taps * LANES, taps, mixed, blocks[block], stride,
+                channels, ids, best, winner, total, block * LANES,
             )  # fmt: skip
+        find_shares(blocks, block_weights, taps, mixed, stride, channels, width,
+                    best, total, share)  # fmt: skip
+        limit_row(width, share, winner, limits, has_one_limit, background_id,
+                  label_map, row * label_stride, confidence, row * confidence_stride)  # fmt: skip
 
 
 def machine_code() -> bytes:

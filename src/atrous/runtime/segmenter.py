@@ -54,9 +54,9 @@ class Segmenter:
         gather_ms: how long a picture waits for others to run with; for GPUs.
         Raises BadPackage where the network can't be loaded or does not fit the package.
         """
-        self._cores = cores or CoreBudget()
+        self.cores = cores or CoreBudget()
         load_kernel(cache_folder)  # beside the network; `warm_up` waits for it
-        session = _open(package, engine, precision, threads, cache_folder, self._cores)
+        session = _open(package, engine, precision, threads, cache_folder, self.cores)
         if session.input_size not in (None, package.preprocess.size):
             # The older layout does not always say the size; the network itself always does.
             logger.warning(
@@ -127,7 +127,7 @@ class Segmenter:
         with timed("preprocess"):
             batch, placement = preprocess(image, recipe)
         with ExitStack() as until_answered:
-            with self._cores.take(self._session.threads), timed("network"):
+            with self.cores.take(self._session.threads), timed("network"):
                 [logits] = until_answered.enter_context(self._session.lend(batch))
             with timed("postprocess"):
                 return restore(
@@ -142,7 +142,7 @@ class Segmenter:
     def _see(self, image: UInt8[np.ndarray, "height width 3"], recipe: PreprocessRecipe) -> Look:
         """One look of several: the logits are copied, as the engine uses its memory again."""
         batch, placement = preprocess(image, recipe)
-        with self._cores.take(self._session.threads), self._session.lend(batch) as [logits]:
+        with self.cores.take(self._session.threads), self._session.lend(batch) as [logits]:
             return Look(logits.copy(), placement, self._session.enlarged)
 
     def warm_up(self) -> None:

@@ -203,7 +203,7 @@ def _resampled(
 
 
 def _ramps(window: Size, overlap: float, cell: int) -> Float32[np.ndarray, "rows columns"]:
-    """The weight of each place of a window: less towards its edges, over half of the overlap."""
+    """The weight of each place of a window: less towards its edges, over the overlap."""
     sides = []
     for side in (window.height // cell, window.width // cell):
         places = np.arange(side) + 0.5

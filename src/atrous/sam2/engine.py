@@ -1,9 +1,10 @@
-"""The two networks of SAM 2 in an engine: OpenVINO, or ONNX Runtime."""
+"""The networks of SAM 2 in an engine: OpenVINO, or ONNX Runtime."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -16,6 +17,7 @@ from atrous.runtime.processor import available_cores
 DEVICE = "CPU"
 HINTS = {"fp32": "f32", "bf16": "bf16"}  # precisions in OpenVINO's words
 Arrays = Sequence[np.ndarray]
+NO_SHAPES: Mapping[str, Sequence[int]] = MappingProxyType({})
 
 
 @runtime_checkable  # the tests check annotations while they run
@@ -41,11 +43,15 @@ def open_network(
     precision: Precision = "fp32",
     threads: int | None = None,
     half_inputs: int = 0,
+    side_by_side: int = 1,
+    fixed_shapes: Mapping[str, Sequence[int]] = NO_SHAPES,
 ) -> Network:
     """Load an ONNX file; BadPackage where the engine can't.
 
     threads: of one run; None: all cores.
     half_inputs: so many of the first inputs come as float16.
+    side_by_side: so many runs at once, each on as many threads; OpenVINO's alone.
+    fixed_shapes: of inputs that always come so, for which OpenVINO finds quicker ways.
     """
     if precision == "auto":
         raise BadInput("the precision must be chosen: fp32 or bf16")
@@ -58,28 +64,36 @@ def open_network(
         if precision == "bf16":
             raise BadInput("ONNX Runtime has no bf16 here; take precision 'fp32' or OpenVINO")
         return OnnxRuntimeNetwork(model, threads, half_inputs)
-    return OpenVinoNetwork(model, precision, threads, half_inputs)
+    return OpenVinoNetwork(model, precision, threads, half_inputs, side_by_side, fixed_shapes)
 
 
 class OpenVinoNetwork:
-    """A network compiled by OpenVINO, one run after the other on all its cores."""
+    """A network compiled by OpenVINO, one run after the other on all its cores, or several."""
 
     engine: EngineName = "openvino"
 
     def __init__(
-        self, model: bytes, precision: PrecisionName, threads: int | None, half_inputs: int
+        self,
+        model: bytes,
+        precision: PrecisionName,
+        threads: int | None,
+        half_inputs: int,
+        side_by_side: int = 1,
+        fixed_shapes: Mapping[str, Sequence[int]] = NO_SHAPES,
     ) -> None:
         """Compile the ONNX `model`; see `open_network`."""
         settings = {
             "INFERENCE_PRECISION_HINT": HINTS[precision],
-            "INFERENCE_NUM_THREADS": threads or available_cores(),
+            "INFERENCE_NUM_THREADS": side_by_side * (threads or available_cores()),
             # Clicks are answered in the order in which they came, each as fast as possible.
-            "NUM_STREAMS": 1,
+            "NUM_STREAMS": side_by_side,
             "ENABLE_CPU_PINNING": False,  # the cores also decode and encode
         }
         core = shared_core()
         try:
             network = core.read_model(model)
+            if fixed_shapes:
+                network.reshape({name: list(shape) for name, shape in fixed_shapes.items()})
             if half_inputs:
                 network = _with_half_inputs(network, half_inputs)
             self._compiled: Any = core.compile_model(network, DEVICE, settings)

@@ -15,13 +15,18 @@ from atrous.packages.manifest import build_manifest, sha256_of
 VARIANTS = ("hiera_tiny", "hiera_small", "hiera_b_plus", "hiera_large")
 VERSIONS = ("2.0", "2.1")
 ENCODER, DECODER, MANIFEST = "encoder.onnx", "decoder.onnx", "manifest.json"
+FOR_MANY = ("photo_terms.onnx", "many_prompts.onnx")  # both or none
 KIND = "sam2"
 NAME = re.compile(r"(?P<variant>.*?)(-(?P<version>\d\.\d))?")
 
 
 @dataclass(frozen=True)
 class Sam2Package:
-    """A folder with encoder.onnx, decoder.onnx and manifest.json."""
+    """A folder with encoder.onnx, decoder.onnx and manifest.json.
+
+    Since many prompts about a photo have networks of their own, there are two more; models that
+    were converted before answer them with the decoder.
+    """
 
     folder: Path
     variant: str  # one of VARIANTS
@@ -42,6 +47,14 @@ class Sam2Package:
     def decoder(self) -> Path:
         """Embedding and prompts -> masks."""
         return self.folder / DECODER
+
+    @property
+    def for_many(self) -> tuple[Path, Path] | None:
+        """Embedding -> what prompts have in common, and that and prompts -> masks."""
+        if not set(FOR_MANY) <= set(self.manifest.get("checksums", {})):
+            return None
+        terms, prompts = (self.folder / name for name in FOR_MANY)
+        return terms, prompts
 
     @property
     def identity(self) -> str:
@@ -70,12 +83,13 @@ def read_sam2_package(folder: Path, *, verify: bool = True) -> Sam2Package:
             f"{', '.join(VARIANTS)} of {' or '.join(VERSIONS)}"
         )
     checksums = manifest.get("checksums")
-    for name in (ENCODER, DECODER):
-        if not isinstance(checksums, dict) or name not in checksums:
+    known = checksums if isinstance(checksums, dict) else {}
+    for name in (ENCODER, DECODER, *(FOR_MANY if set(FOR_MANY) & set(known) else ())):
+        if name not in known:
             raise BadPackage(f"{MANIFEST} of {folder} has no checksum of {name}; convert it again")
         if not (folder / name).is_file():
             raise BadPackage(f"{folder} has no {name}; convert it again: atrous sam2 add {variant}")
-        if verify and sha256_of(folder / name) != checksums[name]:
+        if verify and sha256_of(folder / name) != known[name]:
             raise BadPackage(
                 f"{name} of {folder} is damaged: its SHA-256 is not the one in {MANIFEST}; "
                 f"remove the folder and convert it again: atrous sam2 add {variant}"
@@ -154,10 +168,18 @@ def remove_package(store_folder: Path, name: str) -> None:
 
 
 def write_sam2_package(
-    folder: Path, *, encoder: Path, decoder: Path, variant: str, version: str, facts: dict[str, Any]
+    folder: Path,
+    *,
+    encoder: Path,
+    decoder: Path,
+    variant: str,
+    version: str,
+    facts: dict[str, Any],
+    for_many: tuple[Path, Path] | None = None,
 ) -> Sam2Package:
     """Write a model to `folder`, which is complete or absent also after a crash.
 
+    for_many: see `Sam2Package.for_many`.
     facts: JSON values for the manifest: where the weights came from, parity.
     Raises Conflict where it exists.
     """
@@ -167,12 +189,13 @@ def write_sam2_package(
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        shutil.copyfile(encoder, unfinished / ENCODER)
-        shutil.copyfile(decoder, unfinished / DECODER)
+        networks = {ENCODER: encoder, DECODER: decoder}
+        if for_many is not None:
+            networks |= dict(zip(FOR_MANY, for_many, strict=True))
+        for name, source in networks.items():
+            shutil.copyfile(source, unfinished / name)
         manifest = {**facts, "kind": KIND, "variant": variant, "version": version}
-        (unfinished / MANIFEST).write_bytes(
-            build_manifest(unfinished, (ENCODER, DECODER), manifest)
-        )
+        (unfinished / MANIFEST).write_bytes(build_manifest(unfinished, tuple(networks), manifest))
         read_sam2_package(unfinished)  # nothing that can't be read gets the final name
         unfinished.chmod(0o755)  # mkdtemp lets the owner alone in
         for path in (*unfinished.iterdir(), unfinished):

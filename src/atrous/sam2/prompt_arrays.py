@@ -11,6 +11,7 @@ from atrous.domain.geometry import Size
 from atrous.domain.prompts import Prompt
 from atrous.sam2.photo_input import SIDE
 
+NO_MASK = np.zeros((256, 256), np.float32)
 NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT, NO_POINT = 0, 1, 2, 3, -1
 
 
@@ -23,9 +24,28 @@ class PromptBatch:
     labels: Int64[np.ndarray, "prompts points"]
     mask_input: Float32[np.ndarray, "256 256"] | None
 
+    @property
+    def earlier_mask(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mask, or one that says nothing, and 1 or 0, as the networks take them."""
+        mask = NO_MASK if self.mask_input is None else self.mask_input
+        return mask[None, None], np.array([self.mask_input is not None], np.float32)
 
-def batch_prompts(prompts: Sequence[Prompt], photo_size: Size, *, most: int) -> list[PromptBatch]:
-    """Sort prompts into batches of at most `most`.
+    def parts(self, most: int) -> "list[PromptBatch]":
+        """The same in batches of at most `most`."""
+        starts = range(0, len(self.indices), most)
+        return [
+            PromptBatch(
+                self.indices[start : start + most],
+                self.coords[start : start + most],
+                self.labels[start : start + most],
+                self.mask_input,
+            )
+            for start in starts
+        ]
+
+
+def batch_prompts(prompts: Sequence[Prompt], photo_size: Size) -> list[PromptBatch]:
+    """Sort prompts into batches.
 
     Only prompts of as many points go together: points that fill a shorter prompt up would change
     its answer, and what else is asked must not matter.
@@ -37,13 +57,12 @@ def batch_prompts(prompts: Sequence[Prompt], photo_size: Size, *, most: int) -> 
         groups.setdefault((len(coords), mask), []).append(index)
     return [
         PromptBatch(
-            indices=tuple(chosen),
-            coords=np.stack([rows[index][0] for index in chosen]),
-            labels=np.stack([rows[index][1] for index in chosen]),
-            mask_input=prompts[chosen[0]].mask_input,
+            indices=tuple(indices),
+            coords=np.stack([rows[index][0] for index in indices]),
+            labels=np.stack([rows[index][1] for index in indices]),
+            mask_input=prompts[indices[0]].mask_input,
         )
         for indices in groups.values()
-        for chosen in (indices[start : start + most] for start in range(0, len(indices), most))
     ]
 
 

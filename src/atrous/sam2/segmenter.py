@@ -1,6 +1,7 @@
 """One loaded SAM 2 model: photo -> embedding, embedding and prompts -> masks."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,14 +17,16 @@ from atrous.runtime.processor import available_cores
 from atrous.sam2.embedding import Embedding
 from atrous.sam2.engine import Network
 from atrous.sam2.engine_choice import EngineReport, open_networks
+from atrous.sam2.many_prompts import Answer, ManyPrompts
 from atrous.sam2.models import Sam2Package
 from atrous.sam2.photo_input import prepare_photo
 from atrous.sam2.prompt_arrays import PromptBatch, batch_prompts
 
+logger = logging.getLogger(__name__)
+
 PROMPTS_PER_RUN = 8  # more are no faster, and take more memory
 LOGIT_LIMIT = 32.0  # of the logits that the official predictor gives out
 STABILITY_DELTA, STABILITY_THRESHOLD = 0.05, 0.98  # of SAM 2's choice of a single mask
-NO_MASK = np.zeros((256, 256), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,18 @@ class InteractiveSegmenter:
         self._encoder: Network = encoder
         self._decoder: Network = decoder
         self.report: EngineReport = report  # what was tried, and how it was chosen
+        self._many: ManyPrompts | None = None
+        if package.for_many is None:
+            again = f"atrous sam2 remove {package.name}; atrous sam2 add {package.variant}"
+            logger.info(
+                "%s was converted by an earlier version, and takes longer for many prompts about "
+                "a photo; to convert it again: %s --version %s",
+                *(package.name, again, package.version),
+            )
+        # In bf16, sums of squares of what is of low rank would be too rough.
+        if package.for_many and (report.engine, report.precision) == ("openvino", "fp32"):
+            half = embeddings == "float16"
+            self._many = ManyPrompts(*package.for_many, self._threads, self._cores, half=half)
 
     @property
     def engine(self) -> EngineName:
@@ -118,23 +133,27 @@ class InteractiveSegmenter:
         """
         answers: dict[int, Sam2Masks] = {}
         choose = three_masks if multimask else stable_mask
-        for batch in batch_prompts(prompts, embedding.photo_size, most=PROMPTS_PER_RUN):
-            logits, scores = self._decode(embedding, batch)
-            for index, four, iou in zip(batch.indices, logits, scores, strict=True):
-                answers[index] = choose(four, iou)
+        for batch in batch_prompts(prompts, embedding.photo_size):
+            for part, logits, scores in self._answer(embedding, batch):
+                for index, four, iou in zip(part.indices, logits, scores, strict=True):
+                    answers[index] = choose(four, iou)
         return [answers[index] for index in range(len(prompts))]
+
+    def _answer(self, embedding: Embedding, batch: PromptBatch) -> Iterator[Answer]:
+        if self._many is not None and self._many.pays_for(batch):
+            yield from self._many.answer(embedding, batch)
+            return
+        for part in batch.parts(PROMPTS_PER_RUN):
+            yield part, *self._decode(embedding, part)
 
     def _decode(self, embedding: Embedding, batch: PromptBatch) -> tuple[np.ndarray, np.ndarray]:
         """Logits (prompts, 4, 256, 256) and predicted IoU (prompts, 4)."""
-        mask = NO_MASK if batch.mask_input is None else batch.mask_input
-        has_mask = np.array([batch.mask_input is not None], np.float32)
         inputs = [
             embedding.image_embeddings,
             *embedding.high_res_features,
             batch.coords,
             batch.labels,
-            mask[None, None],
-            has_mask,
+            *batch.earlier_mask,
         ]
         with self._cores.take(self._threads):
             logits, scores = self._decoder.run(inputs)
@@ -144,6 +163,8 @@ class InteractiveSegmenter:
         """Free the networks; nothing else must be called any more."""
         self._encoder.close()
         self._decoder.close()
+        if self._many is not None:
+            self._many.close()
 
 
 def three_masks(

@@ -16,11 +16,12 @@ from atrous.domain.errors import AtrousError
 from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.pool import SegmenterPool
 from atrous.runtime.segmenter import Segmenter
-from atrous.server.authentication import authenticate, may_send_body
+from atrous.server.authentication import authenticate, may_infer, may_send_body
 from atrous.server.body_limit import BodyLimit
 from atrous.server.decoded_pixels import DecodedPixels
 from atrous.server.errors import add_error_answers
 from atrous.server.failed_keys import FailedKeys
+from atrous.server.full_queues import FullQueues
 from atrous.server.inference import (
     hosted_route,
     json_routes,
@@ -29,6 +30,7 @@ from atrous.server.inference import (
     sam2_embed_project,
     sam2_routes,
 )
+from atrous.server.leading_slashes import LeadingSlashes
 from atrous.server.loaded_models import LoadedModels, load_from
 from atrous.server.metrics import Metrics
 from atrous.server.platform.routes import add_platform
@@ -106,6 +108,13 @@ def add_routes(app: FastAPI, settings: ServerSettings) -> None:
 def add_middleware(app: FastAPI, services: Services) -> None:
     """Add what every request passes, the innermost first."""
     settings = services.settings
+    if settings.legacy_route_enabled:
+        app.add_middleware(
+            FullQueues,
+            work=services.work,
+            model_of=hosted_route.model_of,
+            is_welcome=partial(may_infer, services),
+        )
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_body_bytes,
@@ -127,6 +136,7 @@ def add_middleware(app: FastAPI, services: Services) -> None:
         id_header=settings.correlation_id_header,
         has_lines=settings.api_logging_enabled,
     )
+    app.add_middleware(LeadingSlashes)
 
 
 async def preload(services: Services) -> None:

@@ -70,6 +70,17 @@ async def may_send_body(services: Services, scope: ASGIScope) -> bool:
     return secret is not None and await _look_up(services, scope, secret) is not None
 
 
+async def may_infer(services: Services, scope: ASGIScope) -> bool:
+    """Tell whether the head of a request shows that it may ask models."""
+    if services.lifecycle.phase == "draining":
+        return False
+    if not services.settings.require_key:
+        return True
+    secret = _key_in_head(services, Request(scope))
+    key = await _look_up(services, scope, secret) if secret else None
+    return key is not None and "infer" in key.scopes
+
+
 async def _look_up(services: Services, scope: ASGIScope, secret: str) -> ApiKey | None:
     """Give the active key; what was found for the same request a moment ago still holds."""
     state = scope.setdefault("state", {})

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from atrous.domain.errors import Busy
+from atrous.server.errors import json_response
 from atrous.server.streamed_bodies import is_streamed
 from atrous.server.waiting_bytes import WaitingBytes
 
@@ -33,6 +34,7 @@ class BodyLimit:
         """Wrap an app; `is_trusted` tells of a request by its head that it may send a body."""
         self._app = app
         self._max_bytes = max_bytes
+        self._too_large = f"Request body is larger than {max_bytes} bytes."
         self._waiting = waiting
         self._is_trusted = is_trusted
 
@@ -54,7 +56,7 @@ class BodyLimit:
                 account.trust()
             received += len(message.get("body", b""))
             if received > self._max_bytes:
-                raise HTTPException(413, f"Request body is larger than {self._max_bytes} bytes.")
+                raise HTTPException(413, self._too_large)
             try:
                 account.hold(len(message.get("body", b"")))
             except Busy as error:  # who reads JSON bodies lets no other kind pass
@@ -75,4 +77,14 @@ class BodyLimit:
         address = (scope.get("client") or ("", 0))[0]
         with self._waiting.body_account(address) as account:
             scope.setdefault("state", {})[BODY_ACCOUNT] = account
-            await self._app(scope, counted_receive, drain_and_send)
+            if _declared_bytes(scope) > self._max_bytes:  # at once: nothing waits for its model
+                answer = json_response({"message": self._too_large}, 413)
+                await answer(scope, receive, drain_and_send)
+            else:
+                await self._app(scope, counted_receive, drain_and_send)
+
+
+def _declared_bytes(scope: Scope) -> int:
+    """What Content-Length says, which may be less than what comes."""
+    declared = Headers(scope=scope).get("content-length", "")
+    return int(declared) if declared.isdecimal() else 0

@@ -1,5 +1,6 @@
 """The HTTP server process, which ends without losing a request that it accepted."""
 
+import asyncio
 import logging
 import socket
 
@@ -17,6 +18,7 @@ LOOK_EVERY_S = 0.02
 # A kept connection may be idle so long. Not uvicorn's 5 s: the `roboflow` package asks every 5 s
 # whether an export is ready, and now and then meets a connection that is just being closed.
 KEEP_ALIVE_S = 75
+LAST_CALL_S = 0.5  # for requests on connections that were taken in just before the door closed
 LAST_WORDS_S = 5  # for the step that a cancelled request is in, and for answers on their way
 
 
@@ -24,6 +26,7 @@ class DrainingServer(uvicorn.Server):
     """Uvicorn stops listening at once when it is told to end: who comes then gets no answer.
 
     This one listens on while it works off what it accepted, and new requests are answered 503.
+    Each answer ends its connection, so that at the end hardly any is open that a client might use.
     """
 
     def __init__(self, config: uvicorn.Config, services: Services) -> None:
@@ -35,12 +38,45 @@ class DrainingServer(uvicorn.Server):
         """Work off what was accepted, then end; a second Ctrl-C does not wait."""
         lifecycle = self._services.lifecycle
         lifecycle.drain()
-        logger.info("draining: %d requests to be answered", lifecycle.in_flight)
+        logger.info("draining: %d requests to be answered", lifecycle.to_be_answered)
         with anyio.move_on_after(self._services.settings.drain_timeout_s):
-            while lifecycle.in_flight and not self.force_exit:
+            while lifecycle.to_be_answered and not self.force_exit:
                 await anyio.sleep(LOOK_EVERY_S)
         lifecycle.cut_off()
+        with anyio.move_on_after(LAST_CALL_S):
+            await self._take_last_in(sockets or [])
+            while self.server_state.connections and not self.force_exit:
+                await anyio.sleep(LOOK_EVERY_S)
         await super().shutdown(sockets)
+
+    async def _take_last_in(self, listeners: list[socket.socket]) -> None:
+        """Listen no longer, after all who stand at the door: the system resets who is left there.
+
+        Those who came in last may still send their request, which is told that the server ends.
+        """
+        loop = asyncio.get_running_loop()
+        for listener in listeners:
+            loop.remove_reader(listener)
+        await anyio.sleep(LOOK_EVERY_S)  # asyncio drops who is half way in when a server closes
+        last = [connection for listener in listeners for connection in waiting_at(listener)]
+        for server in self.servers:
+            server.close()
+        for connection in last:
+            await loop.connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """Serve a connection as uvicorn does."""
+        return PatientProtocol(self.config, self.server_state, self.lifespan.state)
+
+
+def waiting_at(listener: socket.socket) -> list[socket.socket]:
+    """Take in all who wait at this moment."""
+    connections = []
+    while True:
+        try:
+            connections.append(listener.accept()[0])
+        except BlockingIOError:
+            return connections
 
 
 def serve_and_drain(app: FastAPI, listener: socket.socket) -> None:

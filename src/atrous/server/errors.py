@@ -24,6 +24,7 @@ from atrous.domain.errors import (
     NotAllowed,
     NotFound,
     NotInstalled,
+    Unavailable,
 )
 from atrous.server.log_lines import redact
 
@@ -50,6 +51,7 @@ STATUSES: tuple[tuple[type[AtrousError], int, str | None], ...] = (
     (NotAllowed, 403, None),
     (Conflict, 409, None),
     (Busy, 429, None),
+    (Unavailable, 503, None),
     (MissingDependency, 501, None),
     (DiskFull, 507, None),
     (AtrousError, 500, "Internal error."),

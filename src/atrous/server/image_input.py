@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import pybase64
 from fastapi import Request
 
 from atrous.domain.errors import BadImage
@@ -109,7 +110,7 @@ def decode_text(text: bytes) -> bytes:
 def _decode_plain(text: bytes) -> bytes:
     """Decode base64 as most clients send it; nothing where the text needs cleaning first."""
     try:
-        return base64.b64decode(text, validate=True)
+        return pybase64.b64decode(text, validate=True)
     except binascii.Error:
         return b""
 

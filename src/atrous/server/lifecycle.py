@@ -14,6 +14,7 @@ class Lifecycle:
         """Begin as starting."""
         self._phase: Phase = "starting"
         self._in_work: set[anyio.CancelScope] = set()
+        self._late: set[anyio.CancelScope] = set()  # of those: came while draining
         self.was_cut_off = False
 
     @property
@@ -25,6 +26,11 @@ class Lifecycle:
     def in_flight(self) -> int:
         """How many requests were accepted and are not answered yet."""
         return len(self._in_work)
+
+    @property
+    def to_be_answered(self) -> int:
+        """The same without those that came while draining, and are refused."""
+        return len(self._in_work - self._late)
 
     def ready(self) -> None:
         """Start taking requests, unless the end has already begun."""
@@ -38,13 +44,16 @@ class Lifecycle:
     def accept(self, work: anyio.CancelScope) -> None:
         """Note a request, by the scope that its work runs in."""
         self._in_work.add(work)
+        if self._phase == "draining":
+            self._late.add(work)
 
     def finish(self, work: anyio.CancelScope) -> None:
         """Note that a request is answered."""
         self._in_work.discard(work)
+        self._late.discard(work)
 
     def cut_off(self) -> None:
-        """Cancel what is still in work: the grace time is over."""
+        """Cancel what is still to be answered: the grace time is over."""
         self.was_cut_off = True
-        for work in list(self._in_work):
+        for work in self._in_work - self._late:
             work.cancel()

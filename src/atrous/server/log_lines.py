@@ -24,7 +24,11 @@ QUIET = {
 FIELDS = "fields"
 
 # Nothing logs keys on purpose; texts of errors from elsewhere may quote a URL.
-SECRETS = re.compile(r"atr_[A-Za-z0-9_-]{8,}|(?<=api_key=)[^&\s\"']+|(?<=Bearer )\S+")
+# So do paths: a signed link opens without a key.
+SECRETS = re.compile(
+    r"atr_[A-Za-z0-9_-]{8,}|(?<=api_key=)[^&\s\"']+|(?<=Bearer )\S+"
+    r"|(?<=/files/)[\w-]{20,}\.[\w-]{20,}|(?<=/weights/)[\w-]{20,}\.[\w-]{20,}"
+)
 
 
 def redact(text: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import anyio
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,6 +44,7 @@ class RequestLifetime:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        send = self._closing(send)
         work = anyio.CancelScope(deadline=anyio.current_time() + self._timeout_s)
         request = _Request(receive, send, work, self._timeout_s, is_streamed(scope))
         self._lifecycle.accept(work)
@@ -50,11 +52,21 @@ class RequestLifetime:
             await request.run(self._app, scope)
             if request.was_cancelled:
                 answer = self._why(request, scope)
-                if answer.status_code == NOT_READY and not request.body_read.is_set():
+                if self._is_late_model(scope) and not request.body_read.is_set():
                     await drain(receive)  # the picture, which is read when its model is there
                 await answer(scope, receive, send)
         finally:
             self._lifecycle.finish(work)
+
+    def _closing(self, send: Send) -> Send:
+        """Send by which a server that ends tells clients not to use their connection again."""
+
+        async def send_and_close(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._lifecycle.phase == "draining":
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        return send_and_close
 
     def _why(self, request: "_Request", scope: Scope) -> Response:
         limit = f"within {self._timeout_s:g} seconds"
@@ -62,21 +74,26 @@ class RequestLifetime:
             return json_response({"message": "The client left."}, CLIENT_LEFT)
         if self._lifecycle.was_cut_off:
             return json_response({"message": "The server is shutting down."}, NOT_READY, RETRY)
-        if _waits_for_load(scope):
+        if self._is_late_model(scope):
             message = (
                 f"Model is temporarily not ready - retry request. It was not loaded {limit} and "
                 "goes on loading; PRELOAD_MODELS loads it when the server starts."
             )
             return json_response({"message": message}, NOT_READY, RETRY)
-        if not request.body_read.is_set():
+        if _has_body(scope) and not request.body_read.is_set():
             message = f"The request body did not arrive {limit}."
             return json_response({"message": message}, BODY_TOO_SLOW, {"Connection": "close"})
         message = f"The request was not answered {limit}; try again."
         return json_response({"message": message}, TOO_SLOW, RETRY)
 
+    def _is_late_model(self, scope: Scope) -> bool:
+        waits = scope.get("state", {}).get(WAITS_FOR_LOAD, False)
+        return bool(waits) and not self._lifecycle.was_cut_off
 
-def _waits_for_load(scope: Scope) -> bool:
-    return bool(scope.get("state", {}).get(WAITS_FOR_LOAD))
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 class _Request:

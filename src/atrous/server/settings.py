@@ -1,5 +1,6 @@
 """Every setting of the server, in one place, with the environment names that users know."""
 
+import ipaddress
 import math
 import os
 import re
@@ -223,4 +224,9 @@ def is_loopback(host: str) -> bool:
     >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
     (True, False)
     """
-    return host in ("localhost", "::1") or host.startswith("127.")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, whose addresses are others' to choose
+        return False

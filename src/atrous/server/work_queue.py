@@ -32,6 +32,10 @@ class WorkQueue:
         self._waiting: OrderedDict[str, deque[anyio.Event]] = OrderedDict()  # next model first
         self._metrics = metrics
 
+    def is_full(self, model: str) -> bool:
+        """Tell whether all of a model's places are taken."""
+        return self._taken[model] >= self._places_per_model
+
     @contextmanager
     def place(self, model: str) -> Iterator[None]:
         """Hold one of the model's places, or raise Busy where all are taken."""

@@ -104,6 +104,13 @@ class ApiKeys:
                 return key if key.active(self._clock()) else None
         return None
 
+    def is_active(self, key_id: str) -> bool:
+        """Tell whether the key of this id is there, and neither expired nor revoked."""
+        with self._database.read() as connection:
+            found = connection.execute(select(api_keys).where(api_keys.c.id == key_id))
+            row = found.mappings().first()
+        return row is not None and _api_key(row).active(self._clock())
+
     def list(self) -> list[ApiKey]:
         """Give all keys, revoked ones included, oldest first."""
         with self._database.read() as connection:

@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import fsspec  # type: ignore[import-untyped]
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
-from atrous.disk.whole import flush
+from atrous.disk.whole import flush, write_whole
 from atrous.domain.errors import BadInput, DamagedBlob, MissingDependency, NotFound
 from atrous.store.database import new_id
 from atrous.store.disk_full import naming_full_disk
@@ -25,6 +25,8 @@ from atrous.store.doomed_blobs import DoomedBlobs
 
 CHUNK_BYTES = 1 << 20
 DIGEST = re.compile(r"[0-9a-f]{64}")
+FOLDER = re.compile(r"[0-9a-f]{2}")
+OWNER_FILE = "database"  # beside the blobs: names the database that may delete them
 # A blob that is put again is written anew if it is older: so what nothing names is only deleted
 # a long time after anybody put it for the last time.
 YOUNG_S = 3600.0
@@ -182,13 +184,38 @@ class Blobs:
             raise NotFound(f"there is no blob {digest}") from None
 
     def stored(self) -> Iterator[tuple[str, int, float]]:
-        """Give digest, size in bytes and age in seconds of all blobs."""
+        """Give digest, size in bytes and age in seconds of all blobs, one folder after another."""
         self._files.invalidate_cache()
         now = time.time()
-        for path, facts in self._files.find(self._root, detail=True).items():
-            name = path.rpartition("/")[2]
-            if DIGEST.fullmatch(name):
-                yield name, int(facts["size"]), now - _changed_at(facts)
+        for folder in self._folders():
+            for path, facts in self._files.find(folder, detail=True).items():
+                name = path.rpartition("/")[2]
+                if DIGEST.fullmatch(name):
+                    yield name, int(facts["size"]), now - _changed_at(facts)
+
+    def _folders(self) -> list[str]:
+        """Those of the first two digits: so a list of one holds few of very many blobs."""
+        try:
+            found = self._files.ls(self._root, detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(path for path in found if FOLDER.fullmatch(path.rpartition("/")[2]))
+
+    def owner(self) -> str | None:
+        """Give the database that was noted as the owner; None before `note_owner`."""
+        try:
+            return str(self._files.cat_file(f"{self._root}/{OWNER_FILE}").decode())
+        except FileNotFoundError:
+            return None
+
+    def note_owner(self, database: str) -> None:
+        """Note which database these blobs belong to: no other one may delete any."""
+        path = f"{self._root}/{OWNER_FILE}"
+        if self._local:
+            _make_folders(Path(path).parent)
+            write_whole(Path(path), database.encode())
+        else:
+            self._files.pipe_file(path, database.encode())
 
     def remove(self, digest: str, *, older_than_s: float) -> bool:
         """Delete a blob unless it was stored (also once more) within that time.

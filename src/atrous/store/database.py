@@ -28,8 +28,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from atrous.domain.errors import BadInput, MissingDependency
+from atrous.domain.errors import BadInput, Conflict, MissingDependency
 from atrous.store.disk_full import naming_full_disk
+from atrous.store.outages import naming_outages
 from atrous.store.schema_upgrade import HEAD, newest_revision, revision_of, upgrade
 
 LOCK_TIMEOUT_S = 30.0  # how long a writer waits for another
@@ -158,25 +159,34 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give a connection on one consistent state; a writer does not make it wait."""
-        with self._engine.connect() as connection:
+        """Give a connection on one consistent state; a writer does not make it wait.
+
+        Raises Unavailable, as `write` does, where the database does not answer.
+        """
+        with naming_outages(), self._engine.connect() as connection:
             yield connection.execution_options(**self._read_options)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """Give a connection whose changes are committed together, or not at all."""
-        with naming_full_disk(), self._engine.begin() as connection:
+        with naming_outages(), naming_full_disk(), self._engine.begin() as connection:
             yield connection
 
     def migrate(self, target: str = HEAD) -> None:
         """Bring the tables to a revision, the newest unless told otherwise, in one transaction.
 
         Two processes may call it at once: the transaction holds a lock from its start, so the
-        second one waits and finds nothing left to do.
+        second one waits and finds nothing left to do. Tables of a newer release raise Conflict.
         """
         with self.read() as connection:
-            if revision_of(connection) == newest_revision() and target == HEAD:
-                return
+            found, newest = revision_of(connection) or "", newest_revision()
+        if found > newest:
+            raise Conflict(
+                f"the tables are of a newer release ({found}) than this program, which knows "
+                f"{newest}; update it, or give it another database"
+            )
+        if found == newest and target == HEAD:
+            return
         with self.write() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))

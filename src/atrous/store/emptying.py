@@ -25,7 +25,7 @@ from atrous.store.dataset_tables import (
     versions,
 )
 from atrous.store.home import Home
-from atrous.store.package_files import delete_files
+from atrous.store.package_files import delete_files, delete_local_files
 from atrous.store.runs import is_run
 
 KEPT_DAYS = 30.0  # in the trash
@@ -83,8 +83,9 @@ class Emptying:
                 return  # taken out of the trash a moment ago
             folders = _delete_rows(connection, table, thing, self._clock())
         for folder in folders.packages:
-            shutil.rmtree(self._home.packages / folder, ignore_errors=True)
-            (self._home.cache / "weights" / f"{folder}.zip").unlink(missing_ok=True)
+            delete_local_files(self._home, folder)
+        for version in folders.versions:
+            shutil.rmtree(self._home.version_pictures / version, ignore_errors=True)
         for run in folders.runs:
             path = Path(run["run"]).resolve()
             is_ours = path.parent.parent == self._home.runs.resolve()
@@ -97,6 +98,7 @@ class _Folders:
     """What lies on the disk of the things that go."""
 
     packages: list[str]
+    versions: list[str]  # ids of those whose pictures may lie there
     runs: list[dict[str, Any]]  # as jobs tell of them
 
 
@@ -117,7 +119,7 @@ def _delete_rows(connection: Connection, table: Table, thing: str, now: float) -
     else:
         its_versions, its_trainings = versions.c.id.is_(None), trainings.c.id == thing
     training_ids = select(trainings.c.id).where(its_trainings)
-    version_ids = select(versions.c.id).where(its_versions)
+    version_ids = list(connection.execute(select(versions.c.id).where(its_versions)).scalars())
 
     of_trainings = models.c.training_id.in_(training_ids)
     packages = list(connection.execute(select(models.c.folder).where(of_trainings)).scalars())
@@ -135,7 +137,7 @@ def _delete_rows(connection: Connection, table: Table, thing: str, now: float) -
         emptied = {"emptied_at": now, "trashed_at": _first_time(each, now)}
         connection.execute(update(each).where(condition).values(**emptied))
     connection.execute(update(table).where(table.c.id == thing).values(emptied_at=now))
-    return _Folders(packages, runs)
+    return _Folders(packages, version_ids, runs)
 
 
 def _first_time(table: Table, now: float) -> Any:

@@ -1,7 +1,7 @@
 """Exports: a version as one zip of some format, made once and kept in the blobs."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -71,15 +71,18 @@ class Exports:
         with self._database.read() as connection:
             return _find(connection, version, wanted)
 
-    def ready_formats(self, version: Version) -> list[str]:
-        """Give the formats that can be downloaded at once."""
+    def ready_formats(self, chosen: Sequence[Version]) -> dict[str, list[str]]:
+        """Give the formats that can be downloaded at once, by id of their version."""
+        found: dict[str, list[str]] = {version.id: [] for version in chosen}
         query = (
-            select(exports.c.format)
-            .where(exports.c.version_id == version.id, exports.c.digest.is_not(None))
+            select(exports.c.version_id, exports.c.format)
+            .where(exports.c.version_id.in_(list(found)), exports.c.digest.is_not(None))
             .order_by(exports.c.format)
         )
         with self._database.read() as connection:
-            return list(connection.execute(query).scalars())
+            for version_id, ready in connection.execute(query):
+                found[version_id].append(ready)
+        return found
 
     def finish(self, version: Version, wanted: str, blob: Blob) -> None:
         """Publish a zip that is in the blobs."""

@@ -60,6 +60,16 @@ class Home:
         return self.folder / "cache"
 
     @property
+    def weights_zips(self) -> Path:
+        """One zip per package whose weights somebody downloaded, by the package's folder."""
+        return self.cache / "weights"
+
+    @property
+    def version_pictures(self) -> Path:
+        """One folder of pictures per version that was trained on, by the version's id."""
+        return self.cache / "versions"
+
+    @property
     def sam2_models(self) -> Path:
         """One folder per converted SAM 2 model."""
         return self.folder / "sam2"

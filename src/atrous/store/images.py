@@ -1,6 +1,7 @@
 """Photos of a project: rows about blobs, in batches, with tags; one row per content."""
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ SPLITS = ("train", "valid", "test")
 MAX_TAGS = 100
 MAX_TAG_LENGTH = 100
 MAX_IMAGE_NAME = 300
+MAX_METADATA_BYTES = 20_000  # of all of a photo, as JSON
 
 
 @dataclass(frozen=True)
@@ -182,14 +184,21 @@ class Images:
         add_tags: Sequence[str] = (),
         remove_tags: Sequence[str] = (),
     ) -> None:
-        """Set and remove metadata and tags of a photo, all at once."""
-        _check_tags(add_tags)
+        """Set and remove metadata and tags of a photo, all at once.
+
+        Raises NotFound for one that was removed meanwhile.
+        """
+        for tags in (add_tags, remove_tags):
+            _check_tags(tags)
         with self._database.write() as connection:
             locked = select(images.c.user_metadata).where(images.c.id == image.id).with_for_update()
-            kept = dict(connection.execute(locked).scalar() or {})
-            kept.update(metadata or {})
+            row = connection.execute(locked).first()
+            if row is None:
+                raise NotFound("there is no such image in this project")
+            kept = {**row.user_metadata, **(metadata or {})}
             for key in remove_metadata:
                 kept.pop(key, None)
+            _check_metadata(kept)
             connection.execute(
                 update(images).where(images.c.id == image.id).values(user_metadata=kept)
             )
@@ -203,8 +212,11 @@ class Images:
 
         Versions keep what they were made of.
         """
-        chosen = select(images.c.id).where(
-            images.c.project_id == project.id, images.c.id.in_(list(image_ids))
+        chosen = (
+            select(images.c.id)
+            .where(images.c.project_id == project.id, images.c.id.in_(list(image_ids)))
+            .order_by(images.c.id)
+            .with_for_update()  # else a label that comes at this moment would hold its photo
         )
         with self._database.write() as connection:
             there = list(connection.execute(chosen).scalars())
@@ -256,6 +268,16 @@ def _check(new: NewImage) -> None:
         )
     checked_text(new.batch, "batch name")
     _check_tags(new.tags)
+    _check_metadata(new.user_metadata)
+
+
+def _check_metadata(metadata: Mapping[str, Any]) -> None:
+    text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))
+    size_bytes = len(text.encode("utf-8", "replace"))
+    if size_bytes > MAX_METADATA_BYTES:
+        raise BadInput(
+            f"the photo's metadata would have {size_bytes} bytes; keep at most {MAX_METADATA_BYTES}"
+        )
 
 
 def _check_tags(tags: Sequence[str]) -> None:

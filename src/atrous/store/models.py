@@ -1,6 +1,5 @@
 """Published models: a row per run of a version, an opaque package behind each."""
 
-import contextlib
 import re
 import shutil
 import time
@@ -16,10 +15,16 @@ from atrous.domain.errors import Conflict, NotFound
 from atrous.domain.model_ids import ModelId, checked_project
 from atrous.store.blobs import Blobs
 from atrous.store.database import Database, jobs, models, new_id
-from atrous.store.dataset_tables import trainings
-from atrous.store.package_files import PackageFile, PackageFiles, delete_files, insert_files
+from atrous.store.dataset_tables import projects, trainings, versions
+from atrous.store.home import Home
+from atrous.store.package_files import (
+    PackageFile,
+    PackageFiles,
+    delete_files,
+    delete_local_files,
+    insert_files,
+)
 
-ORPHAN_AFTER_S = 86_400.0  # a folder without a row is left alone for so long: it may be publishing
 MAX_VERSION_RACES = 20
 SLUG = re.compile(r"([a-z0-9][a-z0-9_-]*)-([1-9][0-9]{0,8})-([a-z0-9_]+)-t([1-9][0-9]{0,8})")
 
@@ -49,14 +54,14 @@ class Models:
     def __init__(
         self,
         database: Database,
-        packages: Path,
+        home: Home,
         blobs: Blobs,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Work on an open, migrated database and the existing folder of packages."""
         self._database = database
-        self._packages = packages
-        self._files = PackageFiles(database, packages, blobs)
+        self._home = home
+        self._files = PackageFiles(database, home.packages, blobs)
         self._clock = clock
 
     def publish(
@@ -96,7 +101,7 @@ class Models:
             }
             return self._insert(values, files, version)
         except BaseException:  # an interrupt, too, must not leave a folder without a row
-            shutil.rmtree(self._packages / folder, ignore_errors=True)
+            shutil.rmtree(self._home.packages / folder, ignore_errors=True)
             raise
 
     def _insert(
@@ -152,6 +157,13 @@ class Models:
             raise NotFound(f"there is no model {name[:100]!r} in this workspace")
         return model
 
+    def by_folder(self, folder: str) -> Model:
+        """Give the model of a package, else raise NotFound."""
+        found = self._there(models.c.folder == folder)
+        if not found:
+            raise NotFound("the model of this package is gone")
+        return found[0]
+
     def of_training(self, training_id: str) -> Model | None:
         """Give the model of a training, if it is there."""
         return next(iter(self._there(models.c.training_id == training_id)), None)
@@ -195,18 +207,7 @@ class Models:
                 .values(removed_at=self._clock())
             )
             delete_files(connection, [model.folder])
-        shutil.rmtree(self._packages / model.folder, ignore_errors=True)
-
-    def remove_orphans(self) -> None:
-        """Delete old folders that no row names: what a crash in the middle of publishing left."""
-        with self._database.read() as connection:
-            query = select(models.c.folder).where(models.c.removed_at.is_(None))
-            known = set(connection.execute(query).scalars())
-        for folder in self._packages.iterdir():
-            with contextlib.suppress(FileNotFoundError):  # another process has just renamed it
-                age_s = self._clock() - folder.lstat().st_mtime
-                if folder.name not in known and age_s > ORPHAN_AFTER_S:
-                    shutil.rmtree(folder, ignore_errors=True)
+        delete_local_files(self._home, model.folder)
 
 
 def first_runs(there: Iterable[Model]) -> set[str]:
@@ -241,8 +242,7 @@ def _free_version(
     if set(connection.execute(owners).scalars()) - {values["workspace_id"]}:
         raise Conflict(f"project '{project}' belongs to another workspace; choose another name")
     if version is None:
-        last = select(func.max(models.c.version)).where(models.c.project == project)
-        return int(connection.execute(last).scalar() or 0) + 1
+        return max(last_model(connection, project), _last_version(connection, project)) + 1
     model_id = ModelId(project, version)
     same = [*_is(model_id)]
     if values["training_id"]:  # other trainings on the version may have models, too
@@ -252,6 +252,20 @@ def _free_version(
         raise Conflict(f"model {model_id} exists already; remove it first or take another version")
     connection.execute(delete(models).where(*_is(model_id), models.c.run == run))
     return version
+
+
+def last_model(connection: Connection, project: str) -> int:
+    """The highest number that a model of the project ever had; 0 without any."""
+    last = select(func.max(models.c.version)).where(models.c.project == project)
+    return int(connection.execute(last).scalar() or 0)
+
+
+def _last_version(connection: Connection, project: str) -> int:
+    """The highest number of the platform's versions of it: a model of one of them is to come."""
+    of_slug = projects.c.slug == project
+    of_project = projects.c.id == versions.c.project_id
+    last = select(func.max(versions.c.number)).join(projects, of_project).where(of_slug)
+    return int(connection.execute(last).scalar() or 0)
 
 
 def _is(model_id: ModelId) -> tuple[Any, Any]:

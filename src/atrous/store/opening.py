@@ -42,7 +42,7 @@ class Store:
         self.blobs = blobs
         self.workspaces = Workspaces(database)
         self.api_keys = ApiKeys(database)
-        self.models = Models(database, home.packages, blobs)
+        self.models = Models(database, home, blobs)
         self.jobs = Jobs(database)
         self.projects = Projects(database)
         self.project_sizes = SizesOfProjects(database)
@@ -91,6 +91,4 @@ def open_store(home: Path, *, database: str | None = None, blobs: str | None = N
         fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, or the process ends
         opened.migrate()
     kept = Blobs(blobs or blobs_url(places), DoomedBlobs(opened))
-    store = Store(places, opened, kept)
-    store.models.remove_orphans()
-    return store
+    return Store(places, opened, kept)

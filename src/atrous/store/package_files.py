@@ -14,6 +14,7 @@ from atrous.disk.whole import flush
 from atrous.domain.errors import BadPackage, DamagedBlob, NotFound
 from atrous.store.blobs import Blobs
 from atrous.store.database import Database, model_files, models, new_id
+from atrous.store.home import Home
 
 UNFINISHED = ".unfinished-"  # start of a folder's name while it is being filled
 IS_THERE = (errno.EEXIST, errno.ENOTEMPTY)
@@ -141,6 +142,12 @@ def insert_files(connection: Connection, folder: str, files: Iterable[PackageFil
 def delete_files(connection: Connection, folders: Iterable[str]) -> None:
     """Delete the rows of packages; their blobs go with the next `Leftovers.remove`."""
     connection.execute(delete(model_files).where(model_files.c.folder.in_(list(folders))))
+
+
+def delete_local_files(home: Home, folder: str) -> None:
+    """Delete what this machine made of a package: its folder, and the zip of its weights."""
+    shutil.rmtree(home.packages / folder, ignore_errors=True)
+    (home.weights_zips / f"{folder}.zip").unlink(missing_ok=True)
 
 
 def copy_plain_files(source: Path, target: Path) -> None:

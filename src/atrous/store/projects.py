@@ -5,9 +5,10 @@ import secrets
 import time
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from atrous.domain.classes import BACKGROUND, BACKGROUND_ID, MAX_CLASSES
@@ -20,6 +21,7 @@ LABEL = "label"
 MAX_NAME = 200
 MAX_SLUG = 57  # of 63: room for the ending of a slug that is taken elsewhere
 SLUG_TRIES = 20
+PROJECTS_AT_ONCE = 500  # in one query
 UNFIT = re.compile(r"[^a-z0-9]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 COLUMNS = [column for column in projects.c if column.name not in ("trashed_at", "emptied_at")]
@@ -164,43 +166,16 @@ class Projects:
 
     def counts(self, project: Project) -> ProjectCounts:
         """Count over the photos of a project, all at one time."""
-        of_project = images.c.project_id == project.id
-        by_state = (
-            select(images.c.split, images.c.annotated, images.c.in_dataset, func.count())
-            .where(of_project)
-            .group_by(images.c.in_dataset, images.c.annotated, images.c.split)
-        )
-        shows = (
-            select(func.count())
-            .where(
-                label_classes.c.project_id == project.id,
-                label_classes.c.kind == LABEL,
-                label_classes.c.number == project_classes.c.number,
-            )
-            .scalar_subquery()
-        )
-        by_class = select(project_classes.c.number, shows).where(
-            project_classes.c.project_id == project.id
-        )
+        return self.counts_of([project])[project.id]
+
+    def counts_of(self, chosen: Sequence[Project]) -> dict[str, ProjectCounts]:
+        """Count over the photos of each of some projects, by its id; all at one time."""
+        counts: dict[str, ProjectCounts] = {}
         with self._database.read() as connection:
-            rows = connection.execute(by_state).all()
-            shown = {int(row[0]): int(row[1]) for row in connection.execute(by_class)}
-            names = _names(connection, project)
-            version_count = connection.execute(
-                select(func.count()).where(
-                    versions.c.project_id == project.id, versions.c.trashed_at.is_(None)
-                )
-            ).scalar()
-        splits = {"train": 0, "valid": 0, "test": 0}
-        for split, _, in_dataset, count in rows:
-            splits[split] += count if in_dataset else 0
-        return ProjectCounts(
-            images=sum(count for *_, count in rows),
-            unannotated=sum(count for _, annotated, _, count in rows if not annotated),
-            splits=splits,
-            classes={name: shown.get(number, 0) for number, name in enumerate(names, start=1)},
-            versions=int(version_count or 0),
-        )
+            for start in range(0, len(chosen), PROJECTS_AT_ONCE):
+                ids = [project.id for project in chosen[start : start + PROJECTS_AT_ONCE]]
+                counts.update(_count(connection, ids))
+        return counts
 
 
 def slug_of(name: str) -> str:
@@ -250,6 +225,50 @@ def _is_free(connection: Connection, project: Project, wanted: str) -> bool:
         select(models.c.id).where(models.c.project == project.slug).exists(),
     )
     return not connection.execute(select(taken)).scalar()
+
+
+def _count(connection: Connection, ids: Sequence[str]) -> dict[str, ProjectCounts]:
+    counts = {
+        project_id: ProjectCounts(0, 0, {"train": 0, "valid": 0, "test": 0}, {}, 0)
+        for project_id in ids
+    }
+    for row in connection.execute(_by_state(ids)):
+        before = counts[row.project_id]
+        in_dataset = row.photos if row.in_dataset else 0
+        counts[row.project_id] = replace(
+            before,
+            images=before.images + row.photos,
+            unannotated=before.unannotated + (0 if row.annotated else row.photos),
+            splits={**before.splits, row.split: before.splits[row.split] + in_dataset},
+        )
+    for row in connection.execute(_by_class(ids)):
+        counts[row.project_id].classes[row.name] = row.photos
+    of_projects = versions.c.project_id.in_(ids), versions.c.trashed_at.is_(None)
+    by_project = select(versions.c.project_id, func.count()).where(*of_projects)
+    for project_id, there in connection.execute(by_project.group_by(versions.c.project_id)):
+        counts[project_id] = replace(counts[project_id], versions=there)
+    return counts
+
+
+def _by_state(ids: Sequence[str]) -> "Select[Any]":
+    state = (images.c.project_id, images.c.in_dataset, images.c.annotated, images.c.split)
+    of_projects = images.c.project_id.in_(ids)
+    return select(*state, func.count().label("photos")).where(of_projects).group_by(*state)
+
+
+def _by_class(ids: Sequence[str]) -> "Select[Any]":
+    """Each class with the photos that show it, in the order of their numbers."""
+    shows = select(func.count()).where(
+        label_classes.c.project_id == project_classes.c.project_id,
+        label_classes.c.kind == LABEL,
+        label_classes.c.number == project_classes.c.number,
+    )
+    photos = shows.scalar_subquery().label("photos")
+    return (
+        select(project_classes.c.project_id, project_classes.c.name, photos)
+        .where(project_classes.c.project_id.in_(ids))
+        .order_by(project_classes.c.project_id, project_classes.c.number)
+    )
 
 
 def _names(connection: Connection, project: Project) -> tuple[str, ...]:

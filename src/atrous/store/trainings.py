@@ -1,16 +1,16 @@
 """Trainings: runs on a version, each with its job in the queue."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 
 from atrous.domain.errors import Conflict, NotFound
 from atrous.store.blobs import Blob
 from atrous.store.database import Database, jobs, models, new_id
-from atrous.store.dataset_tables import trainings, versions
+from atrous.store.dataset_tables import projects, trainings, versions
 from atrous.store.jobs import State, add_job
 from atrous.store.versions import Version
 
@@ -51,14 +51,14 @@ class Trainings:
         self._clock = clock
 
     def create(self, version: Version, model_type: str, settings: dict[str, Any]) -> Training:
-        """Queue a training on a version."""
+        """Queue a training on a version; NotFound where that went into the trash meanwhile."""
         return self._add(version, TRAIN_VERSION, model_type, settings, {"settings": settings})
 
     def add_uploaded(self, version: Version, model_type: str, package: Blob) -> Training:
         """Queue the adding of a model that was trained elsewhere: a zip of its package.
 
         It counts as a training of the version, so that it is served, listed and put into the
-        trash as others are.
+        trash as others are. Raises what `create` raises.
         """
         payload = {"digest": package.digest, "size_bytes": package.size_bytes}
         return self._add(version, ADD_MODEL, model_type, {}, payload)
@@ -73,8 +73,7 @@ class Trainings:
     ) -> Training:
         training_id, now = new_id(), self._clock()
         with self._database.write() as connection:
-            of_version = versions.c.id == version.id
-            connection.execute(select(versions.c.id).where(of_version).with_for_update())
+            _hold_version(connection, version)
             last = select(func.max(trainings.c.number)).where(trainings.c.version_id == version.id)
             about = {"version_id": version.id, "training_id": training_id, **payload}
             job = add_job(connection, kind, about, version.workspace_id, now)
@@ -113,13 +112,20 @@ class Trainings:
 
     def list(self, version: Version) -> list[Training]:
         """Give the trainings of a version, oldest first."""
+        return [*self.of_versions([version])[version.id]]
+
+    def of_versions(self, chosen: Sequence[Version]) -> Mapping[str, Sequence[Training]]:
+        """Give the trainings of several versions by their ids, oldest first, in one query."""
+        found: dict[str, list[Training]] = {version.id: [] for version in chosen}
         query = (
             _with_job()
-            .where(trainings.c.version_id == version.id, trainings.c.trashed_at.is_(None))
+            .where(trainings.c.version_id.in_(list(found)), trainings.c.trashed_at.is_(None))
             .order_by(trainings.c.number)
         )
         with self._database.read() as connection:
-            return [_training(row) for row in connection.execute(query).mappings()]
+            for row in connection.execute(query).mappings():
+                found[row["version_id"]].append(_training(row))
+        return found
 
     def ask_to_stop(self, training: Training) -> None:
         """Let a running training end early and publish the best it has.
@@ -163,6 +169,19 @@ class Trainings:
                 raise Conflict("the training has published its model; delete it instead")
             values = {"state": "cancelled", "finished_at": self._clock()}
             connection.execute(update(jobs).where(of_job).values(values))
+
+
+def _hold_version(connection: Connection, version: Version) -> None:
+    """Let nobody put the version or its project into the trash before this transaction ends."""
+    there = (
+        select(versions.c.id)
+        .join(projects, projects.c.id == versions.c.project_id)
+        .where(versions.c.id == version.id)
+        .where(versions.c.trashed_at.is_(None), projects.c.trashed_at.is_(None))
+        .with_for_update()
+    )
+    if connection.execute(there).first() is None:
+        raise NotFound(f"version {version.number} is in the trash; restore it first")
 
 
 def _with_job() -> "Select[Any]":

@@ -10,9 +10,13 @@ from sqlalchemy import ColumnElement, Connection, Table, or_, select, update
 from atrous.domain.errors import Conflict, NotFound
 from atrous.store.database import Database, jobs, models
 from atrous.store.dataset_tables import evaluations, exports, projects, trainings, versions
+from atrous.store.jobs import EMBED_PROJECT
+from atrous.store.search_exports import EXPORT_SEARCH
+from atrous.store.zip_imports import IMPORT, WAITING
 
 Kind = Literal["project", "version", "training"]
 OPEN = ("queued", "running")
+OF_PROJECTS = (IMPORT, EXPORT_SEARCH, EMBED_PROJECT)  # kinds of jobs that name a project alone
 
 
 @dataclass(frozen=True)
@@ -64,17 +68,17 @@ class Trash:
         now = self._clock()
         taken = select(trainings.c.id).where(its_trainings)
         with self._database.write() as connection:
-            for job_ids in _jobs_of(table, thing):
-                connection.execute(
-                    update(jobs)
-                    .where(jobs.c.id.in_(job_ids), jobs.c.state.in_(OPEN))
-                    .values(state="cancelled", finished_at=now)
-                )
-            connection.execute(
+            connection.execute(  # first: from here on no job is added to it
                 update(table)
                 .where(table.c.id == thing, table.c.trashed_at.is_(None))
                 .values(trashed_at=now)
             )
+            for job_ids in _jobs_of(table, thing):
+                connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id.in_(job_ids), jobs.c.state.in_((*OPEN, WAITING)))
+                    .values(state="cancelled", finished_at=now)
+                )
             connection.execute(
                 update(models)
                 .where(models.c.training_id.in_(taken), models.c.trashed_by.is_(None))
@@ -134,11 +138,13 @@ def _jobs_of(table: Table, thing: str) -> list[Any]:
     column = "project_id" if table is projects else "version_id"
     made = versions.c.project_id if table is projects else versions.c.id
     of_versions = select(versions.c.id).where(made == thing)
+    of_payload = jobs.c.payload["project_id"].as_string() == thing  # of no version
     return [
         select(versions.c.job_id).where(made == thing),
         select(exports.c.job_id).where(exports.c.version_id.in_(of_versions)),
         select(trainings.c.job_id).where(trainings.c[column] == thing),
         select(evaluations.c.job_id).where(evaluations.c[column] == thing),
+        select(jobs.c.id).where(jobs.c.kind.in_(OF_PROJECTS), of_payload),
     ]
 
 

@@ -20,6 +20,7 @@ from atrous.store.dataset_tables import (
     versions,
 )
 from atrous.store.jobs import add_job
+from atrous.store.models import last_model
 from atrous.store.projects import Project, checked_text, lock, touch
 
 VersionState = Literal["generating", "ready", "failed"]
@@ -76,6 +77,11 @@ class FrozenImage:
     label_digest: str
     height: int
     width: int
+
+    @property
+    def pixels(self) -> int:
+        """Of the photo and of its label: what was let in is read again, whatever the limit is."""
+        return self.height * self.width
 
 
 class Versions:
@@ -260,8 +266,10 @@ def _version(row: Mapping[Any, Any]) -> Version:
 
 
 def _last_number(connection: Connection, project: Project) -> int:
+    """The highest number given, also to models that were published under the project's name."""
     query = select(func.max(versions.c.number)).where(versions.c.project_id == project.id)
-    return int(connection.execute(query).scalar() or 0)
+    own = int(connection.execute(query).scalar() or 0)
+    return max(own, last_model(connection, project.slug))
 
 
 def _class_names(connection: Connection, project: Project) -> list[str]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float64
 
 from atrous.domain.errors import BadInput
 
@@ -11,12 +10,17 @@ BALANCING = ("auto", "none", "balanced", "enet", "median")
 RARE_SHARE = 0.02  # of the labelled pixels; with a class below it, "auto" balances
 
 
-def class_weights(pixels: Sequence[int], balancing: str) -> tuple[float, ...] | None:
+def class_weights(
+    pixels: Sequence[int], balancing: str, pixels_beside: Sequence[int] = ()
+) -> tuple[float, ...] | None:
     """Weight of every class id, 1 on average over the labelled pixels; None where all are equal.
 
     pixels: labelled pixels of each class id in the training split. A class without any gets 1.
+    pixels_beside: those of all classes in the photos that show the class; all photos' where not
+        given.
     balancing: "enet" is 1 / ln(1.02 + share) (Paszke et al., 1606.02147, section 5.2), "median"
-        is median share / share (Eigen and Fergus, 1411.4734, section 5), "balanced" the square
+        is median frequency / frequency, a class's frequency being its share of the pixels of the
+        photos that show it (Eigen and Fergus, 1411.4734), "balanced" the square
         root of "enet": published weights were tuned for the mean recall of classes, and cost a
         rare class more precision than its IoU gains. "auto" is "balanced" where there are three
         classes or more and one has less than 2 % of the labelled pixels, else "none".
@@ -35,16 +39,12 @@ def class_weights(pixels: Sequence[int], balancing: str) -> tuple[float, ...] | 
     if balancing == "none" or not seen.any():
         return None
     weights = np.ones(len(counts))
-    raw = _raw_weights(shares, balancing)
+    if balancing == "median":
+        beside = np.asarray(pixels_beside, np.float64) if pixels_beside else counts.sum()
+        frequencies = (counts / np.maximum(beside, 1.0))[seen]
+        raw = np.median(frequencies) / frequencies
+    else:
+        enet = 1.0 / np.log(1.02 + shares)
+        raw = enet if balancing == "enet" else np.sqrt(enet)
     weights[seen] = raw / (raw * shares).sum()
     return tuple(float(weight) for weight in weights)
-
-
-def _raw_weights(
-    shares: Float64[np.ndarray, " seen"], balancing: str
-) -> Float64[np.ndarray, " seen"]:
-    """Weights of the classes that occur, in the scale of their formula."""
-    if balancing == "median":
-        return np.asarray(np.median(shares) / shares)
-    enet = 1.0 / np.log(1.02 + shares)
-    return enet if balancing == "enet" else np.sqrt(enet)

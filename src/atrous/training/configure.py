@@ -68,6 +68,7 @@ def recipe_for(
     dataset: Dataset,
     *,
     class_pixels: Sequence[int] = (),
+    pixels_beside: Sequence[int] = (),
     max_side: int = MAX_SIDE,
     balancing: str = "auto",
     machine: Machine | None = None,
@@ -77,6 +78,7 @@ def recipe_for(
 
     class_pixels: labelled pixels of every class id in the training split; none where they were not
         counted, and all classes weigh the same.
+    pixels_beside: those of all classes in the photos that show the class.
     balancing: how the loss weighs classes by them, see `class_weights`.
     machine: what it will run on; this one where not given.
     choices: fields of TrainingRecipe; of `preprocess` a dict of its fields. None is no choice.
@@ -91,7 +93,8 @@ def recipe_for(
     preprocess = _decide_input(decisions, dataset, max_side)
     checked_choices = decisions.recipe(preprocess)  # before anything is computed from them
     augmentation_from_text(checked_choices.augmentation)  # refuses what can't be read
-    _decide_weights(decisions, dataset, class_pixels, balancing)
+    weights = class_weights(class_pixels, balancing, pixels_beside)
+    _decide_weights(decisions, dataset, class_pixels, weights, balancing)
     machine = machine or Machine.here()
     _decide_rates(decisions, checked_choices, machine)
     _decide_pace(decisions, machine)
@@ -157,12 +160,15 @@ def _decide_input(decisions: Decisions, dataset: Dataset, max_side: int) -> Prep
 
 
 def _decide_weights(
-    decisions: Decisions, dataset: Dataset, class_pixels: Sequence[int], balancing: str
+    decisions: Decisions,
+    dataset: Dataset,
+    class_pixels: Sequence[int],
+    weights: tuple[float, ...] | None,
+    balancing: str,
 ) -> None:
     """Loss and class weights."""
     decisions.decide("loss", TrainingRecipe.loss, "the most even-tempered; a sum is an option")
     decisions.decide("copy_paste", TrainingRecipe.copy_paste, "off: its gain is not measured yet")
-    weights = class_weights(class_pixels, balancing)
     total = max(1, sum(class_pixels))
     shares = [(pixels / total, id) for id, pixels in enumerate(class_pixels) if pixels]
     why = "classes were not counted"

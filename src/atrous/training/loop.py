@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,10 +42,11 @@ from atrous.training.samples import (
     normalize_batch,
     steps_per_epoch,
 )
-from atrous.training.schedule import TRAINING_SHARE, progress_of, rate_factor
+from atrous.training.schedule import progress_of, rate_factor, seconds_left, training_time_s
 
 logger = logging.getLogger(__name__)
 LAST_START = 0.99  # share of the time for training after which no epoch begins
+EXPORT_S = 10.0  # that an export takes, and its comparison with the trained network
 
 
 @dataclass(frozen=True)
@@ -91,18 +92,36 @@ class Training:
     @property
     def fraction(self) -> float:
         """How much of the training lies behind, 0..1."""
-        return progress_of(self.state.step, self._steps, self.elapsed_s, self.recipe)
+        return progress_of(self.state.step, self._steps, self.elapsed_s, self.training_s)
 
     @property
     def fraction_at_step(self) -> float:
         """The same in the middle of the step at hand: neither the first nor the last rate is 0."""
-        return progress_of(self.state.step + 0.5, self._steps, self.elapsed_s, self.recipe)
+        return progress_of(self.state.step + 0.5, self._steps, self.elapsed_s, self.training_s)
+
+    @property
+    def scale(self) -> float:
+        """How much shorter the sides of photos and crops are in the step at hand."""
+        early = bool(self.recipe.early_share) and self.fraction < self.recipe.early_share
+        return self.recipe.early_scale if early else 1.0
+
+    @property
+    def training_s(self) -> float | None:
+        """What of the time budget is for training, by what validations took; None without one."""
+        if self.recipe.time_budget_s is None:
+            return None
+        recipe, splits = self.recipe, self.dataset.splits
+        one_by_one = self.processes.count * self.state.validation_s / len(splits["valid"])
+        finer = max(1, recipe.output_stride // recipe.export_output_stride)
+        measured = finer * one_by_one * (len(splits["valid"]) + len(splits.get("test", ())))
+        ending_s = self.state.validation_s + EXPORT_S + measured
+        return training_time_s(self.recipe.time_budget_s, ending_s)
 
     @property
     def time_is_up(self) -> bool:
         """Whether too little of the time budget is left to begin another epoch."""
-        budget_s = self.recipe.time_budget_s
-        return budget_s is not None and self.elapsed_s >= LAST_START * TRAINING_SHARE * budget_s
+        training_s = self.training_s
+        return training_s is not None and self.elapsed_s >= LAST_START * training_s
 
     @property
     def _steps(self) -> int:
@@ -132,8 +151,8 @@ def train(
     with float32_products(recipe, training.device):
         while not training.state.finished:
             loss, rate = train_epoch(training, report)
-            with explained_write_errors(run, training.state.epoch):
-                row = validate(training, loss, rate)
+            row = validate(training, loss, rate)
+            with explained_write_errors(run, training.state.epoch - 1):
                 save(training)
             report(progress_now(training, loss, row))
     return training.state
@@ -217,8 +236,7 @@ def train_epoch(training: Training, report: Report) -> tuple[float, float]:
     torch.manual_seed(recipe.seed * 1_000_003 + state.epoch + processes.rank * 1_000_000_007)
     network.train()
     set_norms(network, recipe)
-    scale = recipe.early_scale if training.fraction < recipe.early_share else 1.0
-    for images, label_maps in batches_of_epoch(training.samples, state.epoch, scale, processes):
+    for images, label_maps in batches_at_hand(training):
         if training.fraction >= 1.0 and batches:
             break
         rate = set_rates(training.optimizer, rate_factor(training.fraction_at_step, recipe))
@@ -236,6 +254,20 @@ def train_epoch(training: Training, report: Report) -> tuple[float, float]:
     processes.follow_first(network, training.average.network)  # norms may have seen other photos
     insist_on_finite_weights(training)
     return total_loss / batches, rate
+
+
+def batches_at_hand(
+    training: Training,
+) -> Iterator[tuple[UInt8[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]]]:
+    """The batches of this epoch; where smaller photos come first, that may end in its midst."""
+    samples, epoch, done = training.samples, training.state.epoch, 0
+    while done < steps_per_epoch(samples.epoch_length, samples.recipe.batch_size):
+        scale = training.scale
+        for batch in batches_of_epoch(samples, epoch, scale, training.processes, first=done):
+            yield batch
+            done += 1
+            if training.scale != scale:
+                break
 
 
 def gradients_of(
@@ -287,14 +319,17 @@ def validate(training: Training, loss: float, rate: float) -> dict[str, Any]:
     candidate = training.average.network if averaged else training.network.eval()
     predictor = NetworkPredictor(candidate, training.recipe)
     photos = training.processes.part_of(training.dataset.splits["valid"])
+    began_s = training.elapsed_s
     counts = training.processes.sum_of_counts(measure(predictor, photos, len(classes)).counts)
     metrics = ConfusionMatrix(counts).as_report(classes.names, classes.labelled_ids)
     miou = metrics["miou"] or 0.0
+    state.validation_s = max(state.validation_s, training.elapsed_s - began_s)
     state.epoch += 1
     if miou > state.best_miou:
         state.best_miou, state.best_epoch = miou, state.epoch
         if training.processes.is_first:
-            save_best(training.run, state.epoch, candidate, classes, training.recipe, metrics)
+            with explained_write_errors(training.run, state.epoch - 1):
+                save_best(training.run, state.epoch, candidate, classes, training.recipe, metrics)
     row = {
         "epoch": state.epoch,
         "train_loss": loss,
@@ -331,10 +366,13 @@ def finite(loss: float, training: Training) -> float:
     """Give the loss back, or stop a training whose loss is no number any more."""
     if math.isfinite(loss):
         return loss
-    epoch, rate = training.state.epoch, training.recipe.learning_rate
+    epoch, recipe = training.state.epoch, training.recipe
+    kept = f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch was done"
+    slower = f"--learning-rate {recipe.learning_rate / 3:g}"
+    exact = "" if recipe.precision == "fp32" else " or --precision fp32"
     raise TrainingFailed(
-        f"the loss became {loss} in epoch {epoch + 1}; the checkpoint of epoch {epoch} is kept. "
-        f"Try --learning-rate {rate / 3:g} or --precision fp32"
+        f"the loss became {loss} in epoch {epoch + 1}; {kept}. Start a new run with {slower}"
+        f"{exact}: --resume keeps the recipe, and is likely to end the same way"
     )
 
 
@@ -346,6 +384,8 @@ def progress_now(training: Training, loss: float, row: dict[str, Any] | None = N
         fraction=fraction,
         loss=loss,
         elapsed_s=elapsed,
-        left_s=elapsed * (1 - fraction) / fraction if fraction > 0.005 else None,
+        left_s=seconds_left(fraction, elapsed, training.recipe, training.training_s)
+        if fraction > 0.005
+        else None,
         results=row,
     )

@@ -56,5 +56,14 @@ def free_memory_bytes(memory_file: Path = MEMORY_FILE, cgroup: Path = CGROUP) ->
                 free_bytes = int(line.split()[1]) * 1024
     limit, used = cgroup / "memory.max", cgroup / "memory.current"
     if limit.is_file() and used.is_file() and limit.read_text().strip() != "max":
-        free_bytes = min(free_bytes, max(0, int(limit.read_text()) - int(used.read_text())))
+        taken_bytes = int(used.read_text()) - _cached_files_bytes(cgroup / "memory.stat")
+        free_bytes = min(free_bytes, max(0, int(limit.read_text()) - taken_bytes))
     return free_bytes
+
+
+def _cached_files_bytes(statistics: Path) -> int:
+    """What of a container's memory holds files that were read, and is given up when need be."""
+    if not statistics.is_file():
+        return 0
+    numbers = dict(line.split() for line in statistics.read_text().splitlines())
+    return int(numbers.get("inactive_file", 0)) + int(numbers.get("active_file", 0))

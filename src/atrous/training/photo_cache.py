@@ -8,11 +8,18 @@ import numpy as np
 from jaxtyping import UInt8
 
 from atrous.domain.geometry import Size
+from atrous.training.machine import free_memory_bytes
 
-CACHE_BYTES = 2 * 1024**3  # at most, whatever the number of processes
+CACHE_BYTES = 2 * 1024**3  # at most, whatever the number of processes that augment
+MEMORY_SHARE = 0.25  # of the free memory, at most
 BYTES_PER_PIXEL = 4  # red, green, blue and the label
 
 Pair = tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"]]
+
+
+def cache_bytes(trainings: int = 1) -> int:
+    """Room for photos in each of so many processes that train, on a machine with little memory."""
+    return min(CACHE_BYTES, int(MEMORY_SHARE * free_memory_bytes() / trainings))
 
 
 class PhotoCache:
@@ -26,7 +33,7 @@ class PhotoCache:
     def __init__(self, photos: int, size: Size, limit_bytes: int | None = None) -> None:
         self.size = size
         self.photo_bytes = BYTES_PER_PIXEL * size.area
-        limit_bytes = CACHE_BYTES if limit_bytes is None else limit_bytes
+        limit_bytes = cache_bytes() if limit_bytes is None else limit_bytes
         self.room = min(photos, limit_bytes // self.photo_bytes)
         self._memory = mmap.mmap(-1, max(1, self.room * (self.photo_bytes + 1)))
         bytes_of_all = np.frombuffer(self._memory, np.uint8)

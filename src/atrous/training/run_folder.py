@@ -1,16 +1,22 @@
 """The folder of one training run: what is written in it, and always whole."""
 
 import csv
+import fcntl
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from atrous.disk.whole import write_whole
-from atrous.domain.errors import BadInput, NotFound
+from atrous.domain.errors import BadInput, Conflict, NotFound
 from atrous.domain.recipes import TrainingRecipe
+
+CLAIM_S = 10.0  # helpers of a killed process notice within five seconds, and hold its lock
+POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,32 @@ class RunFolder:
         """The exported model package."""
         return self.path / "package"
 
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep others from training the run meanwhile; Conflict where a process does already.
+
+        The lock is on the recipe, which is never replaced, and ends with the process, however that
+        ends. NotFound if there is no run here.
+        """
+        self._insist()
+        with self.recipe.open("r+b") as file:
+            self._lock(file.fileno())
+            yield
+
+    def _lock(self, descriptor: int) -> None:
+        limit_s = time.monotonic() + CLAIM_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= limit_s:
+                    raise Conflict(
+                        f"run {self.path} is being trained by another process; wait for it, or "
+                        "stop it first"
+                    ) from None
+                time.sleep(POLL_S)
+
     def remove_leftovers(self) -> None:
         """Remove what a killed process left half written; no other one may use the run."""
         for path in (*self.path.glob(".*.tmp"), *self.checkpoints.glob(".*.tmp")):
@@ -59,9 +91,12 @@ class RunFolder:
 
     def read_recipe(self) -> TrainingRecipe:
         """The recipe that the run was started with; NotFound if there is no run here."""
+        self._insist()
+        return TrainingRecipe.from_json(json.loads(self.recipe.read_text()))
+
+    def _insist(self) -> None:
         if not self.recipe.exists():
             raise NotFound(f"no run to resume in {self.path}: it has no recipe.json")
-        return TrainingRecipe.from_json(json.loads(self.recipe.read_text()))
 
     def write_results(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write all epochs' figures anew; columns are the keys of the first row."""

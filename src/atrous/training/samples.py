@@ -18,7 +18,7 @@ from atrous.domain.recipes import TrainingRecipe
 from atrous.images.preprocess import fit_image, fit_label_map
 from atrous.training.augment import augment
 from atrous.training.copy_paste import copy_paste_of
-from atrous.training.photo_cache import PhotoCache
+from atrous.training.photo_cache import PhotoCache, cache_bytes
 from atrous.training.processes import ALONE, Processes
 from atrous.training.repeat_factors import (
     classes_in,
@@ -45,7 +45,8 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
         )
         self._augmentation = augmentation_from_text(recipe.augmentation)
         self._copy_paste = copy_paste_of(samples, recipe.copy_paste)
-        self._cache = PhotoCache(len(samples), recipe.preprocess.size)
+        room_bytes = cache_bytes(recipe.devices)
+        self._cache = PhotoCache(len(samples), recipe.preprocess.size, room_bytes)
 
     def __len__(self) -> int:
         """Number of photos."""
@@ -125,9 +126,15 @@ def shrunk(recipe: TrainingRecipe, scale: float) -> TrainingRecipe:
 
 
 def batches_of_epoch(
-    samples: TrainingSamples, epoch: int, scale: float = 1.0, processes: Processes = ALONE
+    samples: TrainingSamples,
+    epoch: int,
+    scale: float = 1.0,
+    processes: Processes = ALONE,
+    first: int = 0,
 ) -> Iterator[tuple[UInt8[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]]]:
     """All photos once, or those of rare classes more often, as `TrainingSamples.order` says.
+
+    first: how many batches at the beginning are left out.
 
     A last batch that is not full is dropped, unless it is the only one. Of several processes each
     gets its part of every batch.
@@ -135,7 +142,7 @@ def batches_of_epoch(
     recipe = samples.recipe
     keys = [(epoch, index, scale) for index in samples.order(epoch)]
     size = min(recipe.batch_size, len(keys))
-    starts = range(0, len(keys) - size + 1, size)
+    starts = range(first * size, len(keys) - size + 1, size)
     loader = DataLoader(
         samples,
         batch_sampler=[list(processes.part_of(keys[start : start + size])) for start in starts],

@@ -4,7 +4,8 @@ import math
 
 from atrous.domain.recipes import TrainingRecipe
 
-TRAINING_SHARE = 0.94  # of a time budget; the rest is for the last validation, export and test
+# Of a time budget, for training with its validations: the rest is for the end of a run.
+TRAINING_SHARE, LEAST_TRAINING_SHARE = 0.94, 0.5
 
 
 def rate_factor(progress: float, recipe: TrainingRecipe) -> float:
@@ -28,14 +29,44 @@ def rate_factor(progress: float, recipe: TrainingRecipe) -> float:
     return warmup * decay
 
 
-def progress_of(step: int | float, steps: int, elapsed_s: float, recipe: TrainingRecipe) -> float:
+def training_time_s(budget_s: float, ending_s: float) -> float:
+    """The part of a time budget for training, where the end of the run takes `ending_s`.
+
+    That is the last validation, export and test: 6 % are left for it, or what it needs, but half
+    of the budget at most.
+
+    >>> training_time_s(1000.0, 20.0), training_time_s(100.0, 20.0), training_time_s(10.0, 20.0)
+    (940.0, 80.0, 5.0)
+    """
+    most, least = TRAINING_SHARE * budget_s, LEAST_TRAINING_SHARE * budget_s
+    return min(most, max(least, budget_s - ending_s))
+
+
+def progress_of(
+    step: int | float, steps: int, elapsed_s: float, training_s: float | None = None
+) -> float:
     """How much of the training (0..1) lies behind: by steps or, if that is further, by time.
 
-    With a time budget the schedule runs on the clock, so that the rate has come down by the time
-    the budget is spent, however fast the machine is.
+    training_s: the time that there is for it. The schedule then runs on the clock, so that the
+        rate has come down by the time it is spent, however fast the machine is.
     """
-    by_steps = step / steps
-    by_time = 0.0
-    if recipe.time_budget_s:
-        by_time = elapsed_s / (TRAINING_SHARE * recipe.time_budget_s)
-    return min(1.0, max(by_steps, by_time))
+    by_time = elapsed_s / training_s if training_s else 0.0
+    return min(1.0, max(step / steps, by_time))
+
+
+def seconds_left(
+    fraction: float, elapsed_s: float, recipe: TrainingRecipe, training_s: float | None = None
+) -> float:
+    """How long the rest of a training takes, of which `fraction` (above 0) lies behind.
+
+    Steps over smaller photos at the beginning say little of the later ones: they are taken to
+    cost as much less as the photos have fewer pixels.
+    """
+    cost = recipe.early_scale**2
+
+    def work(share: float) -> float:
+        early = min(share, recipe.early_share)
+        return early * cost + share - early
+
+    by_work = elapsed_s * (work(1.0) - work(fraction)) / work(fraction)
+    return by_work if training_s is None else max(0.0, min(by_work, training_s - elapsed_s))

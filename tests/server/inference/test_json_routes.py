@@ -87,3 +87,19 @@ def test_broken_json_is_422(client, key) -> None:
         )
         assert answer.status_code in (400, 422), content[:10]
         assert isinstance(answer.json()["message"], str)
+
+
+def test_steps_that_are_null_are_done(ask) -> None:
+    steps = ("auto_orient", "contrast", "grayscale", "static_crop")
+    assert ask(**dict.fromkeys(f"disable_preproc_{step}" for step in steps)).status_code == 200
+
+
+def test_bodies_are_json_whatever_curl_calls_them(client, key) -> None:
+    for path in (*ROUTES, "/model/add"):
+        answer = client.post(
+            path,
+            params={"api_key": key},
+            content=b'{"model_id": "colours/9", "image": {"type": "base64", "value": "aaaa"}}',
+            headers={"content-type": "application/x-www-form-urlencoded"},
+        )
+        assert answer.status_code == 404  # understood: there is no such model

@@ -34,6 +34,11 @@ def test_head_answers_like_get_without_a_body(running) -> None:
     assert [answer.status_code for answer in answers] == [200] * 3
 
 
+def test_the_old_name_of_the_page_answers_head(client) -> None:
+    answer = client.head("/redoc")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_head_of_what_is_no_page_is_refused(client, key) -> None:
     for path in ("/colours/1", "/model/registry", "/infer/semantic_segmentation"):
         assert client.head(path, params={"api_key": key}).status_code == 405

@@ -28,6 +28,10 @@ def test_body_field_by_field(read_mask) -> None:
 
 
 def test_registry_echoes_ids() -> None:
-    [entry] = registry_body([ListedModel("a/1", "openvino", "cpu", "bf16")])["models"]
+    body = registry_body([ListedModel("a/1", "openvino", "cpu", "bf16")])
+    [entry] = body["models"]
     assert entry["model_id"] == "a/1"
     assert (entry["engine"], entry["device"], entry["precision"]) == ("openvino", "cpu", "bf16")
+    absent = ("vram_bytes", "request_aliases", "request_paths")  # the peer has them, or null
+    assert [entry[name] for name in absent] == [None] * 3
+    assert [body[name] for name in ("total_vram_bytes", "gpu_memory_used")] == [None] * 2

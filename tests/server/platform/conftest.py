@@ -219,6 +219,8 @@ def evaluation_result() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def made() -> SimpleNamespace:
-    """The makers of pictures, masks and annotation files."""
-    return SimpleNamespace(png_of=png_of, mask_of=mask_of, png_mask=png_mask, coco_of=coco_of)
+def made(zipped: Callable[[dict[str, bytes]], bytes]) -> SimpleNamespace:
+    """The makers of pictures, masks, annotation files and zips."""
+    return SimpleNamespace(
+        png_of=png_of, mask_of=mask_of, png_mask=png_mask, coco_of=coco_of, zipped=zipped
+    )

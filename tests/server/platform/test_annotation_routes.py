@@ -173,3 +173,10 @@ def test_masks_that_do_not_fit(api, image_id: str, made) -> None:
     for body, params in ((wrong_size, names), (unnamed, names), (unnamed, {}), (b"x", names)):
         assert api.call("POST", path, content=body, params=params).status_code == 400
     assert api.get("/default/roads").json()["project"]["unannotated"] == 1
+
+
+def test_masks_are_as_large_as_the_setting_says(api, image_id: str, made, low_pixel_limit) -> None:
+    path = f"/default/roads/images/{image_id}"
+    body, names = made.png_mask(made.mask_of(0)), {"classes": "background,road,tree,car"}
+    assert api.call("POST", f"{path}/mask", content=body, params=names).status_code == 200
+    assert api.get(path).json()["image"]["annotation"]["boxes"]

@@ -4,8 +4,6 @@ The comparing is done by the client itself, in all tests: see `tests/server/desc
 """
 
 import inspect
-import io
-import zipfile
 
 import pytest
 from pydantic import BaseModel
@@ -30,14 +28,6 @@ def ok(answer, status: int = 200):
 
 def path_of(link: str) -> str:
     return link.removeprefix("http://testserver")
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
 
 
 def ask_of_photos(api, photo: str, made) -> None:
@@ -69,7 +59,7 @@ def ask_of_photos(api, photo: str, made) -> None:
 def ask_of_zips(api, work_off, made) -> None:
     announced = ok(api.post(f"{ROADS}/upload/zip", {}))
     files = {"a.png": made.png_of(7), "broken.png": b"x"}
-    ok(api.http.put(path_of(announced["url"]), content=zipped(files)))
+    ok(api.http.put(path_of(announced["url"]), content=made.zipped(files)))
     work_off("import-zip")
     task = ok(api.get(f"/default/upload/zip/{announced['taskId']}"))
     assert task["result"]["faultCount"] == 1
@@ -86,7 +76,7 @@ def ask_of_versions(api, work_off) -> None:
     ok(api.get(f"{VERSION}/coco"))
 
 
-def ask_of_trainings(api, store, package) -> None:
+def ask_of_trainings(api, store, package, made) -> None:
     """Of a version with one training that has a model."""
     ok(api.get(VERSION))
     ok(api.get(f"{VERSION}/v2/trainings"))
@@ -100,7 +90,7 @@ def ask_of_trainings(api, store, package) -> None:
     ok(api.http.get(path_of(link), headers={"Range": "bytes=0-1"}), 206)
     place = path_of(ok(api.get(f"{VERSION}/uploadModel"))["url"])
     files = {path.name: path.read_bytes() for path in package.iterdir()}
-    ok(api.http.put(place, content=zipped(files)))
+    ok(api.http.put(place, content=made.zipped(files)))
     for ending in ("train/stop", "v2/trainings/stop", "train/cancel", "v2/trainings/cancel"):
         created = ok(api.post(f"{VERSION}/v2/trainings", {}))["trainingId"]
         ok(api.post(f"{VERSION}/{ending}", {"trainingId": created}))
@@ -139,7 +129,7 @@ def test_every_answer_is_given_as_it_is_described(
     ask_of_photos(api, labelled[0], made)
     ask_of_zips(api, work_off, made)
     ask_of_versions(api, work_off)
-    ask_of_trainings(api, store, package)
+    ask_of_trainings(api, store, package, made)
     ask_of_evaluations(api, store, evaluation_result)
     ask_of_the_trash(api)
     described = api.http.app.state.described

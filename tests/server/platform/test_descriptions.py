@@ -1,8 +1,13 @@
+import pytest
+from sqlalchemy import event
+
 from atrous.server.platform.descriptions import (
     colors_of,
     describe_image,
     describe_project,
+    describe_projects,
     describe_version,
+    describe_versions,
     describe_workspace,
     enabled,
 )
@@ -33,3 +38,35 @@ def test_what_is_described(api, labelled, store) -> None:
     assert described["generating"] is True
     assert described["images"] == 3  # 0 would make the client wait for ever
     assert "error" not in described
+
+
+@pytest.fixture
+def statements(store) -> list[str]:
+    """What the database was asked."""
+    asked: list[str] = []
+    engine = store._database._engine
+    event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    return asked
+
+
+def test_more_versions_and_projects_ask_the_database_no_more(
+    api, labelled, train, generate, store, statements: list[str]
+) -> None:
+    workspace = store.workspaces.default()
+    project = store.projects.get(workspace.id, "roads")
+    generate()
+    train()
+    asked = []
+    for _ in range(2):
+        statements.clear()
+        versions = store.versions.list(project)
+        described = describe_versions(store, workspace, project, versions, "http://here")
+        described += describe_projects(store, workspace)
+        asked.append(len(statements))
+        for number in range(3):
+            store.versions.create(project, preprocessing={}, augmentation={}, seed=number)
+            api.post("/default/projects", {"name": f"More {number}"})
+    assert [entry["id"] for entry in described[:4]] == [f"default/roads/{n}" for n in (4, 3, 2, 1)]
+    assert described[3]["model"]["id"] == "roads/1"
+    assert len(described) == 4 + 4
+    assert asked[0] == asked[1]

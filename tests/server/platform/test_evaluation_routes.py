@@ -72,6 +72,10 @@ def test_pixels_of_one_split_and_of_all(api, done) -> None:
     page = panel(api, done, "image-predictions", split="all", limit=3, offset=1)
     assert (page["total"], len(page["images"])) == (4, 3)
     assert page["images"][0]["falseNegatives"] == 2
+    # where the client's command line looks for them
+    assert (page["totalImages"], page["confidenceThreshold"]) == (4, 0)
+    stats = {"truePositives": 3, "falsePositives": 1, "falseNegatives": 2}
+    assert page["images"][0]["stats"] == stats
 
 
 def test_models_are_compared(api, done) -> None:

@@ -3,7 +3,7 @@ import time
 import httpx
 import pytest
 
-from atrous.server.platform.links import SECRET_NAME, Target, sign
+from atrous.server.platform.links import BLOBS, Target, sign
 
 DATA = bytes(range(256)) * 5000
 
@@ -12,7 +12,7 @@ DATA = bytes(range(256)) * 5000
 def link(client, store) -> str:
     blob = store.blobs.put(DATA)
     target = Target(blob.digest, "application/zip", time.time() + 3600)
-    return f"/files/{sign(target, store.secrets.get(SECRET_NAME))}/all.zip"
+    return f"/files/{sign(target, store.secrets.get(BLOBS))}/all.zip"
 
 
 def test_a_link_needs_no_key(client, link: str) -> None:
@@ -70,7 +70,7 @@ def test_a_part_of_another_file_is_not_given(client, link: str) -> None:
 
 
 def test_links_that_are_over_or_wrong(client, store) -> None:
-    secret, digest = store.secrets.get(SECRET_NAME), store.blobs.put(b"x").digest
+    secret, digest = store.secrets.get(BLOBS), store.blobs.put(b"x").digest
     over = sign(Target(digest, "image/png", time.time() - 1), secret)
     gone = sign(Target("0" * 64, "image/png", time.time() + 3600), secret)
     for token in (over, gone, "nonsense", "a.b"):
@@ -85,6 +85,6 @@ def test_a_damaged_file_is_cut_off_not_passed_on_as_whole(running, store) -> Non
     path = next(store.home.blobs.rglob(blob.digest))
     path.write_bytes(DATA[:-1] + b"!")
     target = Target(blob.digest, "application/zip", time.time() + 3600)
-    link = f"/files/{sign(target, store.secrets.get(SECRET_NAME))}/all.zip"
+    link = f"/files/{sign(target, store.secrets.get(BLOBS))}/all.zip"
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(running().url + link, timeout=300)

@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from atrous.server.platform.links import SECRET_NAME, Target, sign
+from atrous.server.platform.links import BLOBS, Target, sign
 
 PATH = "/default/roads"
 
@@ -67,7 +67,7 @@ def test_weights_that_are_not_there(api, trained, store) -> None:
     for model in ("2", "9999999999", "colours-1-model-t1", "nothing"):
         assert api.get(f"{PATH}/{model}/ptFile").status_code in (400, 404), model
     target = Target("0" * 32, "application/zip", 9e9)
-    for token in ("x", sign(target, store.secrets.get(SECRET_NAME))):
+    for token in ("x", sign(target, store.secrets.get(BLOBS))):
         assert api.http.get(f"/weights/{token}/weights.pt").status_code == 404
 
 

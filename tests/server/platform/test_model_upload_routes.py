@@ -1,5 +1,3 @@
-import io
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -7,14 +5,6 @@ import pytest
 from atrous.store import Store
 
 UPLOAD = "/default/roads/1/uploadModel"
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -25,7 +15,7 @@ def link(api, generate) -> str:
     return answer.json()["url"].removeprefix("http://testserver")
 
 
-def test_a_package_is_taken_and_queued(api, link: str, store: Store, package: Path) -> None:
+def test_a_package_is_taken_and_queued(api, link: str, store: Store, package: Path, zipped) -> None:
     data = zipped({path.name: path.read_bytes() for path in package.iterdir()})
     sent = api.http.put(link, content=data)  # without a key
     assert sent.status_code == 200, sent.text
@@ -37,18 +27,18 @@ def test_a_package_is_taken_and_queued(api, link: str, store: Store, package: Pa
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("files", "message"),
     [
-        (zipped({"weights.pt": b"\x80\x04"}), "atrous convert"),
-        (zipped({"a/best.safetensors": b"x"}), "atrous export"),
-        (zipped({"../weights.onnx": b"x"}), "may not lead out"),
-        (b"no zip", "no zip"),
+        ({"weights.pt": b"\x80\x04"}, "atrous convert"),
+        ({"a/best.safetensors": b"x"}, "atrous export"),
+        ({"../weights.onnx": b"x"}, "may not lead out"),
+        (None, "no zip"),
     ],
 )
 def test_anything_else_is_refused_with_what_to_do(
-    api, link: str, store: Store, data: bytes, message: str
+    api, link: str, store: Store, files: dict[str, bytes] | None, message: str, zipped
 ) -> None:
-    answer = api.http.put(link, content=data)
+    answer = api.http.put(link, content=zipped(files) if files else b"no zip")
     assert answer.status_code == 400
     assert message in answer.json()["message"]
     assert store.jobs.claim("w", ["add-model"]) is None
@@ -67,3 +57,12 @@ def test_a_version_has_to_be_ready_and_ones_own(api, labelled, stranger, key_wit
     assert api.get(UPLOAD).status_code == 409
     assert stranger.get(UPLOAD).status_code == 404
     assert key_with("infer").get(UPLOAD).status_code == 403
+
+
+def test_a_version_that_went_into_the_trash_takes_none(
+    api, link: str, store: Store, package: Path, zipped
+) -> None:
+    api.call("DELETE", "/default/roads/1")
+    data = zipped({path.name: path.read_bytes() for path in package.iterdir()})
+    assert api.http.put(link, content=data).status_code == 404
+    assert store.jobs.claim("w", ["add-model"]) is None

@@ -1,3 +1,5 @@
+import pytest
+
 from atrous.server.platform.served_models import describe_model, list_served, serving_models
 
 
@@ -22,3 +24,12 @@ def test_a_model_without_figures(roads, store, package) -> None:
     project = store.projects.get(workspace.id, "roads")
     (served,) = list_served(store, workspace, project)
     assert served.miou is None
+
+
+@pytest.mark.parametrize("metrics", [[1], "good", {"valid": 3}, {"valid": {"miou": "high"}}])
+def test_figures_of_a_package_from_elsewhere(roads, store, package, metrics) -> None:
+    workspace = store.workspaces.default()
+    facts = {"metrics": metrics}
+    store.models.publish("roads", package, workspace_id=workspace.id, facts=facts)
+    project = store.projects.get(workspace.id, "roads")
+    assert [served.miou for served in list_served(store, workspace, project)] == [None]

@@ -1,18 +1,7 @@
-import io
-import zipfile
-
 import pytest
 
 from atrous.store import Store
 from atrous.store.zip_imports import IMPORT
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -30,7 +19,7 @@ def path_of(announced: dict[str, str]) -> str:
 def test_a_zip_is_sent_and_queued(api, announced, store: Store, made) -> None:
     status = f"/default/upload/zip/{announced['taskId']}"
     assert api.get(status).json()["status"] == "pending"
-    data = zipped({"a.png": made.png_of(0)})
+    data = made.zipped({"a.png": made.png_of(0)})
     sent = api.http.put(path_of(announced), content=data)  # without a key
     assert sent.json() == {"success": True, "taskId": announced["taskId"]}
     assert api.get(status).json()["status"] == "queued"
@@ -51,7 +40,7 @@ def test_a_zip_is_sent_and_queued(api, announced, store: Store, made) -> None:
 
 
 def test_a_failure_says_why(api, announced, store: Store, made) -> None:
-    api.http.put(path_of(announced), content=zipped({"a.png": made.png_of(0)}))
+    api.http.put(path_of(announced), content=made.zipped({"a.png": made.png_of(0)}))
     job = store.jobs.claim("w", [IMPORT])
     assert job is not None
     store.jobs.fail(job.id, "w", "the disk is full")
@@ -59,9 +48,9 @@ def test_a_failure_says_why(api, announced, store: Store, made) -> None:
     assert (answer["status"], answer["error"]) == ("failed", "the disk is full")
 
 
-def test_hostile_zips_are_refused_at_once(api, announced, store: Store) -> None:
-    bomb = zipped({"a.bmp": bytes(8 << 20)})
-    for data in (b"", b"no zip", zipped({"../a.jpg": b"x"}), bomb):
+def test_hostile_zips_are_refused_at_once(api, announced, store: Store, made) -> None:
+    bomb = made.zipped({"a.bmp": bytes(8 << 20)})
+    for data in (b"", b"no zip", made.zipped({"../a.jpg": b"x"}), bomb):
         answer = api.http.put(path_of(announced), content=data)
         assert answer.status_code == 400
         assert "zip" in answer.json()["error"]["message"]
@@ -74,14 +63,15 @@ def test_a_zip_may_be_larger_than_other_bodies(start, key, api, announced, made)
     path = path_of(announced)
     assert client.put(path, content=bytes(100_001)).status_code == 413
     photo = {"a.png": made.png_of(0), "b.png": made.png_of(1)}
-    assert len(zipped(photo)) > 1000
-    assert client.put(path, content=zipped(photo)).status_code == 200
+    assert len(made.zipped(photo)) > 1000
+    assert client.put(path, content=made.zipped(photo)).status_code == 200
 
 
 def test_the_limit_on_pixels_goes_with_the_job(start, key, roads: str, made, store: Store) -> None:
     client = start(max_image_pixels=12_345)
     told = client.post(f"{roads}/upload/zip", params={"api_key": key}).json()
-    assert client.put(path_of(told), content=zipped({"a.png": made.png_of(0)})).status_code == 200
+    sent = client.put(path_of(told), content=made.zipped({"a.png": made.png_of(0)}))
+    assert sent.status_code == 200
     job = store.jobs.claim("w", [IMPORT])
     assert job is not None
     assert job.payload["max_pixels"] == 12_345

@@ -51,6 +51,9 @@ class LoadedModel(BaseModel):
     batch_size: int | None
     input_height: int | None
     input_width: int | None
+    vram_bytes: int | None
+    request_aliases: list[str] | None
+    request_paths: list[str] | None
     engine: str = Field(description="`openvino` or `onnxruntime`.")
     device: str = Field(description="`cpu`, `cuda` or `tensorrt`.")
     precision: str = Field(description="What it computes in, as `bf16`.")
@@ -60,6 +63,13 @@ class Registry(BaseModel):
     """The networks in memory."""
 
     models: list[LoadedModel]
+    total_vram_bytes: int | None
+    gpu_memory_used: int | None
+    gpu_memory_total: int | None
+    torch_cuda_allocated: int | None
+    torch_cuda_reserved: int | None
+    torch_cuda_allocator_cache: int | None
+    non_torch_gpu_memory: int | None
 
 
 class Started(BaseModel):

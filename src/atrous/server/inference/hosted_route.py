@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from starlette.types import Scope
 
 from atrous.domain.errors import BadImage, BadRequest, NotFound
 from atrous.server.authentication import needs
@@ -49,6 +50,13 @@ ANSWERS = answers_with(
     "The masks; with `format=image` a JPEG of the picture with its classes drawn over it.",
     content={"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
 )
+
+
+def model_of(scope: Scope) -> str | None:
+    """Give the model that a request of this route is for; None for requests of others."""
+    project, _, version = scope["path"][1:].partition("/")
+    is_here = scope["method"] in ("GET", "POST") and project not in RESERVED
+    return f"{project}/{version}" if is_here and version and "/" not in version else None
 
 
 async def read_skipped(

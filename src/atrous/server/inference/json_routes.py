@@ -15,10 +15,16 @@ from atrous.server.image_input import DeclaredImage, read_declared
 from atrous.server.inference.answer_schemas import Segmentation, answers_with
 from atrous.server.inference.confidence import OMITTED, Named
 from atrous.server.inference.segmentation import Skipped, Wishes, fetch_picture, segment
+from atrous.server.json_bodies import JsonRoute
 from atrous.server.request_lifetime import waiting_for_load
 from atrous.server.services import key_of, services_of
 
-router = APIRouter(prefix="/infer", tags=["inference"], dependencies=[Depends(needs("infer"))])
+router = APIRouter(
+    prefix="/infer",
+    tags=["inference"],
+    dependencies=[Depends(needs("infer"))],
+    route_class=JsonRoute,
+)
 
 ANSWERS = answers_with(
     Segmentation | list[Segmentation], "The masks of one picture, or of each of an array."
@@ -46,10 +52,10 @@ class SegmentationRequest(BaseModel):
         description="0 to 1: pixels whose best class is less probable become background; or "
         "`best` or `default` for the model's own.",
     )
-    disable_preproc_auto_orient: bool = False
-    disable_preproc_contrast: bool = False
-    disable_preproc_grayscale: bool = False
-    disable_preproc_static_crop: bool = False
+    disable_preproc_auto_orient: bool | None = False
+    disable_preproc_contrast: bool | None = False
+    disable_preproc_grayscale: bool | None = False
+    disable_preproc_static_crop: bool | None = False
     response_mask_format: Literal["base64_png", "numpy"] = Field(
         "base64_png", description="Masks are PNG files in base64 whichever is given."
     )
@@ -82,10 +88,10 @@ async def segment_pictures(
         confidence=wanted.confidence,
         inference_id=wanted.id or str(uuid.uuid4()),
         skipped=Skipped(
-            auto_orient=wanted.disable_preproc_auto_orient,
-            contrast=wanted.disable_preproc_contrast,
-            grayscale=wanted.disable_preproc_grayscale,
-            static_crop=wanted.disable_preproc_static_crop,
+            auto_orient=bool(wanted.disable_preproc_auto_orient),
+            contrast=bool(wanted.disable_preproc_contrast),
+            grayscale=bool(wanted.disable_preproc_grayscale),
+            static_crop=bool(wanted.disable_preproc_static_crop),
         ),
     )
     request.state.model_id = wanted.model_id

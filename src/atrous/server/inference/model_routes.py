@@ -10,10 +10,11 @@ from atrous.server.authentication import needs
 from atrous.server.errors import json_response
 from atrous.server.inference.answer_schemas import Registry, Started, answers_with
 from atrous.server.inference.responses import registry_body
+from atrous.server.json_bodies import JsonRoute
 from atrous.server.request_lifetime import waiting_for_load
 from atrous.server.services import key_of, services_of
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=JsonRoute)
 registry_router = APIRouter(tags=["models"])  # of the one route that can be switched off
 LISTED = answers_with(Registry, "The networks in memory.")
 Infer = Depends(needs("infer"))

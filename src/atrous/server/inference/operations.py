@@ -86,4 +86,5 @@ async def docs(request: Request) -> HTMLResponse:
     return HTMLResponse(api_page(request.app.openapi()), headers={"Content-Security-Policy": CSP})
 
 
-router.get("/redoc", include_in_schema=False)(docs)  # an old name of it
+for register in (router.get, router.head):
+    register("/redoc", include_in_schema=False)(docs)  # an old name of it

@@ -1,11 +1,14 @@
 """The bodies of answers, field by field as clients read them."""
 
-import base64
+from collections.abc import Callable
 from typing import Any
+
+import pybase64
 
 from atrous.domain.geometry import Size
 from atrous.domain.predictions import Prediction
 from atrous.masks.png import encode_masks
+from atrous.masks.shared_work import share
 from atrous.server.loaded_models import ListedModel
 from atrous.server.loaded_sam2 import is_sam2
 
@@ -15,6 +18,16 @@ from atrous.server.loaded_sam2 import is_sam2
 REPORTED_TASK = "instance-segmentation"
 TRUE_TASK = "semantic-segmentation"
 SAM2_TASK = "unsupervised-segmentation"
+# What the peer tells of a GPU's memory. Clients may look for the names; nothing is measured here.
+GPU_MEMORY = (
+    "total_vram_bytes",
+    "gpu_memory_used",
+    "gpu_memory_total",
+    "torch_cuda_allocated",
+    "torch_cuda_reserved",
+    "torch_cuda_allocator_cache",
+    "non_torch_gpu_memory",
+)
 
 
 def segmentation_body(
@@ -23,7 +36,11 @@ def segmentation_body(
     """Give the body for one picture. Masks are 8-bit greyscale PNGs of the picture's size."""
     height, width = prediction.label_map.shape
     size = Size(height, width)
-    label_png, confidence_png = encode_masks(prediction.label_map, prediction.confidence)
+    parts: list[Callable[[], Any]] = [
+        lambda: encode_masks(prediction.label_map, prediction.confidence),
+        lambda: prediction.present_class_ids,
+    ]
+    (label_png, confidence_png), ids = share(parts)
     return {
         "inference_id": inference_id,
         "time": seconds,
@@ -32,7 +49,7 @@ def segmentation_body(
             "segmentation_mask": _text(label_png),
             "class_map": class_map,
             "confidence_mask": _text(confidence_png),
-            "present_class_ids": prediction.present_class_ids,
+            "present_class_ids": ids,
         },
     }
 
@@ -58,14 +75,18 @@ def registry_body(models: list[ListedModel]) -> dict[str, Any]:
                 "batch_size": None,
                 "input_height": None,  # null: a client must not shrink pictures to this
                 "input_width": None,
+                "vram_bytes": None,
+                "request_aliases": None,
+                "request_paths": None,
                 "engine": model.engine,
                 "device": model.device,
                 "precision": model.precision,
             }
             for model in models
-        ]
+        ],
+        **dict.fromkeys(GPU_MEMORY),
     }
 
 
 def _text(png: bytes) -> str:
-    return base64.b64encode(png).decode("ascii")
+    return pybase64.b64encode_as_string(png)

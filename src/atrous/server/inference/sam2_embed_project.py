@@ -13,12 +13,18 @@ from atrous.sam2.models import find_by_name, state_of
 from atrous.server.authentication import needs
 from atrous.server.errors import json_response
 from atrous.server.inference.answer_schemas import answers_with
+from atrous.server.json_bodies import JsonRoute
 from atrous.server.loaded_sam2 import PREFIX
 from atrous.server.platform.access import KeyWorkspace
 from atrous.server.services import Services, services_of
 from atrous.store.jobs import EMBED_PROJECT, Job
 
-router = APIRouter(prefix="/sam2", tags=["sam2"], dependencies=[Depends(needs("infer"))])
+router = APIRouter(
+    prefix="/sam2",
+    tags=["sam2"],
+    dependencies=[Depends(needs("infer"))],
+    route_class=JsonRoute,
+)
 OPEN_STATES = ("queued", "running")
 COUNTS = ("total", "there", "embedded", "unreadable")
 

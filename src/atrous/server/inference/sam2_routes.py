@@ -24,11 +24,17 @@ from atrous.server.inference.sam2_requests import (
 )
 from atrous.server.inference.sam2_search import read_settings, search_photo
 from atrous.server.inference.sam2_segmentation import segment_prompts
+from atrous.server.json_bodies import JsonRoute
 from atrous.server.loaded_sam2 import PREFIX, is_sam2
 from atrous.server.request_lifetime import waiting_for_load
 from atrous.server.services import Services, services_of
 
-router = APIRouter(prefix="/sam2", tags=["sam2"], dependencies=[Depends(needs("infer"))])
+router = APIRouter(
+    prefix="/sam2",
+    tags=["sam2"],
+    dependencies=[Depends(needs("infer"))],
+    route_class=JsonRoute,
+)
 
 
 @router.post(

@@ -1,7 +1,11 @@
 """Prompts about an embedded photo in, masks out: the steps of one answer, in a worker thread."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from contextvars import copy_context
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from atrous.domain.prompts import Prompt
@@ -45,25 +49,54 @@ def segment_prompts(
     writer = MaskWriter(style, size)
     predictions: list[dict[str, Any]] = []
     arrays: list[Sam2Masks] = []
-    for part in _parts(prompts):
-        answers = _ask(services, segmenter, photo, part, wanted)
-        if binary:
-            arrays += answers
-            continue
-        with services.metrics.timed("encode"):
-            for masks in answers:
-                stop_if_unwanted()
-                predictions.append(writer.prediction(masks))
+    with closing(_answers(services, segmenter, photo, prompts, wanted)) as parts:
+        for answers in parts:
+            if binary:
+                arrays += answers
+                continue
+            with services.metrics.timed("encode"):
+                for masks in answers:
+                    stop_if_unwanted()
+                    predictions.append(writer.prediction(masks))
     if not binary:
         return predictions
     with services.metrics.timed("encode"):
         return masks_as_arrays(arrays, size, low_res=wanted.low_res, all_masks=wanted.all_masks)
 
 
-def _parts(prompts: Sequence[Prompt]) -> Iterator[Sequence[Prompt]]:
-    for start in range(0, len(prompts), PROMPTS_AT_ONCE):
+def _answers(
+    services: Services,
+    segmenter: InteractiveSegmenter,
+    photo: EmbeddedPhoto,
+    prompts: Sequence[Prompt],
+    wanted: SegmentRequest,
+) -> Generator[Sequence[Sam2Masks], None, None]:
+    """Answers in parts; while one is written, the network goes on with the next."""
+
+    def ask(part: Sequence[Prompt]) -> Sequence[Sam2Masks]:
+        return _ask(services, segmenter, photo, part, wanted)
+
+    if len(prompts) <= PROMPTS_AT_ONCE:
         stop_if_unwanted()
-        yield prompts[start : start + PROMPTS_AT_ONCE]
+        yield ask(prompts)
+        return
+    with ThreadPoolExecutor(1, "prompts") as ahead:
+        coming = None
+        for part in _parts(prompts):
+            stop_if_unwanted()
+            following = ahead.submit(copy_context().run, ask, part)
+            if coming is not None:
+                yield coming.result()
+            coming = following
+        if coming is not None:
+            yield coming.result()
+
+
+def _parts(prompts: Sequence[Prompt]) -> list[Sequence[Prompt]]:
+    """As few as there must be, all about as long."""
+    count = -(-len(prompts) // PROMPTS_AT_ONCE)
+    cuts = [len(prompts) * part // count for part in range(count + 1)]
+    return [prompts[start:end] for start, end in pairwise(cuts)]
 
 
 def _ask(

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from atrous.domain.errors import BadImage
 from atrous.images.decode import decode_image
 from atrous.images.draw import draw_overlay, encode_jpeg
+from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.segmenter import Segmenter, Step
 from atrous.server.image_input import SentImage
 from atrous.server.inference.confidence import Named, threshold_of
@@ -94,7 +95,7 @@ def segment(services: Services, segmenter: Segmenter, sent: SentImage, wishes: W
 
     with ExitStack() as until_answered:
         with stage("decode"):
-            image = until_answered.enter_context(_decoded(services, sent, skipped))
+            image = until_answered.enter_context(_decoded(services, segmenter.cores, sent, skipped))
         prediction = segmenter.predict(
             image,
             confidence=threshold_of(package, wishes.confidence),
@@ -123,14 +124,16 @@ def segment(services: Services, segmenter: Segmenter, sent: SentImage, wishes: W
 
 @contextmanager
 def _decoded(
-    services: Services, sent: SentImage, skipped: Skipped
+    services: Services, cores: CoreBudget, sent: SentImage, skipped: Skipped
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """Decode a picture, whose pixels count as in work until the block ends."""
+    """Decode a picture. Until the block ends its pixels count as in work, and it has a core."""
     limit = services.settings.max_image_pixels
     with ExitStack() as until_answered:
         try:
             file_bytes = sent.file_bytes()
             until_answered.enter_context(services.decoded_pixels.of_picture(file_bytes))
+            # After the pixels: who has them may wait for cores, never the other way round.
+            until_answered.enter_context(cores.take(1))
             image = decode_image(file_bytes, auto_orient=not skipped.auto_orient, max_pixels=limit)
         except BadImage as error:
             reason = f"{NO_IMAGE_AT_URL} {error}" if sent.is_fetched else str(error)

@@ -146,7 +146,8 @@ def _keep_mask(
     wishes: LabelWishes,
 ) -> dict[str, Any]:
     image = services.store.images.get(owned.project, image_id)
-    label_map = decode_label_map(sent.file_bytes())
+    limit = services.settings.max_image_pixels
+    label_map = decode_label_map(sent.file_bytes(), max_pixels=limit)
     expected, found = Size(image.height, image.width), Size(*label_map.shape)
     if found != expected:
         raise BadInput(f"the mask is {found} but its photo is {expected}; make them the same size")

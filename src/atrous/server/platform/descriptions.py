@@ -1,5 +1,6 @@
 """Projects, versions and photos as the JSON that clients read; the names are theirs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from atrous.images.draw import class_colors
@@ -7,7 +8,7 @@ from atrous.server.platform.served_models import serving_models
 from atrous.server.platform.training_descriptions import describe_state
 from atrous.store import Store
 from atrous.store.images import Image
-from atrous.store.projects import Project
+from atrous.store.projects import Project, ProjectCounts
 from atrous.store.versions import Version
 from atrous.store.workspaces import Workspace
 
@@ -21,7 +22,19 @@ def describe_workspace(workspace: Workspace) -> dict[str, Any]:
 
 def describe_project(store: Store, workspace: Workspace, project: Project) -> dict[str, Any]:
     """A project with its counts. Reads the store."""
-    counts = store.projects.counts(project)
+    return _described_project(workspace, project, store.projects.counts(project))
+
+
+def describe_projects(store: Store, workspace: Workspace) -> list[dict[str, Any]]:
+    """All projects of a workspace. Reads the store, a few times for however many."""
+    there = store.projects.list(workspace.id)
+    counts = store.projects.counts_of(there)
+    return [_described_project(workspace, project, counts[project.id]) for project in there]
+
+
+def _described_project(
+    workspace: Workspace, project: Project, counts: ProjectCounts
+) -> dict[str, Any]:
     return {
         "id": f"{workspace.slug}/{project.slug}",
         "type": project.kind,
@@ -57,8 +70,27 @@ def describe_version(
     store: Store, workspace: Workspace, project: Project, version: Version, origin: str
 ) -> dict[str, Any]:
     """A version with its trainings. Reads the store; `origin` is how clients reach it."""
-    trainings = store.trainings.list(version)
-    models = serving_models(store, workspace, project) if trainings else {}
+    return describe_versions(store, workspace, project, [version], origin)[0]
+
+
+def describe_versions(
+    store: Store, workspace: Workspace, project: Project, versions: Sequence[Version], origin: str
+) -> list[dict[str, Any]]:
+    """Versions of one project. Reads the store, a few times for however many."""
+    trainings = store.trainings.of_versions(versions)
+    exports = store.exports.ready_formats(versions)
+    models = serving_models(store, workspace, project) if any(trainings.values()) else {}
+    return [
+        {
+            **_described_version(workspace, project, version),
+            "exports": exports[version.id],
+            **describe_state(trainings[version.id], models, origin),
+        }
+        for version in versions
+    ]
+
+
+def _described_version(workspace: Workspace, project: Project, version: Version) -> dict[str, Any]:
     return {
         "id": f"{workspace.slug}/{project.slug}/{version.number}",
         "name": version.name,
@@ -69,11 +101,9 @@ def describe_version(
         "augmentation": enabled(version.augmentation),
         "classes": list(version.class_names),
         "seed": version.seed,
-        "exports": store.exports.ready_formats(version),
         "generating": version.state == "generating",
         "progress": version.progress,
         **({"error": version.error} if version.state == "failed" else {}),
-        **describe_state(trainings, models, origin),
     }
 
 

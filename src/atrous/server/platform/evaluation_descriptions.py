@@ -164,22 +164,24 @@ def image_predictions(evaluation: Evaluation, wish: Wish) -> dict[str, Any]:
     page = photos[wish.offset : wish.offset + wish.limit]
     return {
         "split": wish.split,
+        "confidenceThreshold": 0,  # as of the confusion matrix
         "total": len(photos),
+        "totalImages": len(photos),
         "offset": wish.offset,
         "limit": wish.limit,
-        "images": [
-            {
-                "imageName": photo["name"],
-                "split": photo["split"],
-                "mIoU": photo["miou"],
-                "truePositives": photo["right"],
-                "falsePositives": photo["predicted"] - photo["right"],
-                "falseNegatives": photo["labelled"] - photo["right"],
-                "unit": "pixels",
-            }
-            for photo in page
-        ],
+        "images": [_photo_entry(photo) for photo in page],
     }
+
+
+def _photo_entry(photo: dict[str, Any]) -> dict[str, Any]:
+    """A photo; its pixels by themselves, and where the client's command line looks for them."""
+    pixels = {
+        "truePositives": photo["right"],
+        "falsePositives": photo["predicted"] - photo["right"],
+        "falseNegatives": photo["labelled"] - photo["right"],
+    }
+    about = {"imageName": photo["name"], "split": photo["split"], "mIoU": photo["miou"]}
+    return {**about, **pixels, "stats": pixels, "unit": "pixels"}
 
 
 def recommendations(evaluation: Evaluation, wish: Wish) -> dict[str, Any]:

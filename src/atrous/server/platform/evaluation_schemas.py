@@ -145,15 +145,21 @@ class ConfusionMatrix(BaseModel):
     unit: str
 
 
-class PhotoFigures(BaseModel):
-    """What was right in a photo."""
+class PhotoPixels(BaseModel):
+    """What was right in a photo, in pixels."""
+
+    truePositives: int
+    falsePositives: int
+    falseNegatives: int
+
+
+class PhotoFigures(PhotoPixels):
+    """A photo, and what was right in it."""
 
     imageName: str
     split: str
     mIoU: Figure
-    truePositives: int
-    falsePositives: int
-    falseNegatives: int
+    stats: PhotoPixels = Field(description="The same pixels.")
     unit: str
 
 
@@ -161,7 +167,9 @@ class ImagePredictions(BaseModel):
     """`image-predictions`: a page of photos."""
 
     split: str = OF_SPLIT
+    confidenceThreshold: int
     total: int
+    totalImages: int = Field(description="The same.")
     offset: int
     limit: int
     images: list[PhotoFigures]

@@ -11,7 +11,7 @@ from starlette.responses import StreamingResponse
 
 from atrous.server.authentication import open_to_all
 from atrous.server.platform.answer_schemas import answered_by_file
-from atrous.server.platform.links import SECRET_NAME, verify
+from atrous.server.platform.links import BLOBS, opened
 from atrous.server.platform.routing import failure, platform_router
 from atrous.server.services import Services, services_of
 
@@ -37,19 +37,20 @@ async def download(
 ) -> Response:
     """Answer with the file. One range of bytes may be asked for; several are answered in full."""
     services = services_of(request)
-    target = await services.look_up(lambda: verify(token, services.store.secrets.get(SECRET_NAME)))
-    size = await services.look_up(partial(services.store.blobs.size_bytes, target.digest))
+    target = await services.look_up(lambda: opened(token, BLOBS, services.store))
+    digest = target.thing
+    size = await services.look_up(partial(services.store.blobs.size_bytes, digest))
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, immutable",
         "Content-Security-Policy": "default-src 'none'; sandbox",
-        "ETag": f'"{target.digest}"',
+        "ETag": f'"{digest}"',
         "X-Content-Type-Options": "nosniff",
     }
-    wanted = _wanted_range(request, target.digest, size)
+    wanted = _wanted_range(request, digest, size)
     if wanted is None:
         headers["Content-Length"] = str(size)
-        pieces = partial(services.store.blobs.stream, target.digest)
+        pieces = partial(services.store.blobs.stream, digest)
         status = 200
     else:
         first, last = wanted
@@ -58,7 +59,7 @@ async def download(
             return failure(416, f"the file has {size} bytes", "RangeNotSatisfiable", headers)
         headers["Content-Length"] = str(last - first + 1)
         headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-        pieces = partial(services.store.blobs.stream_part, target.digest, first, last - first + 1)
+        pieces = partial(services.store.blobs.stream_part, digest, first, last - first + 1)
         status = 206
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=target.media_type)

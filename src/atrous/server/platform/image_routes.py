@@ -161,14 +161,14 @@ def _details(store: Store, project: Project, image: Image, links: Links) -> dict
             "key": label.name,
             "width": image.width,
             "height": image.height,
-            "boxes": _boxes(store.blobs.read(label.digest), names),
+            "boxes": _boxes(store.blobs.read(label.digest), image, names),
         }
     return {**details, "urls": urls, "embedding": None}
 
 
-def _boxes(mask: bytes, names: tuple[str, ...]) -> list[dict[str, Any]]:
+def _boxes(mask: bytes, image: Image, names: tuple[str, ...]) -> list[dict[str, Any]]:
     """The box around each class: its centre and size in pixels."""
-    label_map = decode_label_map(mask)
+    label_map = decode_label_map(mask, max_pixels=image.height * image.width)
     boxes = []
     for number in np.unique(label_map):
         if number in (0, IGNORE_ID):

@@ -1,4 +1,4 @@
-"""Signed links to blobs: who has one needs no key, until it expires."""
+"""Signed links: who has one needs no key, until it expires or the key that asked for it goes."""
 
 import base64
 import hashlib
@@ -12,9 +12,10 @@ import orjson
 from fastapi import Request
 
 from atrous.domain.errors import NotFound
-from atrous.server.services import Services
+from atrous.server.services import Services, key_of
+from atrous.store import Store
 
-SECRET_NAME = "links"
+BLOBS = "links"  # the secret of links to blobs; other links have other ones: none opens another's
 MAX_TOKEN = 2000
 NOT_VALID = "this link is not valid or has expired; ask for a new one"
 
@@ -23,14 +24,16 @@ NOT_VALID = "this link is not valid or has expired; ask for a new one"
 class Target:
     """What a link opens."""
 
-    digest: str  # of the blob
+    thing: str  # by its name: a blob's digest, a package's folder, a task's id
     media_type: str
     expires_at: float  # seconds since 1970
+    key_id: str | None = None  # of who asked for it; None: the server asks for no keys
 
 
 def sign(target: Target, secret: bytes) -> str:
     """Make the token of a target."""
-    facts = orjson.dumps([target.digest, target.media_type, round(target.expires_at)])
+    expires_at = round(target.expires_at)
+    facts = orjson.dumps([target.thing, target.media_type, expires_at, target.key_id])
     return f"{_encode(facts)}.{_encode(_signature(facts, secret))}"
 
 
@@ -45,9 +48,17 @@ def verify(token: str, secret: bytes, clock: Callable[[], float] = time.time) ->
         raise NotFound(NOT_VALID) from None
     if not hmac.compare_digest(signature, _signature(facts, secret)):
         raise NotFound(NOT_VALID)
-    digest, media_type, expires_at = orjson.loads(facts)
-    target = Target(digest, media_type, float(expires_at))
+    thing, media_type, expires_at, *key_id = orjson.loads(facts)
+    target = Target(thing, media_type, float(expires_at), *key_id)
     if clock() >= target.expires_at:
+        raise NotFound(NOT_VALID)
+    return target
+
+
+def opened(token: str, secret_name: str, store: Store) -> Target:
+    """Read a token back whose key still opens something, else raise NotFound. Reads the store."""
+    target = verify(token, store.secrets.get(secret_name))
+    if target.key_id is not None and not store.api_keys.is_active(target.key_id):
         raise NotFound(NOT_VALID)
     return target
 
@@ -60,6 +71,7 @@ class Links:
         self._origin = (services.settings.public_url or str(request.base_url)).rstrip("/")
         self._store = services.store
         self._lifetime_s = services.settings.link_lifetime_s
+        self._key = key_of(request)
 
     @property
     def origin(self) -> str:
@@ -68,9 +80,15 @@ class Links:
 
     def to(self, digest: str, media_type: str, file_name: str) -> str:
         """Write a link that downloads a blob under a file name. It reads the store once."""
-        expires_at = time.time() + self._lifetime_s
-        token = sign(Target(digest, media_type, expires_at), self._store.secrets.get(SECRET_NAME))
+        token = self.token(BLOBS, digest, media_type)
         return f"{self._origin}/files/{token}/{quote(file_name, safe='')}"
+
+    def token(self, secret_name: str, thing: str, media_type: str) -> str:
+        """Make the token of a link for who sent this request. It reads the store once."""
+        expires_at = time.time() + self._lifetime_s
+        key_id = self._key.id if self._key else None
+        target = Target(thing, media_type, expires_at, key_id)
+        return sign(target, self._store.secrets.get(secret_name))
 
 
 def _signature(facts: bytes, secret: bytes) -> bytes:

@@ -2,11 +2,12 @@
 
 import os
 import tempfile
-import time
 import zipfile
+from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
+import anyio.to_thread
 from fastapi import Depends, Path, Request, Response
 from starlette.responses import FileResponse
 
@@ -16,12 +17,13 @@ from atrous.server.authentication import needs, open_to_all
 from atrous.server.errors import json_response
 from atrous.server.platform.access import NamedProject, NamedWorkspace
 from atrous.server.platform.answer_schemas import answered_by, answered_by_file
-from atrous.server.platform.links import NOT_VALID, Links, Target, sign, verify
+from atrous.server.platform.links import Links, opened
 from atrous.server.platform.routing import platform_router
 from atrous.server.platform.served_models import describe_model, list_served
 from atrous.server.platform.training_schemas import Model, OneModel, WeightsLink
 from atrous.server.services import Services, services_of
 from atrous.store import Store
+from atrous.store.disk_full import naming_full_disk
 from atrous.store.models import Model as StoredModel
 from atrous.store.runs import run_of_model
 
@@ -80,6 +82,7 @@ async def get_model(request: Request, workspace: NamedWorkspace, model: ModelNam
 async def get_weights_url(request: Request, owned: NamedProject, model: ModelName) -> Response:
     """Answer with `weightsUrl`, a signed link to a zip of the ONNX package and the checkpoint."""
     services = services_of(request)
+    links = Links(request, services)
 
     def find() -> str:
         project = owned.project.slug
@@ -89,10 +92,8 @@ async def get_weights_url(request: Request, owned: NamedProject, model: ModelNam
         found = services.store.models.find(owned.workspace.id, name)
         if found.model_id.project != project:
             raise NotFound(f"there is no model {model[:100]!r} in project '{project}'")
-        expires_at = time.time() + services.settings.link_lifetime_s
-        secret = services.store.secrets.get(SECRET_NAME)
-        token = sign(Target(found.folder, MEDIA_TYPE, expires_at), secret)
-        return f"{Links(request, services).origin}/weights/{token}/weights.pt"
+        token = links.token(SECRET_NAME, found.folder, MEDIA_TYPE)
+        return f"{links.origin}/weights/{token}/weights.pt"
 
     return json_response({"weightsUrl": await services.look_up(find)})
 
@@ -114,31 +115,29 @@ async def download_weights(
 ) -> Response:
     """Answer with the zip; it is made when it is first asked for."""
     services = services_of(request)
-    path = await services.look_up(lambda: _packed(services, token))
+    target = await services.look_up(lambda: opened(token, SECRET_NAME, services.store))
+    # Copying gigabytes: not in the few threads that others wait for.
+    path = await anyio.to_thread.run_sync(partial(_packed, services, target.thing))
     headers = {"Content-Security-Policy": "default-src 'none'; sandbox"}
     return FileResponse(path, media_type=MEDIA_TYPE, headers=headers)
 
 
-def _packed(services: Services, token: str) -> FilePath:
-    target = verify(token, services.store.secrets.get(SECRET_NAME))
-    for model in services.store.models.list():
-        if model.folder == target.digest:
-            return pack(services.store, model)
-    raise NotFound(NOT_VALID)
+def _packed(services: Services, folder: str) -> FilePath:
+    return pack(services.store, services.store.models.by_folder(folder))
 
 
 def pack(store: Store, model: StoredModel) -> FilePath:
     """Give the zip of a model, made where it is missing: its package, and the best checkpoint of
     its run where that is on this machine. Its files are stored, not deflated: weights don't shrink.
     """
-    target = store.home.cache / "weights" / f"{model.folder}.zip"
+    target = store.home.weights_zips / f"{model.folder}.zip"
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, unfinished = tempfile.mkstemp(prefix=".", dir=target.parent)
     os.close(descriptor)
     try:
-        with zipfile.ZipFile(unfinished, "w") as archive:
+        with naming_full_disk(), zipfile.ZipFile(unfinished, "w") as archive:
             for path, name in _parts(store, model):
                 archive.write(path, name)
         flush(FilePath(unfinished))

@@ -1,6 +1,5 @@
 """Models that were trained elsewhere: a link to send a package to, and its receipt."""
 
-import time
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated
@@ -16,7 +15,7 @@ from atrous.server.described_bodies import file_body
 from atrous.server.errors import json_response
 from atrous.server.platform.access import NamedVersion
 from atrous.server.platform.answer_schemas import answered_by
-from atrous.server.platform.links import Links, Target, sign, verify
+from atrous.server.platform.links import Links, opened
 from atrous.server.platform.routing import platform_router
 from atrous.server.platform.training_schemas import ModelLink, ReceivedModel
 from atrous.server.services import Services, services_of
@@ -42,11 +41,11 @@ async def announce_model(request: Request, owned: NamedVersion) -> Response:
     if version.state != "ready":
         raise Conflict(f"version {version.number} is {version.state}; wait until it is ready")
 
+    links = Links(request, services)
+
     def link() -> str:
-        secret = services.store.secrets.get(SECRET_NAME)
-        expires_at = time.time() + services.settings.link_lifetime_s
-        token = sign(Target(f"{owned.workspace.id}/{version.id}", ZIP, expires_at), secret)
-        return f"{Links(request, services).origin}/files/{token}/{FILE_NAME}"
+        token = links.token(SECRET_NAME, f"{owned.workspace.id}/{version.id}", ZIP)
+        return f"{links.origin}/files/{token}/{FILE_NAME}"
 
     url = await services.look_up(link)
     return json_response({"url": url, "signedUrl": url})
@@ -76,8 +75,8 @@ async def receive_model(request: Request, token: Annotated[str, Path(max_length=
 
 
 def _named(services: Services, token: str) -> tuple[str, str]:
-    target = verify(token, services.store.secrets.get(SECRET_NAME))
-    workspace_id, _, version_id = target.digest.partition("/")
+    target = opened(token, SECRET_NAME, services.store)
+    workspace_id, _, version_id = target.thing.partition("/")
     return workspace_id, version_id
 
 

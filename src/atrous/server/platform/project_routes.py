@@ -15,7 +15,7 @@ from atrous.server.platform.body_schemas import ProjectBody
 from atrous.server.platform.descriptions import (
     KIND,
     describe_project,
-    describe_version,
+    describe_versions,
     describe_workspace,
 )
 from atrous.server.platform.links import Links
@@ -80,13 +80,11 @@ async def get_project(request: Request, owned: NamedProject) -> Response:
 
     def read() -> dict[str, Any]:
         store, workspace, project = services.store, owned.workspace, owned.project
+        versions = store.versions.list(project)
         return {
             "workspace": describe_workspace(workspace),
             "project": describe_project(store, workspace, project),
-            "versions": [
-                describe_version(store, workspace, project, version, origin)
-                for version in store.versions.list(project)
-            ],
+            "versions": describe_versions(store, workspace, project, versions, origin),
         }
 
     return json_response(await services.look_up(read))

@@ -183,6 +183,7 @@ class TrashSections(BaseModel):
     """The same, by type."""
 
     datasets: list[TrashItem]
+    projects: list[TrashItem] = Field(description="The same as `datasets`.")
     versions: list[TrashItem]
     trainings: list[TrashItem]
     workflows: list[TrashItem] = Field(description="Empty: there are none here.")

@@ -19,9 +19,10 @@ class ServedModel:
     @property
     def miou(self) -> float | None:
         """The best mean IoU on the validation split, 0..1."""
-        metrics = self.model.facts.get("metrics") or {}
-        value = (metrics.get("valid") or {}).get("miou")
-        return None if value is None else float(value)
+        value = self.model.facts.get("metrics")
+        for name in ("valid", "miou"):  # a package from elsewhere may keep anything there
+            value = value.get(name) if isinstance(value, dict) else None
+        return float(value) if isinstance(value, (int, float)) else None
 
 
 def serving_models(

@@ -46,6 +46,10 @@ PARAMETERS = {
     "backbone": Parameter(str),
 }
 
+# Of these, the ones that are decided from the data set and the machine where nobody gives them: a
+# template that named their plain defaults would be a worse recipe than none.
+CHOSEN = ("epochs", "batch_size", "learning_rate", "backbone_rate", "weight_decay", "scale_min")
+
 
 def read_wishes(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The architecture, and the fields of a training's recipe; `speed` is not looked at.
@@ -112,8 +116,7 @@ def describe_recipe(architecture: str) -> dict[str, Any]:
     What is null in it is chosen for the data set.
     """
     defaults = {field.name: field.default for field in fields(TrainingRecipe)}
-    template = {name: defaults[name] for name in PARAMETERS}
-    template["epochs"] = None
+    template = {name: None if name in CHOSEN else defaults[name] for name in PARAMETERS}
     return {
         "modelType": architecture + REPORTED_ENDING,
         "schema": {

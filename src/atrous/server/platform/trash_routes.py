@@ -67,6 +67,7 @@ async def list_trash(request: Request, workspace: NamedWorkspace) -> Response:
         section: [item for item in items if item["type"] == kind]
         for kind, section in SECTIONS.items()
     }
+    sections["projects"] = sections["datasets"]  # clients document one name, and read the other
     return json_response({"items": items, "sections": {**sections, "workflows": []}})
 
 

@@ -19,7 +19,7 @@ from atrous.server.platform.body_schemas import UPLOAD_PARTS
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import Services, services_of
 from atrous.server.url_fetch import fetch_image
-from atrous.store.images import NewImage
+from atrous.store.images import MAX_METADATA_BYTES, NewImage
 from atrous.store.photo_files import plain_name, split_of_content, store_photo
 
 router = platform_router("images")
@@ -27,7 +27,6 @@ Write = Depends(needs("write"))
 SPLIT_NAMES = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid"}
 SPLIT_NAMES["test"] = "test"
 DEFAULT_BATCH = "Uploads"
-MAX_METADATA_BYTES = 20_000
 BODY = picture_body("The photo. Not needed with `?image=URL`.", UPLOAD_PARTS)
 
 

@@ -5,7 +5,7 @@ from fastapi import Request, Response
 from atrous.server.errors import json_response
 from atrous.server.platform.access import KeyWorkspace, NamedWorkspace
 from atrous.server.platform.answer_schemas import WhoseKey, answered_by
-from atrous.server.platform.descriptions import describe_project, describe_workspace
+from atrous.server.platform.descriptions import describe_projects, describe_workspace
 from atrous.server.platform.project_schemas import WorkspaceAnswer
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import services_of
@@ -36,11 +36,7 @@ async def get_workspace(request: Request, workspace: NamedWorkspace) -> Response
     services = services_of(request)
 
     def read() -> dict[str, object]:
-        store = services.store
-        projects = [
-            describe_project(store, workspace, project)
-            for project in store.projects.list(workspace.id)
-        ]
+        projects = describe_projects(services.store, workspace)
         return {"workspace": {**describe_workspace(workspace), "projects": projects}}
 
     return json_response(await services.look_up(read))

@@ -1,6 +1,5 @@
 """Whole data sets as zips: announce one, send it to the link that is given, ask how far it is."""
 
-import time
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -23,7 +22,7 @@ from atrous.server.platform.access import (
 )
 from atrous.server.platform.answer_schemas import Announced, Received, ZipTask, answered_by
 from atrous.server.platform.body_schemas import ZipBody
-from atrous.server.platform.links import Links, Target, sign, verify
+from atrous.server.platform.links import Links, opened
 from atrous.server.platform.routing import platform_router
 from atrous.server.platform.upload_routes import DEFAULT_BATCH, read_split
 from atrous.server.services import Services, services_of
@@ -69,14 +68,14 @@ async def announce_zip(request: Request, owned: NamedProject) -> Response:
         max_pixels=services.settings.max_image_pixels,
     )
 
+    links = Links(request, services)
+
     def announce() -> tuple[str, str]:
         job = services.store.zip_imports.announce(owned.project, wishes)
-        expires_at = time.time() + services.settings.link_lifetime_s
-        secret = services.store.secrets.get(SECRET_NAME)
-        return job.id, sign(Target(job.id, ZIP, expires_at), secret)
+        return job.id, links.token(SECRET_NAME, job.id, ZIP)
 
     task_id, token = await services.look_up(announce)
-    link = f"{Links(request, services).origin}/files/{token}"
+    link = f"{links.origin}/files/{token}"
     return json_response({"taskId": task_id, "signedUrl": link, "url": link})
 
 
@@ -94,7 +93,7 @@ async def receive_zip(request: Request, token: Annotated[str, Path(max_length=20
     services = services_of(request)
 
     def find() -> str:
-        task_id = verify(token, services.store.secrets.get(SECRET_NAME)).digest
+        task_id = opened(token, SECRET_NAME, services.store).thing
         if not services.store.zip_imports.is_waiting(task_id):
             raise Conflict("a zip came for this task already; ask for a new one")
         return task_id
