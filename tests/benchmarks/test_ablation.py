@@ -45,6 +45,14 @@ def test_every_variant_is_a_choice_that_a_training_takes() -> None:
         assert len(ablation.arguments_of(choices)) == 2 * len(choices)
 
 
+def test_the_recipe_is_the_one_that_camvid_is_trained_with() -> None:
+    script = (Path(ablation.__file__).parent / "real_data.sh").read_text()
+    camvid = script.partition("  camvid)")[2].partition(";;")[0].replace("'", "")
+    arguments = ablation.arguments_of(ablation.RECIPE)
+    for option, value in zip(arguments[::2], arguments[1::2], strict=True):
+        assert f"{option} {value}" in camvid
+
+
 def test_what_was_trained_before_is_not_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

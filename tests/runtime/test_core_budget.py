@@ -74,10 +74,14 @@ def start(work: Callable[[], None], budget: CoreBudget, line: int) -> threading.
     """Run it in a thread, and return when `line` wait."""
     thread = threading.Thread(target=work)
     thread.start()
+    wait_for_line(thread, budget, line)
+    return thread
+
+
+def wait_for_line(thread: threading.Thread, budget: CoreBudget, line: int) -> None:
     while len(budget._line) < line:
         assert thread.is_alive()
         time.sleep(0.001)
-    return thread
 
 
 def test_inner_cores_replace_the_outer_ones() -> None:
@@ -135,8 +139,7 @@ def test_what_began_first_goes_on_first() -> None:
     with budget.take(1):
         second = start(new, budget, line=1)
         go_on.set()
-        while len(budget._line) < 2:
-            assert first.is_alive()
+        wait_for_line(first, budget, line=2)
     first.join(120)
     second.join(120)
     assert order == ["old", "new"]
@@ -159,8 +162,7 @@ def test_fewer_cores_need_no_turn() -> None:
     assert begun.wait(120)
     with budget.take(2):
         network_runs.set()
-        while not budget._line:
-            assert thread.is_alive()
+        wait_for_line(thread, budget, line=1)
         with budget.take(1):
             order.append("encoded")
     thread.join(120)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from atrous.runtime import process_memory
 from atrous.training import memory
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -27,5 +28,5 @@ def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
+    monkeypatch.setattr(process_memory.ctypes, "CDLL", lambda name: object())
     assert memory.keep_freed_memory() is False

@@ -21,16 +21,20 @@ def share(parts: Sequence[Callable[[], Result]]) -> list[Result]:
         for index, part in waiting:  # shared by the threads: one that is free takes the next
             results[index] = part()
 
-    helpers = min(len(parts), os.cpu_count() or 1) - 1
+    work_together(work, min(len(parts), os.cpu_count() or 1) - 1)
+    return [results[index] for index in range(len(parts))]
+
+
+def work_together(work: Callable[[], None], helpers: int) -> None:
+    """Run `work`, which ends when nothing is left to do, here and in so many threads that help."""
     others = [_threads().submit(work) for _ in range(helpers)]
     work()
     for other in others:
         if not other.cancel():  # else it has not begun, and there is nothing left for it
             other.result()
-    return [results[index] for index in range(len(parts))]
 
 
 @lru_cache
 def _threads() -> ThreadPoolExecutor:
     """Threads that help those of all answers of the process, which share them as in a queue."""
-    return ThreadPoolExecutor(max((os.cpu_count() or 1) - 1, 1), thread_name_prefix="masks")
+    return ThreadPoolExecutor(max((os.cpu_count() or 1) - 1, 1), thread_name_prefix="helper")

@@ -5,15 +5,14 @@ time are enlarged and reduced to two numbers each while they are in a core's reg
 code (`pixel_kernel.py`) in several threads, each with a band of rows.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt8
 
 from atrous.domain.predictions import Thresholds
+from atrous.masks.shared_work import work_together
 from atrous.runtime.machine_code import Kernel, load_kernel
 from atrous.runtime.processor import available_cores
 from atrous.runtime.resampling import Resampling
@@ -105,11 +104,7 @@ def find_pixel_classes(
         for band in waiting:  # shared by the threads: one that is free takes the next
             work.write(band, target, space)
 
-    others = [_threads().submit(write_bands) for _ in range(available_cores() - 1)]
-    write_bands()  # by this thread, too, which would only wait
-    for other in others:
-        if not other.cancel():  # else it has not begun, and there is nothing left for it
-            other.result()
+    work_together(write_bands, available_cores() - 1)
 
 
 @dataclass(frozen=True)
@@ -197,12 +192,6 @@ class _Space:
             share=np.empty(lanes, np.float32),
             winner=np.empty(lanes, np.int32),
         )
-
-
-@lru_cache
-def _threads() -> ThreadPoolExecutor:
-    """Threads that help those of all predictions of the process, which share them as in a queue."""
-    return ThreadPoolExecutor(max(available_cores() - 1, 1), thread_name_prefix="pixels")
 
 
 def _bands(height: int) -> list[slice]:

@@ -4,12 +4,14 @@ import ctypes
 import gc
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 STATUS = Path("/proc/self/status")
 KIBIBYTE = 1024
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h, mallopt(3)
+# Names of glibc's malloc.h, mallopt(3).
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -2, -3, -4
 KEPT_BLOCK_BYTES, KEPT_BYTES = 16 << 20, 32 << 20  # more than a photo of 1 megapixel takes
 
 
@@ -26,14 +28,17 @@ def reuse_freed() -> bool:
     """Have glibc keep freed blocks for the next photo, up to `KEPT_BYTES` per arena of its own.
 
     By default a photo's pixels and masks go back to the system after each request, which then
-    takes milliseconds to give zeroed pages for the next. Gives whether it was set: only glibc has
-    these options.
+    takes milliseconds to give zeroed pages for the next. Gives whether it was set.
     """
+    return set_malloc({M_MMAP_THRESHOLD: KEPT_BLOCK_BYTES, M_TRIM_THRESHOLD: KEPT_BYTES})
+
+
+def set_malloc(options: Mapping[int, int]) -> bool:
+    """Set options of malloc by their numbers, and give whether all were: only glibc has them."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:
         return False
-    wanted = ((M_MMAP_THRESHOLD, KEPT_BLOCK_BYTES), (M_TRIM_THRESHOLD, KEPT_BYTES))
-    results = [mallopt(option, size) for option, size in wanted]
+    results = [mallopt(option, value) for option, value in options.items()]
     return all(result == 1 for result in results)
 
 
