@@ -41,6 +41,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     WHOLE: {},
     "without Lovasz": {"loss": "ce"},
     "without Lovasz, balanced weights": {"loss": "ce", "class_weights": "balanced"},
+    "balanced weights": {"class_weights": "balanced"},
+    "weights of ENet": {"class_weights": "enet"},
     "whole photos from the beginning": {"early_share": 0.0},
     "60 % on photos of half the size": {"early_share": 0.6},
     "backbone at a quarter of the rate": {"backbone_rate": 0.25},

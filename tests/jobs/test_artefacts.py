@@ -45,6 +45,20 @@ def test_the_page_holds_all_that_lies_beside_it(evaluation: Evaluation, tmp_path
     assert values["valid"]["miou"] == evaluation.report["miou"]
 
 
+def test_a_page_to_share_has_the_figures_and_no_photo(
+    evaluation: Evaluation, tmp_path: Path
+) -> None:
+    whole = write_artefacts(tmp_path, "cats/1", "why", [evaluation], choices={"epochs": 3})
+    page = (tmp_path / "report-without-photos.html").read_text()
+    assert page.count('src="data:image/png;base64,') == 3
+    assert f"{evaluation.report['miou']:.4f}" in page
+    assert "epochs" in page
+    assert "image/jpeg" not in page
+    for photo in evaluation.report["worst_photos"]:
+        assert photo["name"] in whole.read_text()
+        assert photo["name"] not in page
+
+
 def test_a_second_report_replaces_the_first(evaluation: Evaluation, tmp_path: Path) -> None:
     write_artefacts(tmp_path, "t", "", [evaluation])
     stale = tmp_path / "pictures" / "valid-1-best-old.jpg"

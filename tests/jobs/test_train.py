@@ -94,6 +94,7 @@ def test_from_a_folder_to_a_published_model(
         "pictures",
         "published.json",
         "recipe.json",
+        "report-without-photos.html",
         "report.html",
         "request.json",
         "results.csv",

@@ -1,9 +1,10 @@
 import base64
+import time
 
 import pytest
 from fastapi.routing import APIRoute
 
-from atrous.server import authentication
+from atrous.server import recent_reads
 from atrous.server.authentication import is_open
 from atrous.server.inference import hosted_route, json_routes, model_routes, operations
 from atrous.store.api_keys import ApiKeys
@@ -88,9 +89,11 @@ def test_no_key_in_the_query_lets_the_others_count(client, key) -> None:
     assert answer.status_code == 403  # the query goes first, also where it is wrong
 
 
-def test_revocation_counts_at_once(client, key, store) -> None:
+def test_a_revoked_key_is_refused_within_a_second(client, key, store) -> None:
     assert client.get("/model/registry", params={"api_key": key}).status_code == 200
     store.api_keys.revoke("test")
+    assert recent_reads.FRESH_S < 1
+    time.sleep(recent_reads.FRESH_S)
     assert client.get("/model/registry", params={"api_key": key}).status_code == 403
 
 
@@ -133,9 +136,16 @@ def test_a_key_is_looked_up_once_in_a_request(client, key, look_ups, path) -> No
     assert look_ups == [key]
 
 
+def test_requests_in_a_row_look_a_key_up_once(client, key, look_ups, monkeypatch) -> None:
+    monkeypatch.setattr(recent_reads, "FRESH_S", 3600.0)
+    for _ in range(3):
+        client.post("/colours/1", params={"api_key": key}, json=BODY)
+    assert look_ups == [key]
+
+
 def test_one_found_a_while_ago_is_looked_up_again(client, key, look_ups, monkeypatch) -> None:
     """A body may take long to arrive, and its key be revoked meanwhile."""
-    monkeypatch.setattr(authentication, "FRESH_S", -1.0)
+    monkeypatch.setattr(recent_reads, "FRESH_S", -1.0)
     client.post("/infer/semantic_segmentation", params={"api_key": key}, json=BODY)
     assert look_ups == [key, key]
 

@@ -6,6 +6,7 @@ import pytest
 
 from atrous.domain.errors import BadModelId, NotFound
 from atrous.domain.model_ids import ModelId
+from atrous.server.recent_reads import FRESH_S
 
 
 def models(client):
@@ -21,6 +22,7 @@ def test_models_are_loaded_once(client) -> None:
 def test_a_model_published_anew_is_loaded_anew(client, store, package) -> None:
     old = models(client).get("colours/1")
     store.models.remove(ModelId.parse("colours/1"))
+    time.sleep(FRESH_S)
     with pytest.raises(NotFound):
         models(client).get("colours/1")
     assert models(client).listed() == []

@@ -87,7 +87,7 @@ def revoke(
         str, typer.Argument(help="The key's name or id, as `atrous keys list` has it.")
     ],
 ) -> None:
-    """Make a key useless, at once, also for servers that are running.
+    """Make a key useless, within a second also for servers that are running.
 
     \b
     Example:  atrous keys revoke laptop

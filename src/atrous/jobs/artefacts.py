@@ -23,6 +23,7 @@ from atrous.reports.charts import Picture as Pixels
 from atrous.reports.html_page import Picture, Section, Table, Tile, html_page, shown
 
 REPORT = "report.html"
+TO_SHARE = "report-without-photos.html"
 METRICS = "metrics.json"
 PICTURES = "pictures"
 CLASS_FIGURES = ("iou", "precision", "recall", "f1", "boundary_iou", "best_threshold", "pixels")
@@ -39,6 +40,8 @@ def write_artefacts(
 ) -> Path:
     """Write metrics.json, pictures/ and report.html into a folder; gives the page's path.
 
+    A second page shows no photo and names none, for people who may not see them.
+
     results: the results.csv of a training, for its curves.
     choices: of a recipe, by name, as JSON values.
     """
@@ -54,8 +57,9 @@ def write_artefacts(
     if choices:
         rows = [(name, shown(value)) for name, value in choices.items()]
         sections.append(Section("Recipe", table=Table(("choice", "value"), rows, False)))
-    page = html_page(title, subtitle, sections)
-    write_whole(folder / REPORT, page.encode())
+    to_share = [section for section in sections if not section.is_of_photos]
+    for name, contents in ((REPORT, sections), (TO_SHARE, to_share)):
+        write_whole(folder / name, html_page(title, subtitle, contents).encode())
     return folder / REPORT
 
 
@@ -103,11 +107,11 @@ def _sections_of(evaluation: Evaluation, pictures: Path) -> list[Section]:
     ]
     if found:
         note = "Photo, truth, prediction, error (red: wrong, grey: not labelled)."
-        sections.append(Section(f"Photos of {split}", note=note, photos=found))
+        photos = Section(f"Photos of {split}", note=note, photos=found, is_of_photos=True)
+        sections.append(photos)
     worst = [(photo["name"], shown(photo["miou"])) for photo in evaluation.report["worst_photos"]]
-    sections.append(
-        Section(f"Worst photos of {split}", table=Table(("photo", "mIoU of the photo"), worst))
-    )
+    table = Table(("photo", "mIoU of the photo"), worst)
+    sections.append(Section(f"Worst photos of {split}", table=table, is_of_photos=True))
     return sections
 
 

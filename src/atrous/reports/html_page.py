@@ -71,6 +71,7 @@ class Section:
     table: Table | None = None
     charts: Sequence[Picture] = ()  # beside each other
     photos: Sequence[Picture] = ()  # below each other
+    is_of_photos: bool = False  # it shows photos of the data set, or names them
 
 
 def html_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:

@@ -1,8 +1,7 @@
 """Who may call: a key with the right scope for every route that is not marked as open."""
 
-import time
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import HTTPException, Request
@@ -20,8 +19,6 @@ HOW_TO_SEND = (
     "'Bearer', or as api_key in a JSON body"
 )
 RETRY_LATER = {"Retry-After": str(round(WINDOW_S))}
-LOOKED_UP = "looked_up_key"  # in a request's state: the secret, its key, and when
-FRESH_S = 0.5  # a revoked key must be refused within a second, also while its body arrives
 NO_KEY = ("", "None", "null")  # what clients send when they have none
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -46,7 +43,7 @@ async def authenticate(request: Request) -> None:
     if not services.settings.require_key:
         return
     secret = await find_key(request)
-    key = await _look_up(services, request.scope, secret) if secret else None
+    key = await services.verify_key(secret) if secret else None
     if secret and key is None:
         _count_failure(request)
     if secret is None:
@@ -67,7 +64,7 @@ async def may_send_body(services: Services, scope: ASGIScope) -> bool:
     if not services.settings.require_key:
         return True
     secret = _key_in_head(services, Request(scope))
-    return secret is not None and await _look_up(services, scope, secret) is not None
+    return secret is not None and await services.verify_key(secret) is not None
 
 
 async def may_infer(services: Services, scope: ASGIScope) -> bool:
@@ -77,18 +74,8 @@ async def may_infer(services: Services, scope: ASGIScope) -> bool:
     if not services.settings.require_key:
         return True
     secret = _key_in_head(services, Request(scope))
-    key = await _look_up(services, scope, secret) if secret else None
+    key = await services.verify_key(secret) if secret else None
     return key is not None and "infer" in key.scopes
-
-
-async def _look_up(services: Services, scope: ASGIScope, secret: str) -> ApiKey | None:
-    """Give the active key; what was found for the same request a moment ago still holds."""
-    state = scope.setdefault("state", {})
-    seen, key, when = state.get(LOOKED_UP, (None, None, 0.0))
-    if seen != secret or time.monotonic() - when > FRESH_S:
-        key = await services.verify_key(secret)
-        state[LOOKED_UP] = secret, key, time.monotonic()
-    return cast("ApiKey | None", key)
 
 
 def _count_failure(request: Request) -> None:

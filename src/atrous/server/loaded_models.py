@@ -12,6 +12,7 @@ from atrous.packages.directory import ModelPackage, read_package
 from atrous.runtime.pool import SegmenterPool
 from atrous.runtime.segmenter import Segmenter
 from atrous.server.metrics import Metrics
+from atrous.server.recent_reads import RecentReads
 from atrous.store import Store
 from atrous.store.models import Model, first_runs
 
@@ -35,7 +36,8 @@ class LoadedModels:
     """The networks in memory, under the ids of the store.
 
     The pool knows them by package folder, not by id: where an id is removed and published anew,
-    its folder is another one, so that the old network never answers for the new model.
+    its folder is another one, so that the old network does not answer for the new model for longer
+    than the half second that ids are not looked up again.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class LoadedModels:
         self._pinned = frozenset(pinned)
         self._pool = pool
         self._metrics = metrics
+        self._models: RecentReads[Model] = RecentReads()
         self._spellings: dict[str, str] = {}  # `workspace/slug` ids in use, and their folders
 
     def get(self, model_id: str) -> Segmenter:
@@ -63,7 +66,20 @@ class LoadedModels:
 
         Models of other workspaces than `workspace_id` are not found; None lets all be asked.
         """
-        model = self._note(model_id, workspace_id)
+        return self._request(model_id, self._find(model_id, workspace_id))
+
+    def request_known(
+        self, model_id: str, workspace_id: str | None = None
+    ) -> "tuple[Future[Segmenter], ...]":
+        """`request` without reading the store; nothing where the id was not read a moment ago."""
+        return tuple(
+            self._request(model_id, _opened(model, model_id, workspace_id))
+            for model in self._models.recent(model_id)
+        )
+
+    def _request(self, model_id: str, model: Model) -> "Future[Segmenter]":
+        if model_id != str(model.model_id):
+            self._spellings[model_id] = model.folder
         pinned = not self._pinned.isdisjoint((model_id, str(model.model_id)))
         future = self._pool.request(model.folder, pinned=pinned)
         self._metrics.model_requests.labels("hit" if future.done() else "miss").inc()
@@ -72,25 +88,20 @@ class LoadedModels:
         future.add_done_callback(self._measure)
         return future
 
-    def _note(self, model_id: str, workspace_id: str | None) -> Model:
-        model = self._find(model_id, workspace_id)
-        if model_id != str(model.model_id):
-            self._spellings[model_id] = model.folder
-        return model
-
     def _find(self, model_id: str, workspace_id: str | None) -> Model:
+        model = self._models.get(model_id, partial(self._read, model_id))
+        return _opened(model, model_id, workspace_id)
+
+    def _read(self, model_id: str) -> Model:
         """Look an id up: `project/version`, else `workspace/slug`.
 
         A slug is that of a project, which means its newest version, `project-version`, or the
         model's own, as `roads-1-deeplabv3plus-t2`.
         """
         try:
-            model = self._store.models.get(ModelId.parse(model_id))
+            return self._store.models.get(ModelId.parse(model_id))
         except BadModelId:
-            model = self._find_slug(model_id)
-        if workspace_id not in (None, model.workspace_id):
-            raise NotFound(f"there is no model {model_id[:100]!r} that this key opens")
-        return model
+            return self._find_slug(model_id)
 
     def _find_slug(self, model_id: str) -> Model:
         workspace_slug, _, slug = model_id.partition("/")
@@ -180,6 +191,13 @@ class LoadedModels:
         """Drop all networks from memory."""
         self._pool.clear()
         self._measure()
+
+
+def _opened(model: Model, model_id: str, workspace_id: str | None) -> Model:
+    """Give the model where it is the workspace's, else raise NotFound."""
+    if workspace_id not in (None, model.workspace_id):
+        raise NotFound(f"there is no model {model_id[:100]!r} that this key opens")
+    return model
 
 
 def load_from(store: Store, folder: str) -> ModelPackage:

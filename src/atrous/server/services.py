@@ -1,6 +1,7 @@
 """What requests share while the server runs: settings, store, loaded models, worker threads."""
 
 import asyncio
+import hashlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from atrous.server.lifecycle import Lifecycle
 from atrous.server.loaded_models import ListedModel, LoadedModels
 from atrous.server.loaded_sam2 import is_sam2
 from atrous.server.metrics import Metrics
+from atrous.server.recent_reads import RecentReads
 from atrous.server.sam2_services import Sam2Services
 from atrous.server.settings import ServerSettings
 from atrous.server.tracing import Traces
@@ -50,17 +52,19 @@ class Services:
     def __post_init__(self) -> None:
         """Make the limiter: short reads have threads of their own."""
         self._look_ups = anyio.CapacityLimiter(LOOK_UP_THREADS)
+        self._keys: RecentReads[ApiKey | None] = RecentReads()
 
     async def look_up(self, work: Callable[[], Result]) -> Result:
         """Run something short that reads files or the database, off the event loop."""
         return await anyio.to_thread.run_sync(work, limiter=self._look_ups)
 
     async def verify_key(self, secret: str) -> ApiKey | None:
-        """Give the active key of this plain text.
-
-        It is read from the store each time: a key revoked a moment ago is refused.
-        """
-        return await self.look_up(lambda: self.store.api_keys.verify(secret))
+        """Give the active key of this plain text, as the store had it at most a moment ago."""
+        digest = hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+        for key in self._keys.recent(digest):
+            return key
+        verify = partial(self.store.api_keys.verify, secret)
+        return await self.look_up(partial(self._keys.get, digest, verify))
 
     async def load_model(self, model_id: str, key: ApiKey | None) -> Segmenter:
         """Give a model's network, loaded if need be, while other models go on answering.
@@ -68,8 +72,11 @@ class Services:
         A key opens the models of its workspace alone; without keys (None) all are open. Who waits
         for a load holds no thread meanwhile.
         """
-        future = await self.look_up(partial(self.models.request, model_id, workspace_of(key)))
-        return await asyncio.wrap_future(future)
+        workspace = workspace_of(key)
+        for future in self.models.request_known(model_id, workspace):
+            return await asyncio.wrap_future(future)
+        request = partial(self.models.request, model_id, workspace)
+        return await asyncio.wrap_future(await self.look_up(request))
 
     async def load_any(self, model_id: str, key: ApiKey | None = None) -> None:
         """Load the network of an id, a trained model's or `sam2/hiera_tiny`'s."""
