@@ -55,4 +55,6 @@ def test_what_can_not_be_done(atrous: Run, package: Path, tmp_path: Path) -> Non
     code, _, err = atrous("export", package, "--output-stride", "8", "--out", out)
     assert code == 1
     assert "at output stride unknown, and 8 needs the checkpoint" in err
+    code, _, err = atrous("export", package, "--size", "640", "--out", out)
+    assert (code, "needs the checkpoint of its training" in err) == (1, True)
     assert not out.exists()

@@ -47,6 +47,14 @@ def test_an_older_recipe_gets_the_defaults() -> None:
     assert recipe.epochs == TrainingRecipe.epochs
 
 
+def test_the_exported_network_may_see_a_larger_photo() -> None:
+    assert PLAIN.export_preprocess == PLAIN.preprocess
+    larger = replace(ODD, export_side=700)
+    assert larger.export_preprocess == replace(ODD.preprocess, size=Size(704, 704))
+    wide = replace(PLAIN, preprocess=PreprocessRecipe(Size(30, 640)), export_side=320)
+    assert wide.export_preprocess.size == Size(16, 320)
+
+
 def test_preprocessing_alone() -> None:
     values = json.loads(json.dumps(ODD.to_json()["preprocess"]))
     assert preprocess_from_json(values) == ODD.preprocess

@@ -40,6 +40,21 @@ def test_a_package_that_can_be_served(
         segmenter.close()
 
 
+def test_its_input_may_be_larger_than_in_training(
+    network: DeepLab, tiny: ModuleType, dataset: Dataset, tmp_path: Path
+) -> None:
+    recipe = tiny.tiny_recipe(export_side=96)
+    photos = dataset.splits["valid"]
+    package = export_package(network, dataset.classes, recipe, photos, tmp_path / "package", {})
+    assert package.preprocess.size == Size(96, 96)
+    assert package.manifest["parity"]["pixel_agreement"] > 0.999
+    segmenter = Segmenter(package)
+    try:
+        assert segmenter.predict(photos[0].read_image()).label_map.shape == (64, 64)
+    finally:
+        segmenter.close()
+
+
 def test_a_bad_export_leaves_nothing_behind(
     network: DeepLab,
     tiny: ModuleType,

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -9,7 +10,9 @@ import torch
 from atrous.datasets.detect import DatasetOptions, open_dataset
 from atrous.deeplab.network import build_network
 from atrous.domain.errors import BadDataset, BadInput, NotFound
+from atrous.domain.geometry import Size
 from atrous.export.variant import VariantRequest
+from atrous.jobs.evaluate import measure_package
 from atrous.jobs.export import export_model, find_source, open_data
 from atrous.jobs.training_request import TrainingRequest
 from atrous.packages.directory import ModelPackage
@@ -87,13 +90,39 @@ def test_another_stride_is_made_of_the_checkpoint_and_measured(
     assert package.weights.read_bytes() != source.package.weights.read_bytes()
 
 
+def test_another_size_is_made_of_the_checkpoint_and_measured(
+    store: Store, run: RunFolder, tmp_path: Path
+) -> None:
+    source = find_source(str(run.path), store)
+    data = open_data(source, None, DatasetOptions())
+    large = export_model(
+        source, VariantRequest(max_drop=100.0), tmp_path / "large", side=90, data=data
+    )
+    assert large.preprocess == replace(source.package.preprocess, size=Size(96, 96))
+    assert large.manifest["network"]["output_stride"] == 16
+    assert "input 96x96" in (large.folder / "model_card.md").read_text()
+    # The figures are those of each package at its own size.
+    assert data is not None
+    figures = large.manifest["export"]
+    for package, miou in ((source.package, "miou_before"), (large, "miou_after")):
+        measured = measure_package(package, data.dataset, "valid")
+        assert figures[miou] == pytest.approx(measured.report["miou"], abs=1e-6)
+    # The run's photos fit a package whose size is another than the training's.
+    again = find_source(str(run.path), store)
+    small = VariantRequest(precision="int8", max_drop=100.0)
+    int8 = export_model(again, small, tmp_path / "small", side=96, data=data)
+    assert int8.preprocess.size == Size(96, 96)
+
+
 def test_without_a_checkpoint_the_stride_stays(
     store: Store, package: ModelPackage, tmp_path: Path
 ) -> None:
     source = find_source(str(package.folder), store)
     with pytest.raises(BadInput, match="at output stride 16, and 8 needs the checkpoint"):
         export_model(source, VariantRequest(), tmp_path / "fine", output_stride=8)
-    same = export_model(source, VariantRequest(), tmp_path / "same", output_stride=16)
+    with pytest.raises(BadInput, match="input of 64x64, and 128x128 needs .* --export-size 128"):
+        export_model(source, VariantRequest(), tmp_path / "large", side=128)
+    same = export_model(source, VariantRequest(), tmp_path / "same", output_stride=16, side=64)
     assert same.weights.read_bytes() == package.weights.read_bytes()
 
 

@@ -3,7 +3,8 @@ from atrous.reports.model_card import model_card
 FACTS = {
     "architecture": "deeplabv3plus",
     "backbone": "lcnet_050",
-    "recipe": {"preprocess": {"size": {"height": 96, "width": 128}}, "epochs": 3, "seed": 0},
+    "input_size": {"height": 96, "width": 128},
+    "recipe": {"preprocess": {"size": {"height": 48, "width": 64}}, "epochs": 3, "seed": 0},
     "metrics": {
         "valid": {
             "miou": 0.7125,

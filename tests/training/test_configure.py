@@ -149,12 +149,15 @@ def test_every_decision_has_its_reason(dataset: Dataset, tiny: ModuleType) -> No
     recipe = recipe_for(dataset, backbone=tiny.BACKBONE, epochs=3, loss="ce + dice")
     decided = {
         *("preprocess", "crop", "loss", "class_weights", "learning_rate", "backbone_rate"),
-        *("early_share", "loss_stride", "scale_min", "copy_paste"),
+        *("early_share", "loss_stride", "scale_min", "copy_paste", "aligned"),
         *("batch_size", "accumulation", "norm", "workers", "epochs"),
     }
     assert set(recipe.reasons) == {*decided, "backbone"}
     for name in ("backbone", "epochs", "loss"):
         assert recipe.reasons[name] == "given"
+    assert recipe.aligned
+    plain = recipe_for(dataset, backbone=tiny.BACKBONE, architecture="deeplabv3")
+    assert not plain.aligned
     assert "2 cores, 100.0 GB free" in recipe.reasons["accumulation"]
     assert recipe.to_json()["reasons"] == recipe.reasons
 

@@ -1,4 +1,4 @@
-"""`atrous export`: a model in another precision, format or output stride."""
+"""`atrous export`: a model in another precision, format, output stride or input size."""
 
 import json
 import tempfile
@@ -57,6 +57,14 @@ def export_command(
         Literal["8", "16"] | None,
         typer.Option(help="Other than the package's, it needs the checkpoint of the training."),
     ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            help="Longer side of the network's input, in pixels, rounded to a multiple of 16. "
+            "Other than the package's, it needs the checkpoint of the training.",
+        ),
+    ] = None,
     out: OutOption = None,
     name: NameOption = None,
     data: DataOption = None,
@@ -83,11 +91,12 @@ def export_command(
     Example:  atrous export shapes/1 --precision int8 --as shapes
               atrous export downloads/package --precision int8 --data pictures/ --out small/
               atrous export runs/roads/0001 --output-stride 16 --format openvino --out roads/
+              atrous export roads/1 --output-stride 8 --size 640 --as roads
               atrous export tiles/1 --window 512 --as tiles
     """
     if (out is None) == (name is None):
         raise typer.BadParameter("say where it goes: --out FOLDER, or --as project/version")
-    source = _Source(model, int(output_stride) if output_stride else None, data)
+    source = _Source(model, int(output_stride) if output_stride else None, size, data)
     labels = (classes, classes_file, ignore_id)
     views = read_views(window, scales, flip)
     facts, where = _make(source, labels, (format, precision, max_drop, views), out, name)
@@ -102,6 +111,7 @@ def export_command(
 class _Source:
     model: str
     output_stride: int | None
+    side: int | None
     data: Path | None
 
 
@@ -144,6 +154,7 @@ def _export(
             request,
             folder,
             output_stride=source.output_stride,
+            side=source.side,
             data=open_data(found, source.data, options),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

@@ -26,6 +26,7 @@ from atrous.cli.recipe_options import (
     DevicesOption,
     DryRunOption,
     EpochsOption,
+    ExportSizeOption,
     ExportStrideOption,
     LearningRateOption,
     LossOption,
@@ -84,6 +85,7 @@ def train_command(
     balancing: BalancingOption = None,
     norm: NormOption = "auto",
     export_stride: ExportStrideOption = None,
+    export_size: ExportSizeOption = None,
     precision: PrecisionOption = None,
     devices: DevicesOption = None,
     compile: CompileOption = None,
@@ -114,6 +116,7 @@ def train_command(
         "time_budget_s": parse_duration(time_budget) if time_budget else None,
         "norm": None if norm == "auto" else norm,
         "export_output_stride": export_stride,
+        "export_side": export_size,
         "start": str(start.absolute()) if start else None,
         **read_settings(settings or []),
     }

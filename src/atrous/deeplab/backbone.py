@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import timm
 from jaxtyping import Float
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 from atrous.domain.errors import BadInput
@@ -33,9 +34,13 @@ class Backbone(nn.Module):
     """A timm network without its classifier, whose last stages are dilated instead of strided.
 
     Dilation follows timm: the first block of a stage that lost its stride keeps the rate of the
-    stage before, as in torchvision. The `tf_` networks pad like TensorFlow, so a strided layer
-    samples one pixel further right and down on even sizes than the dilated layer that replaces
-    it; that is part of the published weights' behaviour at stride 32 and is left alone.
+    stage before, as in torchvision.
+
+    lean: where the cells of the map at stride 16 look, in cells at stride 8 and halves of them
+        beside the middle of the area that they stand for: 1, further right and down, for the
+        `tf_` networks, which pad like TensorFlow; -1, further left and up, where both sides are
+        padded; 0 for patches. Dilated layers do not lean, so it is 0 at output stride 8. It
+        holds where the map at stride 8 has an even length; of odd ones the middle stays.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Backbone(nn.Module):
         self.channels = Channels(channels[self.low_index], channels[-2], channels[-1])
         if multi_grid is not None:
             apply_multi_grid(self.network, name, output_stride, multi_grid)
+        self.lean = lean_of_last_stride(self.network) if output_stride == 16 else 0
         self._frozen: list[nn.Module] = []
 
     def freeze(self, stride: int) -> int:
@@ -115,6 +121,27 @@ def create_features(name: str, output_stride: int) -> Any:
             f"backbone {name!r} can't be built with output stride {output_stride} "
             f"({type(error).__name__}: {error}); take another, as tf_efficientnet_lite0 or resnet50"
         ) from error
+
+
+def lean_of_last_stride(network: nn.Module) -> int:
+    """How the last strided layer leans on even lengths, in halves of its input's cells.
+
+    Cell i of its output stands for the cells 2i and 2i + 1 of its input, whose middle is
+    2i + 1/2; the middle of its kernel lies on another place.
+    """
+    lean = 0
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
+            kernel, stride, padding = map(
+                _of_rows, (layer.kernel_size, layer.stride, layer.padding)
+            )
+            if stride == 2 and kernel > 1:  # those of 1 are beside the main path
+                lean = 1 if isinstance(layer, Conv2dSame) else kernel - 2 - 2 * int(padding)
+    return lean
+
+
+def _of_rows(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) else value
 
 
 def apply_multi_grid(

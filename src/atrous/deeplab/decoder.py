@@ -33,12 +33,23 @@ class DeepLabV3PlusHead(nn.Module):
     """ASPP, up-sampled and joined with the projected stride-4 map, two 3x3 convolutions.
 
     arXiv 1802.02611, section 3.1 and table 2; dropout 0.1 after ASPP as in its published code.
+
+    lean: of the last map, see `Backbone`. The context is moved back by it, so that it lies on the
+        stride-4 map at output stride 16 as it does at 8, and weights trained at 16 find at 8 what
+        they learnt. 0 leaves it where it falls, as the weights of others expect it.
     """
 
     def __init__(
-        self, channels: Channels, classes: int, *, output_stride: int, separable: bool
+        self,
+        channels: Channels,
+        classes: int,
+        *,
+        output_stride: int,
+        separable: bool,
+        lean: int = 0,
     ) -> None:
         super().__init__()
+        self.lean = lean
         self.aspp = Aspp(channels.last, RATES[output_stride], separable=separable, dropout=0.1)
         self.low_level = convolution(channels.low, LOW_LEVEL_CHANNELS)
         self.refine = nn.Sequential(
@@ -49,12 +60,27 @@ class DeepLabV3PlusHead(nn.Module):
 
     def forward(self, maps: FeatureMaps) -> Float[Tensor, "n k h w"]:
         """Class scores at the size of the stride-4 map."""
-        context = F.interpolate(
-            self.aspp(maps.last), size=maps.low.shape[2:], mode="bilinear", align_corners=False
-        )
+        context = laid_on(maps.low, self.aspp(maps.last), self.lean)
         joined = torch.cat([context, self.low_level(maps.low)], dim=1)
         logits: Tensor = self.classify(self.refine(joined))
         return logits
+
+
+def laid_on(
+    low: Float[Tensor, "n c4 h4 w4"], context: Float[Tensor, "n c h w"], lean: int
+) -> Float[Tensor, "n c h4 w4"]:
+    """The context at the size of the stride-4 map, moved back by what its cells lean."""
+    context = F.interpolate(context, size=low.shape[2:], mode="bilinear", align_corners=False)
+    for axis in (2, 3):
+        length = low.shape[axis]
+        even_at_8 = (length + 1) // 2 % 2 == 0
+        if lean and even_at_8:
+            first, last = context.narrow(axis, 0, 1), context.narrow(axis, length - 1, 1)
+            if lean > 0:
+                context = torch.cat([first, context.narrow(axis, 0, length - 1)], axis)
+            else:
+                context = torch.cat([context.narrow(axis, 1, length - 1), last], axis)
+    return context
 
 
 class AuxiliaryHead(nn.Module):

@@ -14,10 +14,7 @@ from atrous.domain.errors import BadInput
 from atrous.domain.geometry import Size
 from atrous.domain.recipes import Architecture
 
-HEADS: dict[Architecture, type[DeepLabV3Head] | type[DeepLabV3PlusHead]] = {
-    "deeplabv3": DeepLabV3Head,
-    "deeplabv3plus": DeepLabV3PlusHead,
-}
+ARCHITECTURES: tuple[Architecture, ...] = ("deeplabv3", "deeplabv3plus")
 # By matrices instead of interpolate, whose gradient takes a CPU several times as long.
 ALL_PIXELS = (slice(None), slice(None))
 
@@ -33,6 +30,7 @@ class NetworkConfig:
     separable: bool = True  # depthwise-separable 3x3 convolutions in ASPP and decoder
     auxiliary: bool = False  # a second head on the last map but one, for training
     multi_grid: tuple[int, int, int] | None = None  # rate factors of the last stage, ResNets only
+    aligned: bool = False  # of DeepLabv3+: the context lies alike at both output strides
 
 
 class DeepLab(nn.Module):
@@ -44,12 +42,7 @@ class DeepLab(nn.Module):
         self.backbone = Backbone(
             config.backbone, output_stride=config.output_stride, multi_grid=config.multi_grid
         )
-        self.head = HEADS[config.architecture](
-            self.backbone.channels,
-            config.classes,
-            output_stride=config.output_stride,
-            separable=config.separable,
-        )
+        self.head = _head(config, self.backbone)
         self.auxiliary_head = (
             AuxiliaryHead(self.backbone.channels, config.classes) if config.auxiliary else None
         )
@@ -73,6 +66,19 @@ class DeepLab(nn.Module):
         return logits
 
 
+def _head(config: NetworkConfig, backbone: Backbone) -> DeepLabV3Head | DeepLabV3PlusHead:
+    channels, classes, stride = backbone.channels, config.classes, config.output_stride
+    if config.architecture == "deeplabv3":
+        return DeepLabV3Head(channels, classes, output_stride=stride, separable=config.separable)
+    return DeepLabV3PlusHead(
+        channels,
+        classes,
+        output_stride=stride,
+        separable=config.separable,
+        lean=backbone.lean if config.aligned else 0,
+    )
+
+
 def enlarge(
     logits: Float[Tensor, "n k h w"], size: Size, pixels: tuple[slice, slice] | None
 ) -> Float32[Tensor, "n k h2 w2"]:
@@ -93,6 +99,7 @@ def build_network(
     separable: bool = True,
     auxiliary: bool = False,
     multi_grid: tuple[int, int, int] | None = None,
+    aligned: bool = False,
 ) -> DeepLab:
     """Build a network with random weights.
 
@@ -101,15 +108,22 @@ def build_network(
     """
     return network_from(
         NetworkConfig(
-            architecture, backbone, classes, output_stride, separable, auxiliary, multi_grid
+            architecture,
+            backbone,
+            classes,
+            output_stride,
+            separable,
+            auxiliary,
+            multi_grid,
+            aligned,
         )
     )
 
 
 def network_from(config: NetworkConfig) -> DeepLab:
     """Build the network of a config with random weights; BadInput for values that make no sense."""
-    if config.architecture not in HEADS:
-        raise BadInput(f"architecture {config.architecture!r} is not one of {sorted(HEADS)}")
+    if config.architecture not in ARCHITECTURES:
+        raise BadInput(f"architecture {config.architecture!r} is not one of {ARCHITECTURES}")
     if config.output_stride not in (8, 16):
         raise BadInput(f"output stride {config.output_stride} is not 8 or 16")
     if config.classes < 1:

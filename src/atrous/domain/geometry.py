@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+SIDE_STEP = 16  # a network's maps lie evenly on a photo whose sides are multiples of its stride
+
 
 @dataclass(frozen=True)
 class Size:
@@ -18,6 +20,16 @@ class Size:
     def area(self) -> int:
         """Number of pixels."""
         return self.height * self.width
+
+    def with_longer_side(self, pixels: int) -> "Size":
+        """The same shape with a longer side of `pixels`, both sides rounded to multiples of 16.
+
+        >>> Size(height=360, width=480).with_longer_side(640)
+        Size(height=480, width=640)
+        """
+        factor = pixels / max(self.height, self.width)
+        sides = (self.height, self.width)
+        return Size(*(max(1, round(side * factor / SIDE_STEP)) * SIDE_STEP for side in sides))
 
     def __str__(self) -> str:
         """Width first, as people write it: `640x480`."""

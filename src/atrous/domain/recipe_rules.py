@@ -50,6 +50,7 @@ BOUNDS = {
     "preprocess.std": POSITIVE,
     "crop.height": NETWORK_SIDE,
     "crop.width": NETWORK_SIDE,
+    "export_side": NETWORK_SIDE,
     "auxiliary_weight": NOT_NEGATIVE,
     "loss_stride": Bounds(least=1, most=8),
     "early_share": SHARE,

@@ -1,6 +1,6 @@
 """Recipes: every choice of preprocessing and training, saved beside what it made."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from atrous.domain.errors import BadInput
@@ -57,7 +57,9 @@ class TrainingRecipe:
     start: str | None = None  # a checkpoint to start from instead, fine-tuning it
     output_stride: Literal[8, 16] = 16  # while training
     export_output_stride: Literal[8, 16] = 16  # of the exported network, same weights
+    export_side: int | None = None  # longer side of the exported network's input; None: as trained
     separable: bool = True  # depthwise-separable 3x3 convolutions in ASPP and decoder
+    aligned: bool = False  # of DeepLabv3+: the context lies alike at both output strides
     auxiliary_weight: float = 0.0  # weight of an auxiliary head's loss; 0: no such head
     frozen_stride: Literal[0, 2, 4, 8] = 0  # parts of the backbone up to it stay as loaded
     loss_stride: int = 1  # the loss sees every n-th row and column, others in each step
@@ -98,6 +100,14 @@ class TrainingRecipe:
     seed: int = 0
     time_budget_s: float | None = None  # stop adding epochs so that training ends within it
     reasons: dict[str, str] = field(default_factory=dict, compare=False)  # why, by field
+
+    @property
+    def export_preprocess(self) -> PreprocessRecipe:
+        """How a photo becomes the exported network's input."""
+        if self.export_side is None:
+            return self.preprocess
+        size = self.preprocess.size.with_longer_side(self.export_side)
+        return replace(self.preprocess, size=size)
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as JSON values."""

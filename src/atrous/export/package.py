@@ -31,8 +31,9 @@ def export_package(
     exported = with_output_stride(network, recipe.export_output_stride).eval()
     with tempfile.TemporaryDirectory(prefix="atrous-export-") as scratch:
         weights = Path(scratch) / "weights.onnx"
-        export_onnx(exported, recipe.preprocess.size, weights)
-        parity = measure_parity(exported, weights, recipe.preprocess, samples)
+        preprocess = recipe.export_preprocess
+        export_onnx(exported, preprocess.size, weights)
+        parity = measure_parity(exported, weights, preprocess, samples)
         insist(parity)
         manifest = {
             **facts,
@@ -47,6 +48,6 @@ def export_package(
             folder,
             weights=weights,
             classes=classes,
-            preprocess=recipe.preprocess,
+            preprocess=preprocess,
             manifest=manifest,
         )

@@ -151,8 +151,10 @@ def _quantise(source: ModelPackage, photos: LabelledPhotos, weights: Path, spari
     spread = np.unique(np.linspace(0, len(photos.samples) - 1, count).astype(int))
     chosen = [photos.samples[int(index)] for index in spread]
 
+    recipe = photos.prepared_for(source).preprocess
+
     def prepare(sample: Sample) -> Float32[np.ndarray, "1 3 height width"]:
-        return preprocess(sample.read_image(), photos.preprocess)[0]
+        return preprocess(sample.read_image(), recipe)[0]
 
     logger.info("taking ranges from %d photos of %s", len(chosen), photos.split)
     quantise(source.weights, chosen, prepare, weights, sparing)

@@ -30,6 +30,11 @@ class LabelledPhotos:
     labelled: Sequence[int]  # the model's ids that figures are taken over
     preprocess: PreprocessRecipe  # of these photos, which may be prepared already
 
+    def prepared_for(self, package: ModelPackage) -> ModelPackage:
+        """The package as it takes these photos, at the size of its own network."""
+        size = package.preprocess.size
+        return replace(package, preprocess=replace(self.preprocess, size=size))
+
 
 @dataclass(frozen=True)
 class VariantFigures:
@@ -64,8 +69,7 @@ def compare(
     classes = len(before.class_names)
     matrices = (ConfusionMatrix.zeros(classes), ConfusionMatrix.zeros(classes))
     segmenters = [
-        Segmenter(replace(package, preprocess=photos.preprocess), precision="fp32")
-        for package in (before, after)
+        Segmenter(photos.prepared_for(package), precision="fp32") for package in (before, after)
     ]
     same = pixels = 0
     try:

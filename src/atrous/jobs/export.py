@@ -1,16 +1,17 @@
-"""Export a model of ours, or any ONNX package, in another precision, format or output stride."""
+"""Export a model of ours, or any ONNX package, in another precision, format, stride or size."""
 
 import json
 import logging
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from atrous.datasets.detect import DatasetOptions, open_dataset
 from atrous.datasets.version import Dataset
 from atrous.deeplab.network import with_output_stride
 from atrous.domain.errors import BadDataset, BadInput
+from atrous.domain.geometry import Size
 from atrous.domain.model_ids import ModelId
 from atrous.domain.recipes import PreprocessRecipe
 from atrous.export.onnx_file import export_onnx
@@ -32,6 +33,14 @@ SPLIT = "valid"  # ranges are taken from it, and mIoU is measured on it
 
 
 @dataclass(frozen=True)
+class Network:
+    """Which network is exported, of the same weights."""
+
+    output_stride: int | None  # 8 or 16; None where nothing says it
+    size: Size  # of its input
+
+
+@dataclass(frozen=True)
 class Source:
     """A model to export."""
 
@@ -44,6 +53,11 @@ class Source:
         """That of the package's network; None where nothing says it."""
         network = self.package.manifest.get("network")
         return network.get("output_stride") if isinstance(network, dict) else None
+
+    @property
+    def network(self) -> Network:
+        """The one in the package."""
+        return Network(self.output_stride, self.package.preprocess.size)
 
 
 @dataclass(frozen=True)
@@ -109,20 +123,27 @@ def export_model(
     folder: Path,
     *,
     output_stride: int | None = None,
+    side: int | None = None,
     data: LabelledData | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ModelPackage:
     """Write the package to `folder`, whole or not at all; see `export_variant`.
 
-    output_stride: 8 or 16; None keeps that of the package. Another one needs the checkpoint of
-        the run: BadInput where that is not there.
+    output_stride: 8 or 16; side: the longer side of the network's input in pixels, both sides
+        rounded to multiples of 16. None keeps that of the package. Another one needs the
+        checkpoint of the run: BadInput where that is not there.
     """
     package = source.package
+    size = package.preprocess.size
+    network = Network(
+        output_stride=output_stride or source.output_stride,
+        size=size if side is None else size.with_longer_side(side),
+    )
     photos = _photos(package, data) if data is not None else None
     with tempfile.TemporaryDirectory(prefix="atrous-export-") as temporary:
-        if output_stride is not None and output_stride != source.output_stride:
-            package = _at_stride(source, output_stride, photos, Path(temporary) / "package")
-        # What int8 or fp16 loses is measured at one stride, what another stride loses in fp32.
+        if network != source.network:
+            package = _of_checkpoint(source, network, photos, Path(temporary) / "package")
+        # What int8 or fp16 loses is measured on one network, what another one loses in fp32.
         reference = source.package if request.precision == "fp32" else package
         return export_variant(package, request, photos, folder, progress, reference)
 
@@ -139,23 +160,19 @@ def _photos(package: ModelPackage, data: LabelledData) -> LabelledPhotos:
     return LabelledPhotos(samples, SPLIT, model_ids, labelled, data.preprocess)
 
 
-def _at_stride(
-    source: Source, output_stride: int, photos: LabelledPhotos | None, folder: Path
+def _of_checkpoint(
+    source: Source, wanted: Network, photos: LabelledPhotos | None, folder: Path
 ) -> ModelPackage:
-    """The fp32 package of the run's best weights at another output stride, compared with them."""
+    """The fp32 package of the run's best weights as another network, compared with them."""
     if source.run is None or not (source.run.checkpoints / "best.json").is_file():
-        stride = source.output_stride
-        raise BadInput(
-            f"{source.name} is at output stride {stride or 'unknown'}, and {output_stride} needs "
-            "the checkpoint of its training, which is not here; name the run's folder, as "
-            "runs/shapes/0001, leave --output-stride out, or train with --export-stride "
-            f"{output_stride}"
-        )
+        raise BadInput(_no_checkpoint(source, wanted))
     best = load_best(source.run)
-    network = with_output_stride(best.network, output_stride).eval()
-    recipe = photos.preprocess if photos else source.package.preprocess
-    pictures = photos.samples if photos else [Trial(seed, recipe.size) for seed in range(TRIALS)]
-    logger.info("exporting at output stride %d", output_stride)
+    stride = wanted.output_stride or best.network.config.output_stride
+    network = with_output_stride(best.network, stride).eval()
+    preprocess = photos.preprocess if photos else source.package.preprocess
+    recipe = replace(preprocess, size=wanted.size)
+    pictures = photos.samples if photos else [Trial(seed, wanted.size) for seed in range(TRIALS)]
+    logger.info("exporting at output stride %d, input %s", stride, wanted.size)
     with tempfile.TemporaryDirectory(prefix="atrous-stride-") as temporary:
         weights = Path(temporary) / "weights.onnx"
         export_onnx(network, recipe.size, weights)
@@ -169,5 +186,27 @@ def _at_stride(
             "network": asdict(network.config),
             "parity": parity.as_json(),
         }
-        card = f"## Exported at output stride {output_stride}\n\nFigures above are at another.\n"
-        return write_variant(source.package, folder, weights=weights, facts=facts, card=card)
+        title = f"## Exported at output stride {stride}, input {wanted.size}"
+        return write_variant(
+            source.package,
+            folder,
+            weights=weights,
+            facts=facts,
+            card=f"{title}\n\nFigures above are of another network of the same weights.\n",
+            size=wanted.size,
+        )
+
+
+def _no_checkpoint(source: Source, wanted: Network) -> str:
+    has = source.network
+    if wanted.size == has.size:
+        change = f"at output stride {has.output_stride or 'unknown'}, and {wanted.output_stride}"
+        remedy = f"leave --output-stride out, or train with --export-stride {wanted.output_stride}"
+    else:
+        side = max(wanted.size.height, wanted.size.width)
+        change = f"for an input of {has.size}, and {wanted.size}"
+        remedy = f"leave --size out, or train with --export-size {side}"
+    return (
+        f"{source.name} is {change} needs the checkpoint of its training, which is not here; name "
+        f"the run's folder, as runs/shapes/0001, {remedy}"
+    )

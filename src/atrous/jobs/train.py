@@ -231,13 +231,14 @@ def _export(run: RunFolder, dataset: Dataset, serving: dict[str, Any]) -> ModelP
         facts = {**candidate.manifest, **facts_of(evaluations)}
         report_finished(run, best, evaluations)
         photos = {split: len(samples) for split, samples in dataset.splits.items()}
+        card_facts = {**facts, "input_size": asdict(candidate.preprocess.size)}
         return write_package(
             run.package,
             weights=candidate.weights,
             classes=best.classes,
-            preprocess=preprocess_from_json({**asdict(best.recipe.preprocess), **serving}),
+            preprocess=preprocess_from_json({**asdict(best.recipe.export_preprocess), **serving}),
             manifest=facts,
-            card=model_card(run.path.parent.name, best.classes.names, facts, photos),
+            card=model_card(run.path.parent.name, best.classes.names, card_facts, photos),
         )
 
 

@@ -1,10 +1,14 @@
-"""A package whose network says the same in another form: int8, fp16, another output stride."""
+"""A package whose network says the same in another form: int8, fp16, another stride or size."""
 
+import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from atrous.domain.geometry import Size
+from atrous.packages import inference_config
 from atrous.packages.directory import (
     KNOWN_FILES,
     MODEL_CARD,
@@ -27,12 +31,14 @@ def write_variant(
     facts: dict[str, Any],
     card: str,
     openvino: Path | None = None,
+    size: Size | None = None,
 ) -> ModelPackage:
     """Write a package with another network and all else of `source`, its thresholds included.
 
     facts: JSON values of the manifest, in place of those of `source`.
     card: Markdown that follows the model card of `source`, or is the whole card.
     openvino: the .xml of the same network in OpenVINO's format, its .bin beside it.
+    size: of the network's input, where it is another than that of `source`.
     `folder` is complete or absent. Raises Conflict where it exists.
     """
     with tempfile.TemporaryDirectory(prefix="atrous-variant-") as temporary:
@@ -41,6 +47,9 @@ def write_variant(
             if name not in OF_THE_NETWORK and (source.folder / name).is_file():
                 shutil.copyfile(source.folder / name, draft / name)
         shutil.copyfile(weights, draft / WEIGHTS)
+        if size is not None:
+            config = inference_config.config_from_recipe(replace(source.preprocess, size=size))
+            (draft / inference_config.FILE_NAME).write_text(json.dumps(config, indent=2), "utf-8")
         if openvino is not None:
             for name in OPENVINO_FILES:
                 shutil.copyfile(openvino.with_suffix(Path(name).suffix), draft / name)

@@ -14,7 +14,7 @@ FIGURES = (
 )
 CHOICES = (
     *("epochs", "time_budget_s", "loss", "batch_size", "optimizer", "learning_rate"),
-    *("output_stride", "export_output_stride", "precision", "seed"),
+    *("output_stride", "export_output_stride", "export_side", "precision", "seed"),
 )
 
 
@@ -24,11 +24,11 @@ def model_card(
     """Write the card.
 
     facts: of the manifest: architecture, backbone, recipe, best_epoch, metrics,
-        recommended_parameters.
+        recommended_parameters. Besides: input_size, height and width of the network's input.
     photos: number of photos by split.
     """
     recipe = facts.get("recipe", {})
-    size = recipe.get("preprocess", {}).get("size", {})
+    size = facts.get("input_size", {})
     counts = ", ".join(f"{count:,} {split}" for split, count in photos.items())
     lines = [
         f"# {plain(name)}",

@@ -1,7 +1,6 @@
 """What requests share while the server runs: settings, store, loaded models, worker threads."""
 
 import asyncio
-import hashlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from atrous.server.tracing import Traces
 from atrous.server.waiting_bytes import WaitingBytes
 from atrous.server.work_queue import WorkQueue
 from atrous.store import Store
-from atrous.store.api_keys import ApiKey
+from atrous.store.api_keys import ApiKey, digest_of
 
 Result = TypeVar("Result")
 LOOK_UP_THREADS = 4  # for short reads of the store
@@ -50,7 +49,7 @@ class Services:
     server_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __post_init__(self) -> None:
-        """Make the limiter: short reads have threads of their own."""
+        """Make what is not given: threads of their own for short reads, and what these found."""
         self._look_ups = anyio.CapacityLimiter(LOOK_UP_THREADS)
         self._keys: RecentReads[ApiKey | None] = RecentReads()
 
@@ -60,7 +59,7 @@ class Services:
 
     async def verify_key(self, secret: str) -> ApiKey | None:
         """Give the active key of this plain text, as the store had it at most a moment ago."""
-        digest = hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+        digest = digest_of(secret)  # no plain text stays in memory
         for key in self._keys.recent(digest):
             return key
         verify = partial(self.store.api_keys.verify, secret)

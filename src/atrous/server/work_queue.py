@@ -39,7 +39,7 @@ class WorkQueue:
     @contextmanager
     def place(self, model: str) -> Iterator[None]:
         """Hold one of the model's places, or raise Busy where all are taken."""
-        if self._taken[model] >= self._places_per_model:
+        if self.is_full(model):
             self._metrics.refused.inc()
             raise Busy("Too many requests are waiting for this model; try again in a second.")
         self._taken[model] += 1

@@ -80,7 +80,7 @@ class ApiKeys:
             expires_at=expires_at,
             revoked_at=None,
         )
-        values = {**vars(key), "scopes": list(scopes), "digest": _digest(plain_text)}
+        values = {**vars(key), "scopes": list(scopes), "digest": digest_of(plain_text)}
         try:
             with self._database.write() as connection:
                 connection.execute(insert(api_keys).values(**values))
@@ -97,7 +97,7 @@ class ApiKeys:
         query = select(api_keys).where(api_keys.c.prefix == secret[:PREFIX_LENGTH])
         with self._database.read() as connection:
             rows = connection.execute(query).mappings().all()
-        digest = _digest(secret)
+        digest = digest_of(secret)
         for row in rows:
             if hmac.compare_digest(row["digest"], digest):
                 key = _api_key(row)
@@ -150,9 +150,12 @@ def _check(name: str, scopes: Sequence[str]) -> None:
         raise BadInput(f"scopes {list(scopes)} can't be used; take some of {list(ALL_SCOPES)}")
 
 
-def _digest(secret: str) -> str:
-    # A plain digest is enough for a secret of 256 random bits: there is no dictionary to try.
-    return hashlib.sha256(secret.encode()).hexdigest()
+def digest_of(secret: str) -> str:
+    """What is kept of a key instead of its plain text; of any other text, too.
+
+    A plain digest is enough for a secret of 256 random bits: there is no dictionary to try.
+    """
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
 def _api_key(row: Mapping[Any, Any], **changes: Any) -> ApiKey:

@@ -156,6 +156,8 @@ def _decide_input(decisions: Decisions, dataset: Dataset, max_side: int) -> Prep
     decisions.decide("preprocess", preprocess, why)
     decisions.values["preprocess"] = preprocess  # what is given are some of its fields
     decisions.decide("crop", preprocess.size, "the whole input: larger crops are better")
+    if decisions.given.get("architecture", TrainingRecipe.architecture) == "deeplabv3plus":
+        decisions.decide("aligned", True, "weights trained at output stride 16 fit 8 as well")
     return preprocess
 
 

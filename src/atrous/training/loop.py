@@ -113,7 +113,9 @@ class Training:
         recipe, splits = self.recipe, self.dataset.splits
         one_by_one = self.processes.count * self.state.validation_s / len(splits["valid"])
         finer = max(1, recipe.output_stride // recipe.export_output_stride)
-        measured = finer * one_by_one * (len(splits["valid"]) + len(splits.get("test", ())))
+        larger = max(1.0, recipe.export_preprocess.size.area / recipe.preprocess.size.area)
+        photos = len(splits["valid"]) + len(splits.get("test", ()))
+        measured = finer * larger * one_by_one * photos
         ending_s = self.state.validation_s + EXPORT_S + measured
         return training_time_s(self.recipe.time_budget_s, ending_s)
 
@@ -211,6 +213,7 @@ def make_network(recipe: TrainingRecipe, classes: int) -> DeepLab:
         output_stride=recipe.output_stride,
         separable=recipe.separable,
         auxiliary=recipe.auxiliary_weight > 0,
+        aligned=recipe.aligned,
     )
     if recipe.start:
         load_starting_point(network, Path(recipe.start))
@@ -323,7 +326,8 @@ def validate(training: Training, loss: float, rate: float) -> dict[str, Any]:
     counts = training.processes.sum_of_counts(measure(predictor, photos, len(classes)).counts)
     metrics = ConfusionMatrix(counts).as_report(classes.names, classes.labelled_ids)
     miou = metrics["miou"] or 0.0
-    state.validation_s = max(state.validation_s, training.elapsed_s - began_s)
+    took_s = training.elapsed_s - began_s
+    state.validation_s = (state.validation_s + took_s) / 2 if state.validation_s else took_s
     state.epoch += 1
     if miou > state.best_miou:
         state.best_miou, state.best_epoch = miou, state.epoch
