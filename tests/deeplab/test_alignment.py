@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from atrous.deeplab.backbone import Backbone
-from atrous.deeplab.decoder import laid_on
+from atrous.deeplab.backbone import Backbone, Channels, FeatureMaps
+from atrous.deeplab.decoder import DeepLabV3PlusHead, cells_beside, moved
 from atrous.deeplab.network import build_network, with_output_stride
 
 LEANING = {"tf_efficientnet_lite0": 1, "mobilenetv2_100": -1}
@@ -43,8 +44,34 @@ def test_a_network_is_aligned_where_it_is_asked_for() -> None:
     assert build_network("deeplabv3plus", "tf_efficientnet_lite0", 3).head.lean == 0
 
 
+@pytest.mark.parametrize("lean", [-1, 1])
+def test_the_head_moves_the_context(lean: int) -> None:
+    """Away from the edges its scores are those of a head whose context was moved instead."""
+    torch.manual_seed(0)
+    channels = Channels(low=6, middle=6, last=8)
+    head = DeepLabV3PlusHead(channels, 3, output_stride=16, separable=True, lean=lean).eval()
+    last, low = torch.randn(1, 8, 6, 7), torch.randn(1, 6, 24, 26)  # at stride 8: 12 and 13 cells
+    with torch.no_grad():
+        scores = head(FeatureMaps(low=low, middle=last, last=last))
+        context = F.interpolate(head.aspp(last), size=(24, 26), mode="bilinear")
+        expected = [
+            head.classify(head.refine(torch.cat([moved(context, rows, 0), head.low_level(low)], 1)))
+            for rows in (lean, 0)
+        ]
+    met, as_it_falls = ((scores - other)[:, :, 4:-4].abs().max().item() for other in expected)
+    assert met < 1e-6
+    assert as_it_falls > 1e-4
+
+
+def test_moved_repeats_the_edge() -> None:
+    x = torch.arange(4.0).reshape(1, 1, 2, 2)
+    assert moved(x, 1, 0).tolist() == [[[[0, 1], [0, 1]]]]
+    assert moved(x, 0, -1).tolist() == [[[[1, 1], [3, 3]]]]
+    assert moved(x, 0, 0) is x
+
+
 def middle_seen(backbone: Backbone, height: int, lean: int) -> tuple[float, float]:
-    """Row and column of the photo where the middle cell of the context looks, on average."""
+    """Where the context looks at the photo that meets the middle cell of the stride-4 map."""
     backbone.double().eval()
     for layer in backbone.modules():  # each layer a mean: the gradient is the receptive field
         if isinstance(layer, nn.Conv2d):
@@ -53,8 +80,11 @@ def middle_seen(backbone: Backbone, height: int, lean: int) -> tuple[float, floa
             layer.reset_parameters()
     photo = torch.full((1, 3, height, 448), 1e-4, dtype=torch.float64, requires_grad=True)
     maps = backbone(photo)
-    context = laid_on(maps.low, maps.last, lean)
-    context[0, :, context.shape[2] // 2, context.shape[3] // 2].sum().backward()
+    size = maps.low.shape[2:]
+    context = F.interpolate(maps.last, size=size, mode="bilinear", align_corners=False)
+    beside = cells_beside(maps.low, lean)
+    row, column = (length // 2 - step for length, step in zip(size, beside, strict=True))
+    context[0, :, row, column].sum().backward()
     assert photo.grad is not None
     field = photo.grad.sum((0, 1))
     rows, columns = (field.sum(axis) / field.sum() for axis in (1, 0))

@@ -34,9 +34,9 @@ class DeepLabV3PlusHead(nn.Module):
 
     arXiv 1802.02611, section 3.1 and table 2; dropout 0.1 after ASPP as in its published code.
 
-    lean: of the last map, see `Backbone`. The context is moved back by it, so that it lies on the
-        stride-4 map at output stride 16 as it does at 8, and weights trained at 16 find at 8 what
-        they learnt. 0 leaves it where it falls, as the weights of others expect it.
+    lean: of the last map, see `Backbone`. The stride-4 map is moved to where the context lies by
+        it, so that they meet at output stride 16 as they do at 8, and weights trained at 16 find
+        at 8 what they learnt. 0 leaves it where it falls, as the weights of others expect it.
     """
 
     def __init__(
@@ -60,27 +60,32 @@ class DeepLabV3PlusHead(nn.Module):
 
     def forward(self, maps: FeatureMaps) -> Float[Tensor, "n k h w"]:
         """Class scores at the size of the stride-4 map."""
-        context = laid_on(maps.low, self.aspp(maps.last), self.lean)
-        joined = torch.cat([context, self.low_level(maps.low)], dim=1)
-        logits: Tensor = self.classify(self.refine(joined))
-        return logits
+        context = F.interpolate(
+            self.aspp(maps.last), size=maps.low.shape[2:], mode="bilinear", align_corners=False
+        )
+        # Not the context is moved, which has most channels, but what it meets, and the scores back.
+        rows, columns = cells_beside(maps.low, self.lean)
+        low = moved(self.low_level(maps.low), -rows, -columns)
+        logits: Tensor = self.classify(self.refine(torch.cat([context, low], dim=1)))
+        return moved(logits, rows, columns)
 
 
-def laid_on(
-    low: Float[Tensor, "n c4 h4 w4"], context: Float[Tensor, "n c h w"], lean: int
-) -> Float[Tensor, "n c h4 w4"]:
-    """The context at the size of the stride-4 map, moved back by what its cells lean."""
-    context = F.interpolate(context, size=low.shape[2:], mode="bilinear", align_corners=False)
-    for axis in (2, 3):
-        length = low.shape[axis]
-        even_at_8 = (length + 1) // 2 % 2 == 0
-        if lean and even_at_8:
-            first, last = context.narrow(axis, 0, 1), context.narrow(axis, length - 1, 1)
-            if lean > 0:
-                context = torch.cat([first, context.narrow(axis, 0, length - 1)], axis)
-            else:
-                context = torch.cat([context.narrow(axis, 1, length - 1), last], axis)
-    return context
+def cells_beside(low: Float[Tensor, "n c4 h4 w4"], lean: int) -> tuple[int, int]:
+    """How many rows and columns of the stride-4 map a context that leans lies beside it."""
+    # Where the map at stride 8 has an odd length, the context leans at its ends, to both sides.
+    rows, columns = ((length + 1) // 2 % 2 == 0 for length in low.shape[2:])
+    return lean * rows, lean * columns
+
+
+def moved(x: Float[Tensor, "n c h w"], rows: int, columns: int) -> Float[Tensor, "n c h w"]:
+    """The map moved down and to the right by -1, 0 or 1 cells; its edge is repeated."""
+    for axis, step in ((2, rows), (3, columns)):
+        length = x.shape[axis]
+        if step > 0:
+            x = torch.cat([x.narrow(axis, 0, 1), x.narrow(axis, 0, length - 1)], axis)
+        elif step < 0:
+            x = torch.cat([x.narrow(axis, 1, length - 1), x.narrow(axis, length - 1, 1)], axis)
+    return x
 
 
 class AuxiliaryHead(nn.Module):
