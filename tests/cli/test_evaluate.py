@@ -94,6 +94,9 @@ def test_a_report_in_a_folder(atrous: Run, package: Path, directory: Path, tmp_p
     assert json.loads(out)["classes"][1]["iou"] > 0.9
     page = (out_folder / "report.html").read_text()
     assert page.count("<img") == 3 + 3  # charts, photos
+    assert f"{directory.name}, test" in page
+    for path in (package, directory):
+        assert str(path) not in page
     figures = json.loads((out_folder / "metrics.json").read_text())
     assert figures["test"]["photos"] == 3
 

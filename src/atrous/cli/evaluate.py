@@ -92,7 +92,9 @@ def evaluate_command(
         with_photos=report is not None,
     )
     if report is not None:
-        _write_report(report, model, f"{directory}, {chosen}", evaluation)
+        # Pages are passed on: where model and photos lie is nobody's business.
+        name = Path(model).absolute().name if Path(model).is_dir() else model
+        _write_report(report, name, f"{directory.absolute().name}, {chosen}", evaluation)
     if as_json:
         print(json.dumps({"model": model, **evaluation.as_json()}))
     else:

@@ -101,7 +101,7 @@ class Evaluations:
         project: str | None = None,
         version: int | None = None,
         training_id: str | None = None,
-        limit: int = 200,
+        limit: int | None = 200,
     ) -> list[Evaluation]:
         """Give the evaluations of a workspace, newest first, of these alone where given.
 

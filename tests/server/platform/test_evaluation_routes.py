@@ -48,6 +48,16 @@ def test_evaluations_are_listed(api, done) -> None:
     assert len(api.get(PATH, params=wide).json()["evals"]) == 1
 
 
+def test_a_filter_looks_at_all_of_them(api, done, store) -> None:
+    project = store.projects.get(store.workspaces.default().id, "roads")
+    (training,) = store.trainings.list(store.versions.get(project, 1))
+    for _ in range(201):
+        store.evaluations.create(training)
+    (found,) = api.get(PATH, params={"status": "done"}).json()["evals"]
+    assert found["evalId"] == done
+    assert len(api.get(PATH, params={"status": "running", "limit": 7}).json()["evals"]) == 7
+
+
 def test_panels(api, done) -> None:
     splits = panel(api, done, "map-results")["splits"]
     assert {name: figures["mIoU"] for name, figures in splits.items()} == {

@@ -57,7 +57,10 @@ async def list_evaluations(
 
     def read() -> list[dict[str, Any]]:
         found = services.store.evaluations.list(
-            workspace.id, project=project and project.rpartition("/")[2], version=version
+            workspace.id,
+            project=project and project.rpartition("/")[2],
+            version=version,
+            limit=limit if model is None and status is None else None,
         )
         all_of_them = [described.describe_evaluation(workspace, each) for each in found]
         return [
