@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from onnx import ModelProto, NodeProto, TensorProto
 
-PASSES_ON = ("Resize", "Identity", "Cast", "DequantizeLinear")  # between the classifier and the end
+# Between the classifier and the end; an aligned head moves its scores by Slice and Concat.
+PASSES_ON = ("Resize", "Identity", "Cast", "DequantizeLinear", "Slice", "Concat")
 MEANS = ("GlobalAveragePool", "ReduceMean")
 QUANTISED = "DequantizeLinear"  # the operator that every int8 network has
 
