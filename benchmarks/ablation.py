@@ -34,6 +34,7 @@ RECIPE = {
     "early_share": 0.45,
     "color_jitter": 0.5,
     "ema_decay": 0.995,
+    "label_smoothing": 0.1,
     "export_output_stride": 8,
 }
 # What is different in each training; all else is as in the recipe.
@@ -56,7 +57,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     "exported at output stride 16": {"export_output_stride": 16},
     "copy-paste of rare classes": {"copy_paste": 0.5},
     "photos of rare classes more often": {"repeat_threshold": 0.3},
-    "label smoothing 0.1": {"label_smoothing": 0.1},
+    "no label smoothing": {"label_smoothing": 0.0},
+    "the context as it falls": {"aligned": False},
     "OHEM and Lovasz": {"loss": "ohem + lovasz"},
     "RMI": {"loss": "ce + 0.5*rmi"},
 }

@@ -18,7 +18,8 @@ case ${1:-} in
     report=report-without-photos.html
     options=(--ignore-id 11 --classes
       sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist)
-    recipe=(--export-stride 8 --set frozen_stride=4 --loss 'ce + lovasz' --class-weights none
+    recipe=(--export-stride 8 --export-size 640 --set frozen_stride=4 --loss 'ce + lovasz'
+      --class-weights none
       --set early_share=0.45 --set color_jitter=0.5 --set ema_decay=0.995
       --set label_smoothing=0.1) ;;
   nuclei) folder=$data/nuclei; budget=${2:-12m}; options=(); recipe=(--export-stride 8) ;;
