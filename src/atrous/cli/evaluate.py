@@ -92,9 +92,7 @@ def evaluate_command(
         with_photos=report is not None,
     )
     if report is not None:
-        # Pages are passed on: where model and photos lie is nobody's business.
-        name = Path(model).absolute().name if Path(model).is_dir() else model
-        _write_report(report, name, f"{directory.absolute().name}, {chosen}", evaluation)
+        _write_report(report, model, directory, evaluation)
     if as_json:
         print(json.dumps({"model": model, **evaluation.as_json()}))
     else:
@@ -114,10 +112,13 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _write_report(folder: Path, model: str, subtitle: str, evaluation: "Evaluation") -> None:
+def _write_report(folder: Path, model: str, directory: Path, evaluation: "Evaluation") -> None:
     from atrous.jobs.artefacts import write_artefacts
 
-    page = write_artefacts(folder, model, subtitle, [evaluation])
+    # Pages are passed on: where model and photos lie is nobody's business.
+    name = Path(model).absolute().name if Path(model).is_dir() else model
+    subtitle = f"{directory.absolute().name}, {evaluation.split}"
+    page = write_artefacts(folder, name, subtitle, [evaluation])
     print(f"report: {page}", file=sys.stderr)
 
 

@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 
 Labels = tuple[str | None, Path | None, int | None]  # classes, file of classes, id to ignore
 
+StrideOption = Annotated[
+    Literal["8", "16"] | None,
+    typer.Option(help="Other than the package's, it needs the checkpoint of the training."),
+]
+SizeOption = Annotated[
+    int | None,
+    typer.Option(
+        min=32,
+        help="Longer side of the network's input, in pixels, rounded to a multiple of 16. "
+        "Other than the package's, it needs the checkpoint of the training.",
+    ),
+]
 OutOption = Annotated[
     Path | None, typer.Option(help="The package's folder; it must not exist yet.")
 ]
@@ -53,18 +65,8 @@ def export_command(
         Literal["fp32", "fp16", "int8"],
         typer.Option(help="What the network is kept in; int8 is the fastest on CPUs."),
     ] = "fp32",
-    output_stride: Annotated[
-        Literal["8", "16"] | None,
-        typer.Option(help="Other than the package's, it needs the checkpoint of the training."),
-    ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            min=32,
-            help="Longer side of the network's input, in pixels, rounded to a multiple of 16. "
-            "Other than the package's, it needs the checkpoint of the training.",
-        ),
-    ] = None,
+    output_stride: StrideOption = None,
+    size: SizeOption = None,
     out: OutOption = None,
     name: NameOption = None,
     data: DataOption = None,
