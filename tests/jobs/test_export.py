@@ -12,6 +12,7 @@ from atrous.deeplab.network import build_network
 from atrous.domain.errors import BadDataset, BadInput, NotFound
 from atrous.domain.geometry import Size
 from atrous.export.variant import VariantRequest
+from atrous.jobs import export
 from atrous.jobs.evaluate import measure_package
 from atrous.jobs.export import export_model, find_source, open_data
 from atrous.jobs.training_request import TrainingRequest
@@ -112,6 +113,18 @@ def test_another_size_is_made_of_the_checkpoint_and_measured(
     small = VariantRequest(precision="int8", max_drop=100.0)
     int8 = export_model(again, small, tmp_path / "small", side=96, data=data)
     assert int8.preprocess.size == Size(96, 96)
+
+
+def test_a_size_keeps_the_shape_of_the_training(store: Store, run: RunFolder) -> None:
+    """Whatever an export in between was rounded to."""
+    source = find_source(str(run.path), store)
+    trained = replace(source.package.preprocess, size=Size(360, 480))
+    recipe = replace(run.read_recipe(), preprocess=trained)
+    (run.path / "recipe.json").write_text(json.dumps(recipe.to_json()))
+    package = replace(source.package, preprocess=replace(trained, size=Size(240, 336)))
+    source = replace(source, package=package)
+    sizes = [export._input_size(source, side) for side in (None, 336, 480, 640)]
+    assert sizes == [Size(240, 336), Size(240, 336), Size(360, 480), Size(480, 640)]
 
 
 def test_without_a_checkpoint_the_stride_stays(

@@ -15,6 +15,7 @@ from atrous.jobs import train as train_module
 from atrous.jobs.evaluate import measure_package
 from atrous.jobs.train import finish_run, latest_unfinished_run, start_run
 from atrous.jobs.training_request import TrainingRequest
+from atrous.masks.split_figures import SplitFigures
 from atrous.packages.directory import ModelPackage, read_package
 from atrous.store.opening import Store
 from atrous.training import run_folder
@@ -64,11 +65,17 @@ def copy_of(directory: Path, target: Path) -> Path:
 
 
 def test_from_a_folder_to_a_published_model(
-    store: Store, request_of: Callable[..., TrainingRequest]
+    store: Store,
+    request_of: Callable[..., TrainingRequest],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Hardly trained, an aligned network has the same best thresholds on both splits.
-    request = request_of()
-    run = start_run(replace(request, choices={**request.choices, "aligned": False}), store)
+    def by_photos(figures: SplitFigures) -> dict[str, Any]:
+        """Best thresholds that differ from split to split, however little was learnt."""
+        confidence = {3: 0.1, 2: 0.9}[figures.matrix.counts.sum() // 64**2]
+        return {"confidence": confidence, "per_class_confidence": {}}
+
+    monkeypatch.setattr(SplitFigures, "recommended_parameters", by_photos)
+    run = start_run(request_of(), store)
     assert run.path == store.home.runs / "cats" / "0001"
     model_id = finish_run(run, store, quiet)
     assert model_id == ModelId("cats", 1)
@@ -88,6 +95,8 @@ def test_from_a_folder_to_a_published_model(
         assert figures[split]["miou_at_recommended"] == again["miou_at_recommended"]
         found = again["recommended_parameters"] == package.manifest["recommended_parameters"]
         assert found == (split == "valid")
+    strict = measure_package(replace(package, best_thresholds=0.9), dataset, "test").report
+    assert figures["test"]["miou_at_recommended"] != strict["miou_at_recommended"]
     assert sorted(path.name for path in run.path.iterdir()) == [
         "augmented.png",
         "checkpoints",

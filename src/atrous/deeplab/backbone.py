@@ -36,11 +36,11 @@ class Backbone(nn.Module):
     Dilation follows timm: the first block of a stage that lost its stride keeps the rate of the
     stage before, as in torchvision.
 
-    lean: where the cells of the map at stride 16 look, in cells at stride 8 and halves of them
-        beside the middle of the area that they stand for: 1, further right and down, for the
-        `tf_` networks, which pad like TensorFlow; -1, further left and up, where both sides are
-        padded; 0 for patches. Dilated layers do not lean, so it is 0 at output stride 8. It
-        holds where the map at stride 8 has an even length; of odd ones the middle stays.
+    lean: how far the cells of the last map look beside the middle of the area that they stand
+        for, by its last stride, in pixels at stride 4: 1, further right and down, for the `tf_`
+        networks, which pad like TensorFlow; -1, further left and up, where both sides are padded;
+        0 for patches, and at output stride 8, where that stride is a dilation. It holds where the
+        map at stride 8 has an even length; on odd ones the middle of the map stays in place.
     """
 
     def __init__(
@@ -132,9 +132,8 @@ def lean_of_last_stride(network: nn.Module) -> int:
     lean = 0
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
-            kernel, stride, padding = map(
-                _of_rows, (layer.kernel_size, layer.stride, layer.padding)
-            )
+            facts = (layer.kernel_size, layer.stride, layer.padding)
+            kernel, stride, padding = map(_of_rows, facts)
             if stride == 2 and kernel > 1:  # those of 1 are beside the main path
                 lean = 1 if isinstance(layer, Conv2dSame) else kernel - 2 - 2 * int(padding)
     return lean

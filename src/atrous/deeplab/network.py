@@ -1,6 +1,7 @@
 """DeepLabv3 and DeepLabv3+: a backbone, a head, and logits at the photo's size."""
 
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from atrous.domain.errors import BadInput
 from atrous.domain.geometry import Size
 from atrous.domain.recipes import Architecture
 
-ARCHITECTURES: tuple[Architecture, ...] = ("deeplabv3", "deeplabv3plus")
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 # By matrices instead of interpolate, whose gradient takes a CPU several times as long.
 ALL_PIXELS = (slice(None), slice(None))
 

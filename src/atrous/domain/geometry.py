@@ -24,11 +24,17 @@ class Size:
     def with_longer_side(self, pixels: int) -> "Size":
         """The same shape with a longer side of `pixels`, both sides rounded to multiples of 16.
 
+        A size whose longer side is that already stays as it is.
+
         >>> Size(height=360, width=480).with_longer_side(640)
         Size(height=480, width=640)
+        >>> Size(height=360, width=480).with_longer_side(480)
+        Size(height=360, width=480)
         """
-        factor = pixels / max(self.height, self.width)
         sides = (self.height, self.width)
+        if pixels == max(sides):
+            return self
+        factor = pixels / max(sides)
         return Size(*(max(1, round(side * factor / SIDE_STEP)) * SIDE_STEP for side in sides))
 
     def __str__(self) -> str:

@@ -134,11 +134,7 @@ def export_model(
         checkpoint of the run: BadInput where that is not there.
     """
     package = source.package
-    size = package.preprocess.size
-    network = Network(
-        output_stride=output_stride or source.output_stride,
-        size=size if side is None else size.with_longer_side(side),
-    )
+    network = Network(output_stride or source.output_stride, _input_size(source, side))
     photos = _photos(package, data) if data is not None else None
     with tempfile.TemporaryDirectory(prefix="atrous-export-") as temporary:
         if network != source.network:
@@ -146,6 +142,15 @@ def export_model(
         # What int8 or fp16 loses is measured on one network, what another one loses in fp32.
         reference = source.package if request.precision == "fp32" else package
         return export_variant(package, request, photos, folder, progress, reference)
+
+
+def _input_size(source: Source, side: int | None) -> Size:
+    """That of the package, or one of this longer side in the shape of the training's photos."""
+    size = source.package.preprocess.size
+    if side is None or side == max(size.height, size.width):
+        return size
+    trained = source.run.read_recipe().preprocess.size if source.run else size
+    return trained.with_longer_side(side)
 
 
 def _photos(package: ModelPackage, data: LabelledData) -> LabelledPhotos:

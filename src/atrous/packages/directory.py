@@ -152,9 +152,9 @@ def write_package(
     def fill(unfinished: Path) -> None:
         shutil.copyfile(weights, unfinished / WEIGHTS)
         (unfinished / CLASS_NAMES).write_text("\n".join(classes.names) + "\n", "utf-8")
-        _write_json(unfinished / MODEL_CONFIG, model_config)
+        write_json(unfinished / MODEL_CONFIG, model_config)
         config = inference_config.config_from_recipe(preprocess)
-        _write_json(unfinished / inference_config.FILE_NAME, config)
+        write_json(unfinished / inference_config.FILE_NAME, config)
         if card is not None:
             (unfinished / MODEL_CARD).write_text(card, "utf-8")
         _add_manifest(unfinished, manifest)
@@ -268,7 +268,8 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     return values
 
 
-def _write_json(path: Path, values: dict[str, Any]) -> None:
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write a file of a package that people may want to read."""
     path.write_text(json.dumps(values, indent=2, allow_nan=False), "utf-8")
 
 

@@ -1,6 +1,5 @@
 """A package whose network says the same in another form: int8, fp16, another stride or size."""
 
-import json
 import shutil
 import tempfile
 from dataclasses import replace
@@ -16,6 +15,7 @@ from atrous.packages.directory import (
     WEIGHTS,
     ModelPackage,
     copy_package,
+    write_json,
 )
 from atrous.packages.manifest import FILE_NAME as MANIFEST
 from atrous.packages.manifest import build_manifest
@@ -38,7 +38,7 @@ def write_variant(
     facts: JSON values of the manifest, in place of those of `source`.
     card: Markdown that follows the model card of `source`, or is the whole card.
     openvino: the .xml of the same network in OpenVINO's format, its .bin beside it.
-    size: of the network's input, where it is another than that of `source`.
+    size: of the network's input; None: that of `source`.
     `folder` is complete or absent. Raises Conflict where it exists.
     """
     with tempfile.TemporaryDirectory(prefix="atrous-variant-") as temporary:
@@ -47,9 +47,9 @@ def write_variant(
             if name not in OF_THE_NETWORK and (source.folder / name).is_file():
                 shutil.copyfile(source.folder / name, draft / name)
         shutil.copyfile(weights, draft / WEIGHTS)
-        if size is not None:
+        if size not in (None, source.preprocess.size):
             config = inference_config.config_from_recipe(replace(source.preprocess, size=size))
-            (draft / inference_config.FILE_NAME).write_text(json.dumps(config, indent=2), "utf-8")
+            write_json(draft / inference_config.FILE_NAME, config)
         if openvino is not None:
             for name in OPENVINO_FILES:
                 shutil.copyfile(openvino.with_suffix(Path(name).suffix), draft / name)

@@ -33,7 +33,7 @@ class TrainingState:
     best_miou: float = -1.0  # of the averaged weights on the validation split, 0..1
     best_epoch: int = 0
     average_updates: int = 0
-    validation_s: float = 0.0  # that a validation takes: a mean in which the last one counts half
+    validation_s: float = 0.0  # that a validation takes, by the last ones
     parts: int = 1  # that a batch is computed in; more than planned once the memory was short
     scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's gradients
     finished: bool = False

@@ -12,7 +12,7 @@ from atrous.datasets.version import Dataset
 from atrous.deeplab.starting_point import network_of_checkpoint
 from atrous.deeplab.weights import normalization
 from atrous.domain.errors import BadDataset, BadInput
-from atrous.domain.geometry import Size
+from atrous.domain.geometry import SIDE_STEP, Size
 from atrous.domain.recipe_rules import checked
 from atrous.domain.recipes import MAX_SIDE, PreprocessRecipe, ResizeMode, TrainingRecipe
 from atrous.images.decode import image_size
@@ -93,6 +93,8 @@ def recipe_for(
     preprocess = _decide_input(decisions, dataset, max_side)
     checked_choices = decisions.recipe(preprocess)  # before anything is computed from them
     augmentation_from_text(checked_choices.augmentation)  # refuses what can't be read
+    if checked_choices.architecture == "deeplabv3plus":
+        decisions.decide("aligned", True, "weights trained at output stride 16 fit 8 as well")
     weights = class_weights(class_pixels, balancing, pixels_beside)
     _decide_weights(decisions, dataset, class_pixels, weights, balancing)
     machine = machine or Machine.here()
@@ -156,8 +158,6 @@ def _decide_input(decisions: Decisions, dataset: Dataset, max_side: int) -> Prep
     decisions.decide("preprocess", preprocess, why)
     decisions.values["preprocess"] = preprocess  # what is given are some of its fields
     decisions.decide("crop", preprocess.size, "the whole input: larger crops are better")
-    if decisions.given.get("architecture", TrainingRecipe.architecture) == "deeplabv3plus":
-        decisions.decide("aligned", True, "weights trained at output stride 16 fit 8 as well")
     return preprocess
 
 
@@ -324,5 +324,5 @@ def input_size(dataset: Dataset, max_side: int) -> tuple[Size, ResizeMode]:
         ), "stretch"
     sides = sorted(max(size.height, size.width) for size in sizes.elements())
     most = sides[int(0.9 * (len(sides) - 1))]
-    side = min(max_side, -(-most // 16) * 16)
+    side = min(max_side, -(-most // SIDE_STEP) * SIDE_STEP)
     return Size(side, side), "letterbox"

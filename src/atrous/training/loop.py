@@ -42,7 +42,13 @@ from atrous.training.samples import (
     normalize_batch,
     steps_per_epoch,
 )
-from atrous.training.schedule import progress_of, rate_factor, seconds_left, training_time_s
+from atrous.training.schedule import (
+    progress_of,
+    rate_factor,
+    seconds_left,
+    training_time_s,
+    usual_s,
+)
 
 logger = logging.getLogger(__name__)
 LAST_START = 0.99  # share of the time for training after which no epoch begins
@@ -326,8 +332,7 @@ def validate(training: Training, loss: float, rate: float) -> dict[str, Any]:
     counts = training.processes.sum_of_counts(measure(predictor, photos, len(classes)).counts)
     metrics = ConfusionMatrix(counts).as_report(classes.names, classes.labelled_ids)
     miou = metrics["miou"] or 0.0
-    took_s = training.elapsed_s - began_s
-    state.validation_s = (state.validation_s + took_s) / 2 if state.validation_s else took_s
+    state.validation_s = usual_s(state.validation_s, training.elapsed_s - began_s)
     state.epoch += 1
     if miou > state.best_miou:
         state.best_miou, state.best_epoch = miou, state.epoch

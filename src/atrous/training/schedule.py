@@ -42,6 +42,17 @@ def training_time_s(budget_s: float, ending_s: float) -> float:
     return min(most, max(least, budget_s - ending_s))
 
 
+def usual_s(before_s: float, took_s: float) -> float:
+    """What a thing takes that took `took_s` the last time, and `before_s` by the times before.
+
+    A mean in which the last time counts half: a busy minute is forgotten after a few times.
+
+    >>> usual_s(0.0, 10.0), usual_s(10.0, 60.0), usual_s(35.0, 10.0)
+    (10.0, 35.0, 22.5)
+    """
+    return (before_s + took_s) / 2 if before_s else took_s
+
+
 def progress_of(
     step: int | float, steps: int, elapsed_s: float, training_s: float | None = None
 ) -> float:
