@@ -53,6 +53,13 @@ def test_an_epoch_is_a_line_in_a_log(capsys: pytest.CaptureFixture[str]) -> None
     assert err.count("\n") == 1
 
 
+def test_an_epoch_that_was_not_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingBar() as bar:
+        log_to_standard_error(bar.console)
+        bar.report(step(left_s=90.0, results={"valid_miou": None}))
+    assert capsys.readouterr().err.strip().endswith("epoch 2: loss 0.5000, 1m00s gone, 1m30s left")
+
+
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(screen, "isatty", lambda: True)

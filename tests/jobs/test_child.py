@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,6 +33,14 @@ def claimed(store: Store, kind: str = "train", payload: dict[str, Any] | None = 
 
 def training(tiny: ModuleType, directory: Path) -> dict[str, Any]:
     return TrainingRequest(directory, "cats", choices=dict(tiny.CHOICES)).to_json()
+
+
+def test_figures_of_an_earlier_sitting(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert child._epochs_of(run) == []
+    run.results.write_text("epoch,train_loss,valid_miou\n1,0.5,0.25\n2,0.4,\n3,0.3,0.75\n")
+    rows = [(row["epoch"], row["loss"], row["miou"]) for row in child._epochs_of(run)]
+    assert rows == [(1, 0.5, 0.25), (3, 0.3, 0.75)]
 
 
 def epoch_done(miou: float) -> Progress:
@@ -132,7 +141,8 @@ def test_progress_is_written_once_a_second_and_after_each_epoch(
             report(Progress(1, step / 100, 0.7, 1.0, None))
             now[0] += 0.1
         report(epoch_done(0.25))
-        report(Progress(2, 0.6, 0.7, 1.0, 5.0))
+        report(replace(epoch_done(0.25), epoch=2, results={"valid_miou": None}))
+        report(Progress(3, 0.6, 0.7, 1.0, 5.0))
         return ModelId("cats", 1)
 
     monkeypatch.setattr(child, "finish_run", finish)
@@ -143,7 +153,10 @@ def test_progress_is_written_once_a_second_and_after_each_epoch(
     assert 3 <= len(steps) <= 5
     assert written[-1] == (0.5, 0.25)
     assert result == {"model_id": "cats/1", "run": "runs/1", "miou": 0.25}
-    assert store.jobs.get(job.id).progress["left_s"] == 10
+    progressed = store.jobs.get(job.id).progress
+    assert (progressed["left_s"], progressed["epoch"]) == (10, 2)
+    # An epoch that was not measured has no figures to show.
+    assert progressed["epochs"] == [{"epoch": 1, "loss": 0.7, "miou": 0.25}]
 
 
 def test_the_demo_draws_its_own_pictures(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

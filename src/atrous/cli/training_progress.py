@@ -49,7 +49,7 @@ class TrainingBar:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def report(self, progress: "TrainingProgress") -> None:
-        """Move the bar; at the end of an epoch say what it reached."""
+        """Move the bar; at the end of an epoch say what it reached, where that was measured."""
         self._bar.update(
             self._task,
             completed=progress.fraction,
@@ -58,11 +58,12 @@ class TrainingBar:
             left=spoken(progress.left_s),
         )
         if progress.results:
+            miou = progress.results["valid_miou"]
             logging.getLogger("atrous.training").info(
-                "epoch %d: loss %.4f, validation mIoU %.4f, %s gone, %s left",
+                "epoch %d: loss %.4f, %s%s gone, %s left",
                 progress.epoch,
                 progress.loss,
-                progress.results["valid_miou"],
+                "" if miou is None else f"validation mIoU {miou:.4f}, ",
                 spoken(progress.elapsed_s),
                 spoken(progress.left_s),
             )

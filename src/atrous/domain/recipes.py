@@ -97,6 +97,7 @@ class TrainingRecipe:
     compile: bool = False  # torch.compile the network, which takes minutes at first
     devices: int = 1  # GPUs, a process each, that share every batch; without a GPU processes
     workers: int = 0  # processes that augment; 0: the training process itself
+    validation_interval: float = 2.5  # photos trained on for each that is measured, at least
     seed: int = 0
     time_budget_s: float | None = None  # stop adding epochs so that training ends within it
     reasons: dict[str, str] = field(default_factory=dict, compare=False)  # why, by field

@@ -68,7 +68,7 @@ class _Reports:
         if now - self._written_s < REPORT_S and not progress.results:
             return
         self._written_s = now
-        if progress.results:
+        if progress.results and progress.results["valid_miou"] is not None:
             # The best epoch's weights are published, not the last one's.
             known["miou"] = max(known.get("miou", 0.0), progress.results["valid_miou"])
             _add_epoch(known, progress)
@@ -90,7 +90,7 @@ class _Reports:
 
 
 def _add_epoch(known: dict[str, Any], progress: Progress) -> None:
-    """Keep the figures of the epochs that are done, the newest of very many."""
+    """Keep the figures of the epochs that were measured, the newest of very many."""
     results = progress.results or {}
     done = [entry for entry in known.get("epochs", []) if entry["epoch"] < progress.epoch]
     entry = {"epoch": progress.epoch, "loss": progress.loss, "miou": results["valid_miou"]}
@@ -98,7 +98,7 @@ def _add_epoch(known: dict[str, Any], progress: Progress) -> None:
 
 
 def _epochs_of(run: RunFolder) -> list[dict[str, Any]]:
-    """The figures of the epochs that a run has done, as `_add_epoch` keeps them."""
+    """The figures of the epochs that a run has measured, as `_add_epoch` keeps them."""
     if not run.results.exists():
         return []
     with run.results.open(newline="") as file:
@@ -109,6 +109,7 @@ def _epochs_of(run: RunFolder) -> list[dict[str, Any]]:
                 "miou": float(row["valid_miou"]),
             }
             for row in csv.DictReader(file)
+            if row["valid_miou"]
         ]
     return rows[-EPOCHS_KEPT:]
 

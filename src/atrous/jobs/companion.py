@@ -45,7 +45,8 @@ def main(run_folder: str) -> int:
 def _log_epoch(progress: Progress) -> None:
     if progress.results:
         miou = progress.results["valid_miou"]
-        logger.info("epoch %d: loss %.4f, mIoU %.4f", progress.epoch, progress.loss, miou)
+        measured = "" if miou is None else f", mIoU {miou:.4f}"
+        logger.info("epoch %d: loss %.4f%s", progress.epoch, progress.loss, measured)
 
 
 if __name__ == "__main__":

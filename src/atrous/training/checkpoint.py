@@ -34,6 +34,7 @@ class TrainingState:
     best_epoch: int = 0
     average_updates: int = 0
     validation_s: float = 0.0  # that a validation takes, by the last ones
+    photos_unmeasured: float = 0.0  # trained on since the last validation, in whole crops
     parts: int = 1  # that a batch is computed in; more than planned once the memory was short
     scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's gradients
     finished: bool = False

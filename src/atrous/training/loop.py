@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
-from torch.amp import GradScaler
 
 from atrous.datasets.version import Dataset
 from atrous.deeplab.network import DeepLab, build_network
@@ -36,23 +35,16 @@ from atrous.training.optimizer import clip_gradients, make_optimizer, set_rates
 from atrous.training.precision import autocast, float32_products, gradient_scaler, pick_device
 from atrous.training.processes import ALONE, Processes
 from atrous.training.run_folder import RunFolder
+from atrous.training.running import Training
 from atrous.training.samples import (
     TrainingSamples,
     batches_of_epoch,
     normalize_batch,
     steps_per_epoch,
 )
-from atrous.training.schedule import (
-    progress_of,
-    rate_factor,
-    seconds_left,
-    training_time_s,
-    usual_s,
-)
+from atrous.training.schedule import rate_factor, seconds_left, usual_s
 
 logger = logging.getLogger(__name__)
-LAST_START = 0.99  # share of the time for training after which no epoch begins
-EXPORT_S = 10.0  # that an export takes, and its comparison with the trained network
 
 
 @dataclass(frozen=True)
@@ -70,75 +62,6 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
-@dataclass
-class Training:
-    """All that one run holds in memory."""
-
-    dataset: Dataset
-    recipe: TrainingRecipe
-    run: RunFolder
-    samples: TrainingSamples
-    device: torch.device
-    network: DeepLab
-    average: WeightAverage
-    optimizer: torch.optim.Optimizer
-    scaler: GradScaler
-    state: TrainingState
-    started_s: float  # of the monotonic clock, moved back by the time of earlier sittings
-    processes: Processes
-
-    @property
-    def elapsed_s(self) -> float:
-        """Wall time spent on the run, pauses between sittings left out.
-
-        By the first process's clock: whatever depends on the time must come out the same in all.
-        """
-        return self.processes.of_first(time.monotonic() - self.started_s)
-
-    @property
-    def fraction(self) -> float:
-        """How much of the training lies behind, 0..1."""
-        return progress_of(self.state.step, self._steps, self.elapsed_s, self.training_s)
-
-    @property
-    def fraction_at_step(self) -> float:
-        """The same in the middle of the step at hand: neither the first nor the last rate is 0."""
-        return progress_of(self.state.step + 0.5, self._steps, self.elapsed_s, self.training_s)
-
-    @property
-    def scale(self) -> float:
-        """How much shorter the sides of photos and crops are in the step at hand."""
-        early = bool(self.recipe.early_share) and self.fraction < self.recipe.early_share
-        return self.recipe.early_scale if early else 1.0
-
-    @property
-    def training_s(self) -> float | None:
-        """What of the time budget is for training, by what validations took; None without one."""
-        if self.recipe.time_budget_s is None:
-            return None
-        recipe, splits = self.recipe, self.dataset.splits
-        one_by_one = self.processes.count * self.state.validation_s / len(splits["valid"])
-        finer = max(1, recipe.output_stride // recipe.export_output_stride)
-        larger = max(1.0, recipe.export_preprocess.size.area / recipe.preprocess.size.area)
-        photos = len(splits["valid"]) + len(splits.get("test", ()))
-        measured = finer * larger * one_by_one * photos
-        ending_s = self.state.validation_s + EXPORT_S + measured
-        return training_time_s(self.recipe.time_budget_s, ending_s)
-
-    @property
-    def time_is_up(self) -> bool:
-        """Whether too little of the time budget is left to begin another epoch."""
-        training_s = self.training_s
-        return training_s is not None and self.elapsed_s >= LAST_START * training_s
-
-    @property
-    def _steps(self) -> int:
-        """Steps of the whole training, were there no time budget."""
-        return (
-            steps_per_epoch(self.samples.epoch_length, self.recipe.batch_size) * self.recipe.epochs
-        )
-
-
 def train(
     dataset: Dataset,
     recipe: TrainingRecipe,
@@ -148,9 +71,10 @@ def train(
 ) -> TrainingState:
     """Train until the recipe's epochs or time budget are spent; go on where `run` left off.
 
-    After every epoch `results.csv` and the checkpoints are written, so that a kill loses at most
-    one epoch. Raises BadDataset without a training or validation split, TrainingFailed when the
-    loss is no number any more. Of several processes each calls it; the first one writes the files.
+    After every epoch `results.csv` and the checkpoint to go on from are written, so that a kill
+    loses at most one epoch. Raises BadDataset without a training or validation split,
+    TrainingFailed when the loss is no number any more. Of several processes each calls it; the
+    first one writes the files.
     """
     keep_freed_memory()
     training = prepare(dataset, recipe, run, processes)
@@ -159,7 +83,7 @@ def train(
     with float32_products(recipe, training.device):
         while not training.state.finished:
             loss, rate = train_epoch(training, report)
-            row = validate(training, loss, rate)
+            row = end_epoch(training, loss, rate)
             with explained_write_errors(run, training.state.epoch - 1):
                 save(training)
             report(progress_now(training, loss, row))
@@ -253,6 +177,7 @@ def train_epoch(training: Training, report: Report) -> tuple[float, float]:
         loss, state.parts = with_less_memory(compute, state.parts, len(images), processes)
         total_loss += loss
         batches += 1
+        state.photos_unmeasured += training.batch_size * images[0, 0].numel() / recipe.crop.area
         scaler.unscale_(training.optimizer)
         clip_gradients(network, recipe)
         scaler.step(training.optimizer)
@@ -318,10 +243,29 @@ def loss_pixels(stride: int, step: int) -> tuple[slice, slice] | None:
     return slice(row, None, stride), slice(column, None, stride)
 
 
-def validate(training: Training, loss: float, rate: float) -> dict[str, Any]:
+def end_epoch(training: Training, loss: float, rate: float) -> dict[str, Any]:
+    """Measure the epoch where that is due, count it, and give its row for `results.csv`."""
+    state, due = training.state, training.validation_is_due
+    figures = validate(training) if due else {}
+    state.epoch += 1
+    state.finished = due and training.is_over
+    row = {
+        "epoch": state.epoch,
+        "train_loss": loss,
+        "valid_miou": (figures["miou"] or 0.0) if due else None,
+        "valid_pixel_accuracy": figures.get("pixel_accuracy"),
+        "learning_rate": rate,
+        "elapsed_s": round(training.elapsed_s, 1),
+        **{f"iou_{entry['name']}": entry["iou"] for entry in figures.get("classes", ())},
+    }
+    state.results.append(row)
+    return row
+
+
+def validate(training: Training) -> dict[str, Any]:
     """Measure the averaged weights on the validation split and keep them if they are the best.
 
-    Gives the epoch's row for `results.csv`.
+    Gives the figures as reports have them.
     """
     classes, state = training.dataset.classes, training.state
     averaged = training.recipe.ema_decay > 0
@@ -331,32 +275,21 @@ def validate(training: Training, loss: float, rate: float) -> dict[str, Any]:
     began_s = training.elapsed_s
     counts = training.processes.sum_of_counts(measure(predictor, photos, len(classes)).counts)
     metrics = ConfusionMatrix(counts).as_report(classes.names, classes.labelled_ids)
-    miou = metrics["miou"] or 0.0
     state.validation_s = usual_s(state.validation_s, training.elapsed_s - began_s)
-    state.epoch += 1
+    state.photos_unmeasured = 0.0
+    miou, epoch = metrics["miou"] or 0.0, state.epoch + 1
     if miou > state.best_miou:
-        state.best_miou, state.best_epoch = miou, state.epoch
+        state.best_miou, state.best_epoch = miou, epoch
         if training.processes.is_first:
-            with explained_write_errors(training.run, state.epoch - 1):
-                save_best(training.run, state.epoch, candidate, classes, training.recipe, metrics)
-    row = {
-        "epoch": state.epoch,
-        "train_loss": loss,
-        "valid_miou": miou,
-        "valid_pixel_accuracy": metrics["pixel_accuracy"],
-        "learning_rate": rate,
-        "elapsed_s": round(training.elapsed_s, 1),
-        **{f"iou_{entry['name']}": entry["iou"] for entry in metrics["classes"]},
-    }
-    state.results.append(row)
-    return row
+            with explained_write_errors(training.run, state.epoch):
+                save_best(training.run, epoch, candidate, classes, training.recipe, metrics)
+    return metrics
 
 
 def save(training: Training) -> None:
     """Write results and the checkpoint that a resumed run starts from."""
     state = training.state
     state.elapsed_s = training.elapsed_s
-    state.finished = training.fraction >= 1.0 or training.time_is_up
     state.scaler = training.scaler.state_dict()
     if not training.processes.is_first:
         return

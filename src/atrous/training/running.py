@@ -1,0 +1,109 @@
+"""A training at work: what it holds in memory, and what follows from its clock and its steps."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch.amp import GradScaler
+
+from atrous.datasets.version import Dataset
+from atrous.deeplab.network import DeepLab
+from atrous.domain.recipes import TrainingRecipe
+from atrous.training.averaging import WeightAverage
+from atrous.training.checkpoint import TrainingState
+from atrous.training.processes import Processes
+from atrous.training.run_folder import RunFolder
+from atrous.training.samples import TrainingSamples, steps_per_epoch
+from atrous.training.schedule import progress_of, training_time_s
+
+LAST_START = 0.99  # share of the time for training after which no epoch begins
+EXPORT_S = 10.0  # that an export takes, and its comparison with the trained network
+
+
+@dataclass
+class Training:
+    """All that one run holds in memory."""
+
+    dataset: Dataset
+    recipe: TrainingRecipe
+    run: RunFolder
+    samples: TrainingSamples
+    device: torch.device
+    network: DeepLab
+    average: WeightAverage
+    optimizer: torch.optim.Optimizer
+    scaler: GradScaler
+    state: TrainingState
+    started_s: float  # of the monotonic clock, moved back by the time of earlier sittings
+    processes: Processes
+
+    @property
+    def elapsed_s(self) -> float:
+        """Wall time spent on the run, pauses between sittings left out.
+
+        By the first process's clock: whatever depends on the time must come out the same in all.
+        """
+        return self.processes.of_first(time.monotonic() - self.started_s)
+
+    @property
+    def fraction(self) -> float:
+        """How much of the training lies behind, 0..1."""
+        return progress_of(self.state.step, self._steps, self.elapsed_s, self.training_s)
+
+    @property
+    def fraction_at_step(self) -> float:
+        """The same in the middle of the step at hand: neither the first nor the last rate is 0."""
+        return progress_of(self.state.step + 0.5, self._steps, self.elapsed_s, self.training_s)
+
+    @property
+    def scale(self) -> float:
+        """How much shorter the sides of photos and crops are in the step at hand."""
+        early = bool(self.recipe.early_share) and self.fraction < self.recipe.early_share
+        return self.recipe.early_scale if early else 1.0
+
+    @property
+    def training_s(self) -> float | None:
+        """What of the time budget is for training, by what validations took; None without one."""
+        if self.recipe.time_budget_s is None:
+            return None
+        recipe, splits = self.recipe, self.dataset.splits
+        one_by_one = self.processes.count * self.state.validation_s / len(splits["valid"])
+        finer = max(1, recipe.output_stride // recipe.export_output_stride)
+        larger = max(1.0, recipe.export_preprocess.size.area / recipe.preprocess.size.area)
+        photos = len(splits["valid"]) + len(splits.get("test", ()))
+        measured = finer * larger * one_by_one * photos
+        ending_s = self.state.validation_s + EXPORT_S + measured
+        return training_time_s(self.recipe.time_budget_s, ending_s)
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether too little of the time budget is left to begin another epoch."""
+        training_s = self.training_s
+        return training_s is not None and self.elapsed_s >= LAST_START * training_s
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the epoch that was just trained is the last one."""
+        return self.fraction >= 1.0 or self.time_is_up
+
+    @property
+    def validation_is_due(self) -> bool:
+        """Whether the epoch that was just trained shall be measured.
+
+        A photo is measured in about a third of the time that it is trained in: so, except after
+        the first epoch and the last, a validation follows on several times its photos.
+        """
+        wanted = self.recipe.validation_interval * len(self.dataset.splits["valid"])
+        state = self.state
+        return state.best_epoch == 0 or state.photos_unmeasured >= wanted or self.is_over
+
+    @property
+    def batch_size(self) -> int:
+        """Photos in a step of all processes together."""
+        return min(self.recipe.batch_size, self.samples.epoch_length)
+
+    @property
+    def _steps(self) -> int:
+        """Steps of the whole training, were there no time budget."""
+        in_epoch = steps_per_epoch(self.samples.epoch_length, self.recipe.batch_size)
+        return in_epoch * self.recipe.epochs
