@@ -238,6 +238,8 @@ def test_a_download_reads_back_to_the_same_masks(
         (["version", "get", "1", "-p", "roads"], "default/roads/1"),
         (["version", "export", "1", "-p", "roads", "-f", "coco"], "coco"),
         (["image", "search", "*", "-p", "roads"], "1.png"),
+        (["image", "delete", "{1},absent", "-p", "roads"], '"skipped": 1'),
+        (["image", "metadata", "{1},{2}", "--tags", "seen", "--poll"], '"succeeded": 2'),
         (["workspace", "get"], "default"),
         (["train", "list", "roads/1"], "trainings"),
     ],
@@ -253,6 +255,8 @@ def test_the_command_line(
 ) -> None:
     tells_package(f"command line: {' '.join(command)}")
     program = Path(clients_python).with_name("roboflow")
+    for number, image_id in journey[1]["ids"].items():
+        command = [word.replace(f"{{{number}}}", image_id) for word in command]
     done = subprocess.run(
         [str(program), "--json", *command],
         env=platform.client_environment(),

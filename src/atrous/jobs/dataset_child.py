@@ -1,13 +1,14 @@
 """The process that runs one job on a data set: `python -m atrous.jobs.dataset_child JOB_ID WORKER`.
 
-It makes the pictures of a version or an export, imports a zip, adds or measures a model, or embeds
-a project's photos; it needs nothing of training.
+It makes the pictures of a version or an export, imports a zip, adds or measures a model, embeds a
+project's photos or changes what is said of them; it needs nothing of training.
 """
 
 import sys
 from typing import Any
 
 from atrous.jobs.add_model import add_model
+from atrous.jobs.change_photos import change_photos
 from atrous.jobs.evaluate_training import evaluate_training
 from atrous.jobs.export_search import export_search
 from atrous.jobs.export_version import export_version
@@ -17,7 +18,7 @@ from atrous.jobs.sam2_embed_project import embed_project
 from atrous.jobs.settling import run_and_settle
 from atrous.store.evaluations import EVALUATE
 from atrous.store.exports import EXPORT
-from atrous.store.jobs import EMBED_PROJECT, Job
+from atrous.store.jobs import CHANGE_PHOTOS, EMBED_PROJECT, Job
 from atrous.store.opening import Store
 from atrous.store.search_exports import EXPORT_SEARCH
 from atrous.store.trainings import ADD_MODEL
@@ -32,6 +33,7 @@ RUNS = {
     ADD_MODEL: add_model,
     EVALUATE: evaluate_training,
     EMBED_PROJECT: embed_project,
+    CHANGE_PHOTOS: change_photos,
 }
 
 

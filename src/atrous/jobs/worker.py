@@ -27,6 +27,7 @@ DATASET_KINDS = (
     "add-model",
     "evaluate",
     "embed-project",
+    "change-photos",
 )
 KINDS = (*TRAINING_KINDS, *DATASET_KINDS)
 CLEAN_EVERY_S = 86_400.0

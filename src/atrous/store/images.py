@@ -139,6 +139,13 @@ class Images:
         """Give a photo of any project of the workspace, else raise NotFound."""
         return self._one(images.c.id == image_id, images.c.workspace_id == workspace_id)
 
+    def count(self, workspace_id: str, image_ids: Sequence[str]) -> int:
+        """Give how many of these photos the workspace has, in any project."""
+        there = and_(images.c.workspace_id == workspace_id, images.c.id.in_(list(image_ids)))
+        with self._database.read() as connection:
+            found = connection.execute(select(func.count()).select_from(images).where(there))
+            return int(found.scalar_one())
+
     def find_content(self, project: Project, digest: str) -> Image:
         """Give the project's photo of this content, else raise NotFound."""
         return self._one(images.c.project_id == project.id, images.c.digest == digest)

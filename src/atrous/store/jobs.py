@@ -12,6 +12,7 @@ from atrous.store.database import Database, jobs, new_id
 
 State = Literal["waiting", "queued", "running", "finished", "failed", "cancelled"]
 STALE_AFTER_S = 60.0  # a running job without a sign of life for so long may be claimed again
+CHANGE_PHOTOS = "change-photos"  # the kind of job that changes metadata and tags of many photos
 EMBED_PROJECT = "embed-project"  # the kind of job that embeds a project's photos for SAM 2
 MAX_ATTEMPTS = 3  # then it fails: a job that kills its workers must not go round for ever
 

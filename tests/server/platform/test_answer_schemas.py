@@ -53,6 +53,7 @@ def ask_of_photos(api, photo: str, made) -> None:
     link = path_of(ok(api.get(f"{ROADS}/images/{photo}"))["image"]["urls"]["original"])
     ok(api.http.get(link))
     ok(api.http.get(link, headers={"Range": "bytes=0-1"}), 206)
+    ok(api.call("DELETE", "/default/images", json={"images": [photo]}))
     ok(api.call("DELETE", f"{ROADS}/images", json={"images": []}), 204)
 
 
@@ -66,6 +67,11 @@ def ask_of_zips(api, work_off, made) -> None:
     asked = ok(api.post("/default/search/export", {"query": "*"}), 202)
     work_off("export-search")
     assert ok(api.get(f"/default/search/export/{asked['link']}"))["ready"]
+    updates = [{"imageId": "absent", "addTags": ["wet"]}]
+    task = path_of(ok(api.post("/default/images/metadata", {"updates": updates}), 202)["url"])
+    assert ok(api.get(task))["status"] == "queued"
+    work_off("change-photos")
+    assert ok(api.get(task))["result"]["failed"] == 1
 
 
 def ask_of_versions(api, work_off) -> None:

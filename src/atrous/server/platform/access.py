@@ -16,6 +16,7 @@ from atrous.store.workspaces import Workspace
 
 SlugPath = Annotated[str, Path(max_length=63)]
 IdPath = Annotated[str, Path(max_length=100)]
+MAX_IDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,22 @@ def texts_field(body: dict[str, Any], name: str) -> list[str]:
     value = body.get(name) or []
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
         raise BadRequest(f"'{name}' is {str(value)[:100]!r}; send a list of texts")
+    return value
+
+
+def ids_field(body: dict[str, Any], name: str) -> list[str]:
+    """Give a list of ids of a body, empty where it is missing."""
+    ids = texts_field(body, name)
+    if len(ids) > MAX_IDS:
+        raise BadRequest(f"{len(ids)} ids were sent; send at most {MAX_IDS} at once")
+    return ids
+
+
+def object_field(body: dict[str, Any], name: str) -> dict[str, Any]:
+    """Give a JSON object of a body, empty where it is missing."""
+    value = body.get(name) or {}
+    if not isinstance(value, dict):
+        raise BadRequest(f"'{name}' is {str(value)[:100]!r}; send a JSON object")
     return value
 
 

@@ -42,7 +42,7 @@ class Received(BaseModel):
     taskId: str
 
 
-class ZipProgress(BaseModel):
+class StepsDone(BaseModel):
     """How far it is."""
 
     current: int
@@ -72,8 +72,40 @@ class ZipTask(BaseModel):
 
     taskId: str
     status: str = Field(description="pending, queued, processing, completed or failed.")
-    progress: ZipProgress
+    progress: StepsDone
     result: ZipResult | None = Field(None, description="When it is completed.")
+    error: str | None = None
+
+
+class TaskQueued(BaseModel):
+    """A task in the queue."""
+
+    taskId: str
+    url: str = Field(description="Where to ask how far it is.")
+
+
+class TaskFault(BaseModel):
+    """A photo that could not be changed."""
+
+    imageId: str
+    error: str
+
+
+class TaskResult(BaseModel):
+    """What a task came to."""
+
+    succeeded: int
+    failed: int
+    errors: list[TaskFault]
+
+
+class Task(BaseModel):
+    """A task that was asked for."""
+
+    taskId: str
+    status: str = Field(description="queued, running, completed or failed.")
+    progress: StepsDone
+    result: TaskResult | None = Field(None, description="When it is completed.")
     error: str | None = None
 
 
@@ -159,6 +191,15 @@ class OnePhoto(BaseModel):
     """One photo."""
 
     image: Photo
+
+
+class Deleted(BaseModel):
+    """What became of photos that belong to no project: here each belongs to one."""
+
+    deleted: int
+    skipped: int = Field(description="Photos that are in a project.")
+    deletedSources: int
+    skippedSources: int
 
 
 class ExportQueued(BaseModel):

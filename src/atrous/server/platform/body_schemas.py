@@ -113,6 +113,22 @@ class MetadataBody(PlatformBody):
     removeTags: list[str] | None = None
 
 
+class PhotoUpdate(BaseModel):
+    """What to change about one of many photos."""
+
+    imageId: str
+    metadata: dict[str, Any] | None = None
+    removeMetadata: list[str] | None = None
+    addTags: list[str] | None = None
+    removeTags: list[str] | None = None
+
+
+class ManyMetadataBody(PlatformBody):
+    """What to change about photos."""
+
+    updates: list[PhotoUpdate] = Field(min_length=1, max_length=1000)
+
+
 class TrainingBody(PlatformBody):
     """A training to queue."""
 

@@ -16,7 +16,9 @@ from atrous.server.platform.access import (
     IdPath,
     NamedProject,
     NamedWorkspace,
+    ids_field,
     number_field,
+    object_field,
     read_json,
     text_field,
     texts_field,
@@ -50,7 +52,6 @@ router = platform_router("images")
 Write = Depends(needs("write"))
 DEFAULT_FIELDS = ["id", "name", "created", "labels"]
 MAX_OFFSET = 10**9
-MAX_IDS = 10_000
 
 
 @router.post(
@@ -198,9 +199,7 @@ def _boxes(mask: bytes, image: Image, names: tuple[str, ...]) -> list[dict[str, 
 async def remove_images(request: Request, owned: NamedProject) -> Response:
     """Read `images`, a list of ids; those that are not there are no error. Versions keep theirs."""
     services, body = services_of(request), await read_json(request)
-    ids = texts_field(body, "images")
-    if len(ids) > MAX_IDS:
-        raise BadRequest(f"{len(ids)} ids were sent; send at most {MAX_IDS} at once")
+    ids = ids_field(body, "images")
     await services.look_up(lambda: services.store.images.remove(owned.project, ids))
     return Response(status_code=204)
 
@@ -252,9 +251,7 @@ def _describe_batch(batch: Batch) -> dict[str, Any]:
 async def change_metadata(request: Request, workspace: NamedWorkspace, image: IdPath) -> Response:
     """Read `metadata` (an object), `removeMetadata`, `addTags` and `removeTags` (lists)."""
     services, body = services_of(request), await read_json(request)
-    metadata = body.get("metadata") or {}
-    if not isinstance(metadata, dict):
-        raise BadRequest("'metadata' is no JSON object; send one")
+    metadata = object_field(body, "metadata")
 
     def change() -> None:
         images = services.store.images

@@ -10,8 +10,8 @@ from starlette.convertors import Convertor, register_url_convertor
 # Words that follow a workspace: no project may be called so.
 AFTER_WORKSPACE = frozenset(
     """
-    api-keys autolabel batch batches createWorkflow devices folders groups images jobs model-evals
-    models projects search trash upload usage vision-events workflows
+    api-keys asynctasks autolabel batch batches createWorkflow devices folders groups images jobs
+    model-evals models projects search trash upload usage vision-events workflows
     """.split()  # noqa: SIM905
 )
 
