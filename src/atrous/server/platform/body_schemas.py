@@ -113,20 +113,15 @@ class MetadataBody(PlatformBody):
     removeTags: list[str] | None = None
 
 
-class PhotoUpdate(BaseModel):
-    """What to change about one of many photos."""
-
-    imageId: str
-    metadata: dict[str, Any] | None = None
-    removeMetadata: list[str] | None = None
-    addTags: list[str] | None = None
-    removeTags: list[str] | None = None
-
-
 class ManyMetadataBody(PlatformBody):
     """What to change about photos."""
 
-    updates: list[PhotoUpdate] = Field(min_length=1, max_length=1000)
+    updates: list[dict[str, Any]] = Field(
+        min_length=1,
+        max_length=1000,
+        description="Of each photo its `imageId`, and what the route for one photo reads.",
+        examples=[[{"imageId": "4f1c", "addTags": ["rain"]}]],
+    )
 
 
 class TrainingBody(PlatformBody):
