@@ -150,7 +150,7 @@ def test_every_decision_has_its_reason(dataset: Dataset, tiny: ModuleType) -> No
     decided = {
         *("preprocess", "crop", "loss", "class_weights", "learning_rate", "backbone_rate"),
         *("early_share", "loss_stride", "scale_min", "copy_paste", "aligned"),
-        *("batch_size", "accumulation", "norm", "workers", "epochs"),
+        *("batch_size", "accumulation", "norm", "norm_share", "workers", "epochs"),
     }
     assert set(recipe.reasons) == {*decided, "backbone"}
     for name in ("backbone", "epochs", "loss"):
@@ -186,6 +186,16 @@ def test_tiny_batches_freeze_the_norms(dataset: Dataset, tiny: ModuleType) -> No
     assert recipe_for(dataset, batch_size=8, accumulation=4, **choices).norm == "frozen"
     assert recipe_for(dataset, batch_size=2, pretrained=False, **choices).norm == "batch"
     assert recipe_for(dataset, batch_size=2, norm="batch", **choices).norm == "batch"
+
+
+def test_norms_of_small_batches_settle(dataset: Dataset, tiny: ModuleType) -> None:
+    choices = {"backbone": tiny.BACKBONE}
+    small = recipe_for(dataset, batch_size=4, **choices)
+    assert small.norm_share == 0.9
+    assert "which 4 photos at once make noise of" in small.reasons["norm_share"]
+    assert recipe_for(dataset, batch_size=8, **choices).norm_share == 1.0
+    assert recipe_for(dataset, batch_size=8, accumulation=2, **choices).norm_share == 0.9
+    assert recipe_for(dataset, batch_size=4, norm_share=0.5, **choices).norm_share == 0.5
 
 
 def test_few_photos_are_one_batch(dataset: Dataset, tiny: ModuleType) -> None:

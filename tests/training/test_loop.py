@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -76,6 +77,7 @@ def test_a_training_from_beginning_to_end(
     [
         {"early_share": 0.4, "loss_stride": 2},  # photos grow in the midst of an epoch
         {"optimizer": "sgd", "separable": False, "nesterov": True, "gradient_clip": 0.5},
+        {"norm_share": 0.5},  # norms settle in the midst of an epoch, and stay so
         {"ema_decay": 0.0, "workers": 1, "norm": "frozen", "schedule": "cosine"},
         {"repeat_threshold": 1.0, "accumulation": 2, "loss": "ce + 0.5*lovasz + dice"},
     ],
@@ -317,6 +319,27 @@ def test_photos_grow_in_the_midst_of_an_epoch(
             assert torch.equal(labels, whole[number])
         training.state.step += 1
     assert sides == [32] * small + [64] * (4 - small)
+
+
+def test_norms_settle_in_the_midst_of_an_epoch(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path
+) -> None:
+    """Statistics learn until then and are the same in every step after it."""
+    recipe = tiny.tiny_recipe(epochs=4, norm_share=0.4, validation_interval=0.0)
+    run = tiny.new_run(tmp_path, recipe)
+    training = loop.prepare(dataset, recipe, run)
+    norm = training.network.backbone.network.bn1
+    means = []
+
+    def report(progress: loop.Progress) -> None:
+        means.append(norm.running_mean.clone())
+
+    while not training.state.finished:
+        loss, rate = loop.train_epoch(training, report)
+        loop.end_epoch(training, loss, rate)
+    learning = [not torch.equal(a, b) for a, b in pairwise(means)]
+    assert learning == [True] * 4 + [False] * 3  # the averaged statistics come in the fifth
+    assert torch.equal(training.average.network.backbone.network.bn1.running_mean, means[-1])
 
 
 def test_pixels_of_the_loss_take_turns() -> None:

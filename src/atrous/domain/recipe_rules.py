@@ -54,6 +54,7 @@ BOUNDS = {
     "auxiliary_weight": NOT_NEGATIVE,
     "loss_stride": Bounds(least=1, most=8),
     "early_share": SHARE,
+    "norm_share": SHARE,
     "early_scale": Bounds(above=0, most=1),
     "epochs": WHOLE,
     "validation_interval": NOT_NEGATIVE,

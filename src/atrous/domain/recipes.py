@@ -66,10 +66,12 @@ class TrainingRecipe:
     early_share: float = 0.0  # of the training, at its beginning, sees smaller photos and crops
     early_scale: float = 0.5  # how much shorter their sides are
     epochs: int = 40
+    validation_interval: float = 2.5  # photos trained on for each that is measured, at least
     batch_size: int = 8  # photos per step of the optimizer
     accumulation: int = 1  # parts that a batch is computed in, where memory is short
     repeat_threshold: float = 0.0  # photos of classes in less than this share come more often
     norm: Literal["batch", "frozen", "sync"] = "batch"  # see training/norms.py
+    norm_share: float = 1.0  # of the training, after which all norms keep their statistics
     loss: str = "ce"  # a sum as "ce + 0.5*lovasz", see domain/loss_terms.py
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 1e-3  # of the head, at the end of warm-up
@@ -97,7 +99,6 @@ class TrainingRecipe:
     compile: bool = False  # torch.compile the network, which takes minutes at first
     devices: int = 1  # GPUs, a process each, that share every batch; without a GPU processes
     workers: int = 0  # processes that augment; 0: the training process itself
-    validation_interval: float = 2.5  # photos trained on for each that is measured, at least
     seed: int = 0
     time_budget_s: float | None = None  # stop adding epochs so that training ends within it
     reasons: dict[str, str] = field(default_factory=dict, compare=False)  # why, by field

@@ -35,6 +35,7 @@ class TrainingState:
     average_updates: int = 0
     validation_s: float = 0.0  # that a validation takes, by the last ones
     photos_unmeasured: float = 0.0  # trained on since the last validation, in whole crops
+    norms_settled: bool = False  # batch norms keep their statistics from now on
     parts: int = 1  # that a batch is computed in; more than planned once the memory was short
     scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's gradients
     finished: bool = False

@@ -34,6 +34,7 @@ EARLY_SHARE, EARLY_SIDE = 0.6, 256  # shorter crops show too little at half the 
 GPU_BATCH = 16  # 1706.05587, table 7: 16 photos instead of 8 gave DeepLabv3 1.4 points
 GPU_BATCHES = 10  # of them that an epoch has at least
 TINY_BATCH = 4  # photos in a part, below which batch statistics are too noisy to train with
+SMALL_BATCH, NORM_SHARE = 8, 0.9  # below it they are too noisy to end with
 MEMORY_SHARE = 0.6  # of the free memory that a step may take
 WORKERS_AT_MOST = 8
 SGD_RATE, SGD_DECAY = 0.01, 5e-4  # as DeepLab's public recipes train with SGD
@@ -257,6 +258,13 @@ def _decide_batch(
         f"{part} photos at once are too few for statistics"
         if frozen
         else f"{part} photos at once give the statistics",
+    )
+    decisions.decide(
+        "norm_share",
+        NORM_SHARE if part < SMALL_BATCH else TrainingRecipe.norm_share,
+        f"then norms keep their statistics, which {part} photos at once make noise of"
+        if part < SMALL_BATCH
+        else f"norms learn to the end: {part} photos at once are enough",
     )
     free_cores = max(0, machine.cores // devices - 1)
     workers = min(WORKERS_AT_MOST, free_cores) if machine.gpu else 0

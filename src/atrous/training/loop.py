@@ -30,7 +30,7 @@ from atrous.training.full_disk import explained_write_errors
 from atrous.training.losses import loss_of
 from atrous.training.memory import keep_freed_memory
 from atrous.training.network_predictor import NetworkPredictor
-from atrous.training.norms import set_norms, share_norms
+from atrous.training.norms import set_norms, settle_norms, share_norms
 from atrous.training.optimizer import clip_gradients, make_optimizer, set_rates
 from atrous.training.precision import autocast, float32_products, gradient_scaler, pick_device
 from atrous.training.processes import ALONE, Processes
@@ -98,7 +98,7 @@ def prepare(
         if not dataset.splits.get(split):
             raise BadDataset(f"{dataset.root} has no photos in its {split} split; add some")
     samples = TrainingSamples(dataset.splits["train"], recipe)
-    photos_each = min(recipe.batch_size, samples.epoch_length) // processes.count
+    photos_each = samples.batch_size // processes.count
     if photos_each == 0:
         raise BadInput(
             f"{processes.count} devices share {samples.epoch_length} photos; give --devices 1"
@@ -163,21 +163,25 @@ def train_epoch(training: Training, report: Report) -> tuple[float, float]:
     Gives the mean loss and the last learning rate of the head.
     """
     recipe, network, state = training.recipe, training.network, training.state
-    processes, scaler = training.processes, training.scaler
+    samples, processes, scaler = training.samples, training.processes, training.scaler
     total_loss, batches, rate = 0.0, 0, 0.0
     # Dropout draws from this state: a resumed epoch draws what its first attempt drew.
     torch.manual_seed(recipe.seed * 1_000_003 + state.epoch + processes.rank * 1_000_000_007)
     network.train()
-    set_norms(network, recipe)
+    set_norms(network, recipe, state.norms_settled)
     for images, label_maps in batches_at_hand(training):
         if training.fraction >= 1.0 and batches:
             break
+        if not state.norms_settled and training.fraction >= recipe.norm_share:
+            state.norms_settled = True
+            settle_norms(network, training.average.network)
+            set_norms(network, recipe, state.norms_settled)
         rate = set_rates(training.optimizer, rate_factor(training.fraction_at_step, recipe))
         compute = partial(gradients_of, training, images, label_maps)
         loss, state.parts = with_less_memory(compute, state.parts, len(images), processes)
         total_loss += loss
         batches += 1
-        state.photos_unmeasured += training.batch_size * images[0, 0].numel() / recipe.crop.area
+        state.photos_unmeasured += samples.batch_size * images[0, 0].numel() / recipe.crop.area
         scaler.unscale_(training.optimizer)
         clip_gradients(network, recipe)
         scaler.step(training.optimizer)

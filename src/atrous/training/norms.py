@@ -21,16 +21,34 @@ from atrous.training.shared_norms import with_shared_norms
 logger = logging.getLogger(__name__)
 
 
-def set_norms(network: DeepLab, recipe: TrainingRecipe) -> None:
-    """Freeze the statistics that the recipe wants frozen; call it after each `network.train()`."""
-    if recipe.norm != "frozen":
-        return
-    for module in network.backbone.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
-    for module in network.head.modules():
-        if isinstance(module, SampleSizeBatchNorm):
-            module.eval()
+def set_norms(network: DeepLab, recipe: TrainingRecipe, settled: bool) -> None:
+    """Freeze the statistics that shall stay as they are; call it after each `network.train()`.
+
+    settled: those of all norms; otherwise what the recipe's `norm` says.
+    """
+    if settled:
+        for norm in _norms(network):
+            norm.eval()
+    elif recipe.norm == "frozen":
+        for norm in _norms(network.backbone):
+            norm.eval()
+        for module in network.head.modules():
+            if isinstance(module, SampleSizeBatchNorm):
+                module.eval()
+
+
+@torch.no_grad()
+def settle_norms(network: DeepLab, average: DeepLab) -> None:
+    """Give all norms the averaged network's statistics, to keep for the rest of the training.
+
+    Running statistics are those of the last 10 batches or so. Of small batches of photos that
+    differ much they are noise, and the network that is evaluated with them is another than the
+    one that was trained. Trained on with fixed statistics, the weights fit them (Wu and Johnson,
+    2105.07576, section 4).
+    """
+    for norm, source in zip(_norms(network), _norms(average), strict=True):
+        for own, averaged in zip(norm.buffers(False), source.buffers(False), strict=True):
+            own.copy_(averaged)
 
 
 def share_norms(
@@ -46,3 +64,7 @@ def share_norms(
         logger.info("one process trains: norm sync is the same as batch")
         return network
     return with_shared_norms(network, device)
+
+
+def _norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+    return [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]

@@ -98,11 +98,6 @@ class Training:
         return state.best_epoch == 0 or state.photos_unmeasured >= wanted or self.is_over
 
     @property
-    def batch_size(self) -> int:
-        """Photos in a step of all processes together."""
-        return min(self.recipe.batch_size, self.samples.epoch_length)
-
-    @property
     def _steps(self) -> int:
         """Steps of the whole training, were there no time budget."""
         in_epoch = steps_per_epoch(self.samples.epoch_length, self.recipe.batch_size)

@@ -57,6 +57,11 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
         """Crops in an epoch: a photo of a rare class may come more than once."""
         return epoch_length(self._factors)
 
+    @property
+    def batch_size(self) -> int:
+        """Crops in a step of all processes together."""
+        return min(self.recipe.batch_size, self.epoch_length)
+
     def order(self, epoch: int) -> list[int]:
         """What comes in an epoch, in an order drawn from the seed and the epoch.
 

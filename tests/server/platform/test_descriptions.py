@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import event
 
@@ -6,6 +8,7 @@ from atrous.server.platform.descriptions import (
     describe_image,
     describe_project,
     describe_projects,
+    describe_task,
     describe_version,
     describe_versions,
     describe_workspace,
@@ -38,6 +41,38 @@ def test_what_is_described(api, labelled, store) -> None:
     assert described["generating"] is True
     assert described["images"] == 3  # 0 would make the client wait for ever
     assert "error" not in described
+
+
+def test_a_task_is_described_from_waiting_to_its_end(store) -> None:
+    workspace = store.workspaces.default()
+    queued = store.jobs.enqueue("count", {}, workspace_id=workspace.id)
+    job = store.jobs.claim("worker")
+    assert job is not None
+    assert job.id == queued.id
+    underway = replace(job, progress={"done": 2, "total": 9})
+
+    assert describe_task(queued, 5) == {
+        "taskId": job.id,
+        "status": "queued",
+        "progress": {"current": 0, "total": 5},
+    }
+    assert describe_task(replace(queued, state="waiting"), 5)["status"] == "pending"
+    assert describe_task(underway, 5)["status"] == "running"
+    assert describe_task(underway, 5, running="processing") == {
+        "taskId": job.id,
+        "status": "processing",
+        "progress": {"current": 2, "total": 5},
+    }
+    assert describe_task(replace(underway, state="finished", result={"images": 5}), 5) == {
+        "taskId": job.id,
+        "status": "completed",
+        "progress": {"current": 5, "total": 5},
+        "result": {"images": 5},
+    }
+    failed = describe_task(replace(underway, state="failed", error="the disk is full"), 5)
+    assert (failed["status"], failed["error"]) == ("failed", "the disk is full")
+    assert "result" not in failed
+    assert describe_task(replace(underway, state="cancelled"), 5)["status"] == "failed"
 
 
 @pytest.fixture

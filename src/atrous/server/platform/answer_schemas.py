@@ -67,14 +67,19 @@ class ZipResult(BaseModel):
     faultCount: int = Field(description="All of them.")
 
 
-class ZipTask(BaseModel):
-    """A zip that was announced."""
+class TaskState(BaseModel):
+    """How far a task is."""
 
     taskId: str
-    status: str = Field(description="pending, queued, processing, completed or failed.")
     progress: StepsDone
+    error: str | None = Field(None, description="When it failed.")
+
+
+class ZipTask(TaskState):
+    """A zip that was announced."""
+
+    status: str = Field(description="pending, queued, processing, completed or failed.")
     result: ZipResult | None = Field(None, description="When it is completed.")
-    error: str | None = None
 
 
 class TaskQueued(BaseModel):
@@ -99,14 +104,11 @@ class TaskResult(BaseModel):
     errors: list[TaskFault]
 
 
-class Task(BaseModel):
+class Task(TaskState):
     """A task that was asked for."""
 
-    taskId: str
     status: str = Field(description="queued, running, completed or failed.")
-    progress: StepsDone
     result: TaskResult | None = Field(None, description="When it is completed.")
-    error: str | None = None
 
 
 class Generating(BaseModel):

@@ -1,4 +1,4 @@
-"""Projects, versions and photos as the JSON that clients read; the names are theirs."""
+"""Projects, versions, photos and tasks as the JSON that clients read; the names are theirs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +8,14 @@ from atrous.server.platform.served_models import serving_models
 from atrous.server.platform.training_descriptions import describe_state
 from atrous.store import Store
 from atrous.store.images import Image
+from atrous.store.jobs import Job
 from atrous.store.projects import Project, ProjectCounts
 from atrous.store.versions import Version
 from atrous.store.workspaces import Workspace
 
 KIND = "semantic-segmentation"
+# Of tasks, where clients have another word than the store.
+STATUSES = {"waiting": "pending", "finished": "completed", "cancelled": "failed"}
 
 
 def describe_workspace(workspace: Workspace) -> dict[str, Any]:
@@ -139,3 +142,18 @@ def describe_image(image: Image, class_names: tuple[str, ...]) -> dict[str, Any]
         "batch": image.batch_id,
         "mediaType": "image",
     }
+
+
+def describe_task(job: Job, total: int, running: str = "running") -> dict[str, Any]:
+    """A job as clients ask after it: how far, of `total` steps, and what came of it or why not.
+
+    running: the word for one that is in work.
+    """
+    status = running if job.state == "running" else STATUSES.get(job.state, job.state)
+    done = total if job.state == "finished" else job.progress.get("done", 0)
+    answer = {"taskId": job.id, "status": status, "progress": {"current": done, "total": total}}
+    if job.state == "finished":
+        answer["result"] = job.result
+    if job.error:
+        answer["error"] = job.error
+    return answer

@@ -19,6 +19,7 @@ from atrous.server.platform.access import (
 )
 from atrous.server.platform.answer_schemas import Deleted, Task, TaskQueued, answered_by
 from atrous.server.platform.body_schemas import ManyMetadataBody, PhotosBody
+from atrous.server.platform.descriptions import describe_task
 from atrous.server.platform.links import Links
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import services_of
@@ -27,15 +28,6 @@ from atrous.store.jobs import CHANGE_PHOTOS, Job
 router = platform_router("images")
 Write = Depends(needs("write"))
 MAX_UPDATES = 1000
-# By words that clients go on asking after, and two that end it.
-STATUSES = {
-    "waiting": "pending",
-    "queued": "queued",
-    "running": "running",
-    "finished": "completed",
-    "failed": "failed",
-    "cancelled": "failed",
-}
 
 
 @router.post(
@@ -104,22 +96,8 @@ async def get_task(request: Request, workspace: NamedWorkspace, task: IdPath) ->
             raise NotFound(f"there is no task {task!r}")
         return job
 
-    return json_response(_describe(await services.look_up(find)))
-
-
-def _describe(job: Job) -> dict[str, Any]:
-    total = len(job.payload["updates"])
-    done = total if job.state == "finished" else job.progress.get("done", 0)
-    answer: dict[str, Any] = {
-        "taskId": job.id,
-        "status": STATUSES[job.state],
-        "progress": {"current": done, "total": total},
-    }
-    if job.state == "finished":
-        answer["result"] = job.result
-    if job.error:
-        answer["error"] = job.error
-    return answer
+    job = await services.look_up(find)
+    return json_response(describe_task(job, len(job.payload["updates"])))
 
 
 @router.delete(

@@ -22,6 +22,7 @@ from atrous.server.platform.access import (
 )
 from atrous.server.platform.answer_schemas import Announced, Received, ZipTask, answered_by
 from atrous.server.platform.body_schemas import ZipBody
+from atrous.server.platform.descriptions import describe_task
 from atrous.server.platform.links import Links, opened
 from atrous.server.platform.routing import platform_router
 from atrous.server.platform.upload_routes import DEFAULT_BATCH, read_split
@@ -34,14 +35,6 @@ router = platform_router("images")
 Write = Depends(needs("write"))
 SECRET_NAME = "zip uploads"  # not that of links to files: neither opens what the other does
 ZIP = "application/zip"
-STATUSES = {
-    "waiting": "pending",
-    "queued": "queued",
-    "running": "processing",
-    "finished": "completed",
-    "failed": "failed",
-    "cancelled": "failed",
-}
 
 
 @router.post(
@@ -128,11 +121,7 @@ async def get_zip_upload(request: Request, workspace: NamedWorkspace, task: IdPa
 
 
 def _describe(job: Job) -> dict[str, Any]:
-    answer: dict[str, Any] = {"taskId": job.id, "status": STATUSES[job.state]}
-    done, total = job.progress.get("done", 0), job.progress.get("total", 0)
-    if job.state == "finished":
-        done = total = job.result["images"] + job.result["duplicates"]
-        answer["result"] = job.result
-    if job.error:
-        answer["error"] = job.error
-    return {**answer, "progress": {"current": done, "total": total}}
+    result = job.result
+    finished = job.state == "finished"
+    total = result["images"] + result["duplicates"] if finished else job.progress.get("total", 0)
+    return describe_task(job, total, running="processing")
