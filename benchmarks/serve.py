@@ -116,12 +116,16 @@ def make_plan(options: argparse.Namespace) -> Plan:
 
 
 def choose_cases(options: argparse.Namespace, work: Path) -> list[Case]:
-    """The cases asked for; packages given by hand are always measured."""
+    """The cases asked for; packages given by hand are always measured, in a random one's place."""
     packages = work / "packages"
-    random = [
-        random_model(backbone, count, packages) for backbone in BACKBONES for count in CLASS_COUNTS
-    ]
     given = [given_model(folder, "trained", packages) for folder in options.package]
+    trained = {(model.backbone, model.classes) for model in given}
+    random = [
+        random_model(backbone, count, packages)
+        for backbone in BACKBONES
+        for count in CLASS_COUNTS
+        if (backbone, count) not in trained
+    ]
     if options.int8_package:
         given.append(given_model(options.int8_package, "int8", packages, given))
     pattern = options.case or (QUICK if options.quick else None)
@@ -140,7 +144,7 @@ def given_model(
     package = read_package(folder)
     backbone = str(package.manifest.get("backbone", "unknown"))
     classes = len(package.class_names)
-    model = Model(f"{weights}-{folder.resolve().name}", backbone, classes, weights, folder, folder)
+    model = Model(f"{backbone}-{classes}-{weights}", backbone, classes, weights, folder, folder)
     if weights != "int8":
         return model
     same = [m for m in trained if (m.backbone, m.classes) == (backbone, classes)]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from serving.alternation import CaseResult
+from serving.cases import REFERENCE_CLASSES
 from serving.model_run import ModelResult
 
 Verdict = Literal["hit", "missed", "not measured"]
-AROUND_CLASSES = 21
 OVERLOAD_SPARE = 1.25  # times the wait for the last place in the queue
 
 
@@ -27,19 +27,18 @@ def judge(results: Sequence[ModelResult], quality: dict[str, Any]) -> list[Targe
 
     quality: mIoU by "fp32", "bf16" and "int8", as far as they were measured.
     """
-    random = [result for result in results if result.weights == "random"]
     float_models = [result for result in results if result.weights != "int8"]
     trained = [result for result in results if result.weights == "trained"]
     int8 = [r for r in results if r.weights == "int8" and r.backbone == "resnet50"]
-    resnet = [result for result in float_models if result.backbone == "resnet50"]
+    usual = [result for result in float_models if result.classes == REFERENCE_CLASSES]
+    mobile = [result for result in usual if result.backbone == "mobilenetv2_100"]
+    resnet = [result for result in usual if result.backbone == "resnet50"]
     return [
-        at_least(
-            "end to end against the peer, MobileNetV2", 5.0, ratios(random, "mobilenetv2_100"), "x"
-        ),
-        at_least("end to end against the peer, ResNet-50", 2.5, ratios(random, "resnet50"), "x"),
-        at_least("the same, our int8 package", 4.0, ratios(int8, "resnet50"), "x"),
+        at_least("end to end against the peer, MobileNetV2", 5.0, ratios(mobile), "x"),
+        at_least("end to end against the peer, ResNet-50", 2.5, ratios(resnet), "x"),
+        at_least("the same, our int8 package", 4.0, ratios(int8), "x"),
         at_most("int8: mIoU lost, in points", 1.0, points_lost(quality, "int8"), ""),
-        at_most("around the network, 21 classes", 20.0, around(float_models), "ms"),
+        at_most("around the network, 21 classes", 20.0, around(usual), "ms"),
         at_least("fp32: pixels equal, trained weights", 99.99, equal_pixels(trained), "%"),
         at_most("bf16 against fp32: mIoU apart, in points", 0.1, points_apart(quality), ""),
         at_least("16 clients against 1", 1.0, scaling(results), "x"),
@@ -64,15 +63,14 @@ def at_most(name: str, wanted: float, values: Iterable[float | None], unit: str)
     return _target(name, wanted, values, unit, max, "at most")
 
 
-def ratios(results: Sequence[ModelResult], backbone: str) -> list[float | None]:
-    """How many times faster than the peer, on the reference cases of a backbone."""
-    return [case.ratio for case in reference_cases(results) if case.backbone == backbone]
+def ratios(results: Sequence[ModelResult]) -> list[float | None]:
+    """How many times faster than the peer, on the reference cases."""
+    return [case.ratio for case in reference_cases(results)]
 
 
 def around(results: Sequence[ModelResult]) -> list[float | None]:
-    """Milliseconds that we add to the network."""
-    cases = reference_cases(results)
-    return [case.around_network_ms for case in cases if case.classes == AROUND_CLASSES]
+    """Milliseconds that we add to the network, on the reference cases."""
+    return [case.around_network_ms for case in reference_cases(results)]
 
 
 def equal_pixels(results: Sequence[ModelResult]) -> list[float | None]:

@@ -64,10 +64,21 @@ def test_a_made_package_is_measured_like_any_other(tmp_path: Path, options) -> N
     assert multiply_adds_of(folder) == package.manifest["multiply_adds"] > 10**7
 
     cases = serve.choose_cases(options("--quick", "--package", str(folder)), tmp_path)
-    assert cases[-1].name == "trained-made-1232x821"
+    assert cases[-1].name == f"{SMALL_BACKBONE}-3-trained-1232x821"
     assert cases[-1].is_reference
     with pytest.raises(SystemExit, match="give its fp32 network as --package"):
         serve.choose_cases(options("--int8-package", str(folder)), tmp_path)
+
+
+def test_a_trained_package_takes_the_place_of_the_random_one(options, tmp_path: Path) -> None:
+    write_words(tmp_path / "mine", "resnet50", 21)
+    chosen = options("--case", "*-21-1232x821", "--package", str(tmp_path / "mine"))
+    names = [case.name for case in serve.choose_cases(chosen, tmp_path) if case.is_reference]
+    assert names == [
+        "mobilenetv2_100-21-1232x821",
+        "tf_efficientnet_lite0-21-1232x821",
+        "resnet50-21-trained-1232x821",
+    ]
 
 
 def test_the_peer_gets_the_float_network_of_an_int8_package(tmp_path: Path) -> None:
