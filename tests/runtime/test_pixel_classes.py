@@ -29,7 +29,7 @@ def enlarge(logits: np.ndarray, height: int, width: int) -> PixelClasses:
 
 def probabilities(logits: np.ndarray, height: int, width: int) -> torch.Tensor:
     whole = torch.from_numpy(logits.astype(np.float64))[None]
-    enlarged = functional.interpolate(whole, (height, width), mode="bilinear", align_corners=False)
+    enlarged = functional.interpolate(whole, (height, width), mode="bilinear", antialias=True)
     return enlarged[0].softmax(0)
 
 
@@ -109,7 +109,7 @@ def test_any_shape(
         assert_right(found, probabilities(logits, *size))
         return
     whole = torch.from_numpy(logits.astype(np.float64))[None]
-    enlarged = functional.interpolate(whole, size, mode="bilinear", align_corners=False)
+    enlarged = functional.interpolate(whole, size, mode="bilinear", antialias=True)
     assert np.allclose(found.confidence, enlarged[0, 0].sigmoid(), atol=1e-5)
 
 
@@ -182,7 +182,7 @@ def test_a_single_channel_is_a_sigmoid() -> None:
     logits = smooth(1) * 100  # beyond what exp can take
     found = enlarge(logits, 90, 80)
     whole = torch.from_numpy(logits.astype(np.float64))[None]
-    expected = functional.interpolate(whole, (90, 80), mode="bilinear", align_corners=False)
+    expected = functional.interpolate(whole, (90, 80), mode="bilinear", antialias=True)
     assert np.allclose(found.confidence, expected[0, 0].sigmoid(), atol=1e-4)
     assert not found.label_map.any()
 
@@ -199,3 +199,14 @@ def test_views_of_a_larger_picture_are_written_in_place() -> None:
     assert np.array_equal(confidence[10:60, 20:80], alone.confidence)
     label_map[10:60, 20:80] = 9
     assert (label_map == 9).all()
+
+
+def test_an_infinite_logit_wins_where_rows_are_mixed() -> None:
+    """A grid much smaller than the logits, whose rows are made of more than the kernel mixes."""
+    logits = smooth(3, 40, 40)
+    logits[1, :20], logits[2, 20:] = np.inf, -np.inf
+    found = enlarge(logits, 5, 6)
+    assert (found.label_map[:2] == 1).all()
+    assert np.allclose(found.confidence[:2], 1)
+    assert not (found.label_map[3:] == 2).any()
+    assert np.isfinite(found.confidence).all()

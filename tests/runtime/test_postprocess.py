@@ -38,7 +38,7 @@ def reference(
     cut = torch.from_numpy(logits[:, top:bottom, left:right].astype(np.float64))
     crop = placement.crop
     full = functional.interpolate(
-        cut[None], (crop.size.height, crop.size.width), mode="bilinear", align_corners=False
+        cut[None], (crop.size.height, crop.size.width), mode="bilinear", antialias=True
     )[0]
     if len(full) == 1:
         confidence, ids = full[0].sigmoid(), torch.zeros_like(full[0], dtype=torch.long)

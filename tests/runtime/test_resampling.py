@@ -17,6 +17,13 @@ def interpolated(rows: torch.Tensor, size: int) -> torch.Tensor:
     return functional.interpolate(rows[None], size, mode="linear", align_corners=False)[0]
 
 
+def resized(rows: torch.Tensor, size: int) -> torch.Tensor:
+    """The same, antialiased where it shrinks."""
+    image = rows[None, None]
+    wanted = (len(rows), size)
+    return functional.interpolate(image, wanted, mode="bilinear", antialias=True)[0, 0]
+
+
 def whole_matrix(way: Resampling) -> np.ndarray:
     matrix = np.zeros((way.size, 90))
     block = way.block(slice(0, way.size))
@@ -30,7 +37,7 @@ def test_two_resizings_in_one(source: int, between: int, result: int, data: st.D
     part = slice(start, data.draw(st.integers(start + 1, between)))
     way = twice_bilinear(source, between, part, result)
     one_at_a_time = torch.eye(source, dtype=torch.float64)
-    expected = interpolated(interpolated(one_at_a_time, between)[:, part], result).T
+    expected = resized(interpolated(one_at_a_time, between)[:, part], result).T
     matrix = whole_matrix(way)
     assert np.allclose(matrix[:, :source], expected, atol=1e-6)
     assert not matrix[:, source:].any()
@@ -39,9 +46,9 @@ def test_two_resizings_in_one(source: int, between: int, result: int, data: st.D
 @given(sides, sides)
 def test_between_of_the_same_size_is_one_resizing(source: int, result: int) -> None:
     way = twice_bilinear(source, source, slice(0, source), result)
-    expected = interpolated(torch.eye(source, dtype=torch.float64), result).T
+    expected = resized(torch.eye(source, dtype=torch.float64), result).T
     assert np.allclose(whole_matrix(way)[:, :source], expected, atol=1e-6)
-    assert way.taps <= 2
+    assert way.taps <= 2 or result < source
 
 
 def test_corners_are_cut_as_by_two_resizings() -> None:
@@ -68,8 +75,7 @@ def test_padded_weights_are_the_same_and_zeros() -> None:
 
 
 @given(sides, sides, sides)
-def test_an_enlargement_and_any_resizing_take_three_taps(
-    source: int, more: int, result: int
-) -> None:
+def test_two_enlargements_take_three_taps(source: int, more: int, still_more: int) -> None:
     between = source + more
-    assert twice_bilinear(source, between, slice(0, between), result).taps <= 3
+    way = twice_bilinear(source, between, slice(0, between), between + still_more)
+    assert way.taps <= 3

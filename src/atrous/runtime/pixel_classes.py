@@ -15,11 +15,12 @@ from atrous.domain.predictions import Thresholds
 from atrous.masks.shared_work import work_together
 from atrous.runtime.machine_code import Kernel, load_kernel
 from atrous.runtime.processor import available_cores
-from atrous.runtime.resampling import Resampling
+from atrous.runtime.resampling import Resampling, twice_bilinear
 
 TAPS = 3  # neighbours that the machine code mixes
 LANES = 16  # columns that it compares together
 BANDS_PER_CORE = 4  # so that one core, which others keep busy, does not keep the rest waiting
+LARGEST = np.finfo(np.float32).max / 2  # instead of an infinite logit, which 0 times is no number
 LEAST_ROWS = 16  # of a band: each enlarges the lines at its edges anew
 
 
@@ -84,6 +85,8 @@ def find_pixel_classes(
     ids: class id of each channel. Of equally likely channels the first wins. A single channel
     always wins; its confidence is its sigmoid. An infinite logit counts as a very large one.
     """
+    if rows.taps > TAPS:  # of a photo much smaller than the network's input
+        logits, rows = _with_rows(logits, rows)
     blocks = _Blocks.of(columns)
     work = _Work(
         kernel=load_kernel().result(),
@@ -105,6 +108,17 @@ def find_pixel_classes(
             work.write(band, target, space)
 
     work_together(write_bands, available_cores() - 1)
+
+
+def _with_rows(
+    logits: Float32[np.ndarray, "channels out_height out_width"], rows: Resampling
+) -> tuple[Float32[np.ndarray, "channels rows out_width"], Resampling]:
+    """The logits with as many rows as the result has, and each of these as it is."""
+    block = rows.block(slice(0, rows.size))
+    finite = np.clip(logits[:, block.sources], -LARGEST, LARGEST)
+    return np.matmul(block.weights.T, finite), twice_bilinear(
+        rows.size, rows.size, slice(0, rows.size), rows.size
+    )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ def restore(
     """Take one picture's logits back to the size and place of its photo.
 
     The padding is cut off, the logits are resized bilinearly (half-pixel centres, as PyTorch's
-    align_corners=False) to the size of the crop, softmax gives each pixel's winner and its
+    align_corners=False; antialiased where that shrinks them, as torchvision's resize) to the size
+    of the crop, softmax gives each pixel's winner and its
     probability. Pixels outside of a static crop are background with confidence 0; those that a
     center-crop cut off are background with the probability of a guess, 1 / class_count. A winner
     below `threshold` (0..1, one for all or each class's own) becomes background with confidence 0.

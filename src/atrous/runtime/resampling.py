@@ -55,27 +55,42 @@ class Resampling:
 def twice_bilinear(source: int, between: int, part: slice, result: int) -> Resampling:
     """Resize a side to `between` positions, cut a part of these out, and resize it to `result`.
 
-    Half-pixel centres, edges repeated. One resizing can't stand for two: where the first leaves
-    a corner, the second cuts it off. With `between` equal to `source` there is but one.
+    Half-pixel centres, edges repeated. Where the second shrinks, it is antialiased, as
+    torchvision's `resize` is. One resizing can't stand for two: where the first leaves a corner,
+    the second cuts it off. With `between` equal to `source` there is but one.
 
     >>> twice_bilinear(2, 2, slice(0, 2), 4).weights.tolist()
     [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
     """
-    low, high, weight = _neighbours(part.stop - part.start, result)
-    low, high = low + part.start, high + part.start
-    below, above, share = _neighbours(source, between)
-    terms = [
-        (below[low], (1 - weight) * (1 - share[low])),
-        (above[low], (1 - weight) * share[low]),
-        (below[high], weight * (1 - share[high])),
-        (above[high], weight * share[high]),
-    ]
-    taps = int((above[high] - below[low]).max()) + 1
-    first = np.minimum(below[low], source - taps)
+    positions, shares = _antialiased(part.stop - part.start, result)
+    positions += part.start
+    below, above, second = (values[positions] for values in _neighbours(source, between))
+    taps = int((above.max(axis=1) - below[:, 0]).max()) + 1
+    first = np.minimum(below[:, 0], source - taps)
     weights = np.zeros((result, taps), np.float64)
-    for index, term in terms:
-        weights[np.arange(result), index - first] += term
+    for index, term in ((below, shares * (1 - second)), (above, shares * second)):
+        np.add.at(weights, (np.arange(result)[:, None], index - first[:, None]), term)
     return Resampling(first, weights.astype(np.float32))
+
+
+def _antialiased(
+    source: int, result: int
+) -> tuple[Int64[np.ndarray, "results taps"], Float64[np.ndarray, "results taps"]]:
+    """The source positions of each result, and their shares: a triangle around its centre.
+
+    It reaches one position to both sides, or as far as the next result's centre where these lie
+    farther apart. Positions without a share repeat the first.
+    """
+    step = source / result
+    reach = max(step, 1.0)
+    centers = (np.arange(result)[:, None] + 0.5) * step
+    first = np.maximum(np.floor(centers - reach + 0.5), 0).astype(np.int64)
+    stop = np.minimum(np.floor(centers + reach + 0.5), source).astype(np.int64)
+    positions = first + np.arange((stop - first).max())
+    shares = np.maximum(1 - np.abs(positions + 0.5 - centers) / reach, 0)
+    shares[positions >= stop] = 0
+    shares /= shares.sum(axis=1, keepdims=True)
+    return np.where(shares > 0, positions, first), shares
 
 
 def _neighbours(
