@@ -58,6 +58,31 @@ def test_two_migrate_a_new_database_at_once(database_url: str) -> None:
         database.close()
 
 
+def test_many_open_a_new_file_at_once(tmp_path: Path) -> None:
+    """Each switches it to a write-ahead log, which SQLite refuses to one of two."""
+    failures: list[Exception] = []
+
+    def open_file(database: Database, start: threading.Barrier) -> None:
+        start.wait()
+        try:
+            with database.read() as connection:
+                connection.execute(text("SELECT 1"))
+        except Exception as error:
+            failures.append(error)
+
+    for number in range(30):
+        start = threading.Barrier(4)
+        databases = [Database(f"sqlite:///{tmp_path}/{number}.sqlite3") for _ in range(4)]
+        threads = [threading.Thread(target=open_file, args=(one, start)) for one in databases]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for database in databases:
+            database.close()
+    assert not failures
+
+
 def test_foreign_keys_hold(database: Database) -> None:
     row = {"id": "k", "workspace_id": "nobody", "name": "n", "prefix": "p", "digest": "d"}
     with pytest.raises(IntegrityError), database.write() as connection:

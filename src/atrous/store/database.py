@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -217,11 +218,28 @@ def _open_engine(url: str) -> Engine:
 
 def _prepare_sqlite_connection(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself; see below
-    connection.execute("PRAGMA journal_mode=WAL")
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous=FULL")  # an answered write survives a power cut
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute(f"PRAGMA cache_size=-{PAGE_CACHE_KIB}")
     connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES}")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch a new file to a write-ahead log, in which it stays.
+
+    Of two connections that do so at once SQLite tells one that the file is locked, and waits for
+    nothing: each has a lock that the other wants.
+    """
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _begin_sqlite_transaction(connection: Connection) -> None:
