@@ -64,6 +64,13 @@ def test_sources_lie_within_the_source(source: int, between: int, result: int) -
     assert 0 <= sources.start < sources.stop <= source
 
 
+def test_all_rows_at_once_are_those_of_the_weights() -> None:
+    way = twice_bilinear(8, 32, slice(3, 29), 5)
+    planes = np.random.default_rng(0).standard_normal((3, 8, 4)).astype(np.float32)
+    expected = np.einsum("rs,csw->crw", whole_matrix(way)[:, :8], planes)
+    assert np.allclose(way.rows_of(planes), expected, atol=1e-6)
+
+
 def test_padded_weights_are_the_same_and_zeros() -> None:
     way = twice_bilinear(8, 8, slice(0, 8), 20)
     padded = way.padded_weights(3)

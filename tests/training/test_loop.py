@@ -20,6 +20,7 @@ from atrous.domain.recipes import PreprocessRecipe
 from atrous.training import loop, running
 from atrous.training.checkpoint import load_best
 from atrous.training.loop import Progress, train
+from atrous.training.processes import Processes
 from atrous.training.run_folder import RunFolder
 from atrous.training.samples import batches_of_epoch
 from atrous.training.schedule import training_time_s
@@ -322,12 +323,16 @@ def test_photos_grow_in_the_midst_of_an_epoch(
 
 
 def test_norms_settle_in_the_midst_of_an_epoch(
-    tiny: ModuleType, dataset: Dataset, tmp_path: Path
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Statistics learn until then and are the same in every step after it."""
-    recipe = tiny.tiny_recipe(epochs=4, norm_share=0.4, validation_interval=0.0)
+    """Statistics learn until then and are the same in every step after it, and all processes'."""
+    recipe = tiny.tiny_recipe(epochs=4, norm_share=0.6, validation_interval=0.0)
     run = tiny.new_run(tmp_path, recipe)
     training = loop.prepare(dataset, recipe, run)
+    followed: list[int] = []
+    monkeypatch.setattr(
+        Processes, "follow_first", lambda *networks: followed.append(training.state.step)
+    )
     norm = training.network.backbone.network.bn1
     means = []
 
@@ -338,7 +343,8 @@ def test_norms_settle_in_the_midst_of_an_epoch(
         loss, rate = loop.train_epoch(training, report)
         loop.end_epoch(training, loss, rate)
     learning = [not torch.equal(a, b) for a, b in pairwise(means)]
-    assert learning == [True] * 4 + [False] * 3  # the averaged statistics come in the fifth
+    assert learning == [True] * 5 + [False] * 2  # the averaged statistics come in the sixth
+    assert followed == [2, 4, 5, 6, 8]  # at the end of each epoch, and when they came
     assert torch.equal(training.average.network.backbone.network.bn1.running_mean, means[-1])
 
 

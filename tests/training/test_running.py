@@ -53,3 +53,19 @@ def test_a_validation_follows_on_several_times_its_photos(
     files = [sorted(one.checkpoints.glob("*.safetensors")) for one in (run, resumed)]
     assert len(files[0]) == len(files[1]) == 2
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*files, strict=True))
+
+
+@pytest.mark.parametrize(("share", "due"), [(0.6, [5, 6, 7, 8]), (0.0, list(range(9))), (1.0, [])])
+def test_norms_settle_once_from_their_share_on(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path, share: float, due: list[int]
+) -> None:
+    recipe = tiny.tiny_recipe(epochs=4, norm_share=share)
+    training = loop.prepare(dataset, recipe, tiny.new_run(tmp_path, recipe))
+    found = []
+    for step in range(9):
+        training.state.step = step
+        if training.norms_settle_now:
+            found.append(step)
+    assert found == due
+    training.state.norms_settled = True
+    assert not training.norms_settle_now

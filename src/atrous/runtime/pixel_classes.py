@@ -15,7 +15,7 @@ from atrous.domain.predictions import Thresholds
 from atrous.masks.shared_work import work_together
 from atrous.runtime.machine_code import Kernel, load_kernel
 from atrous.runtime.processor import available_cores
-from atrous.runtime.resampling import Resampling, twice_bilinear
+from atrous.runtime.resampling import Resampling
 
 TAPS = 3  # neighbours that the machine code mixes
 LANES = 16  # columns that it compares together
@@ -86,7 +86,8 @@ def find_pixel_classes(
     always wins; its confidence is its sigmoid. An infinite logit counts as a very large one.
     """
     if rows.taps > TAPS:  # of a photo much smaller than the network's input
-        logits, rows = _with_rows(logits, rows)
+        logits = rows.rows_of(np.clip(logits, -LARGEST, LARGEST))
+        rows = Resampling(np.arange(rows.size), np.ones((rows.size, 1), np.float32))
     blocks = _Blocks.of(columns)
     work = _Work(
         kernel=load_kernel().result(),
@@ -108,17 +109,6 @@ def find_pixel_classes(
             work.write(band, target, space)
 
     work_together(write_bands, available_cores() - 1)
-
-
-def _with_rows(
-    logits: Float32[np.ndarray, "channels out_height out_width"], rows: Resampling
-) -> tuple[Float32[np.ndarray, "channels rows out_width"], Resampling]:
-    """The logits with as many rows as the result has, and each of these as it is."""
-    block = rows.block(slice(0, rows.size))
-    finite = np.clip(logits[:, block.sources], -LARGEST, LARGEST)
-    return np.matmul(block.weights.T, finite), twice_bilinear(
-        rows.size, rows.size, slice(0, rows.size), rows.size
-    )
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ def restore(
 
     The padding is cut off, the logits are resized bilinearly (half-pixel centres, as PyTorch's
     align_corners=False; antialiased where that shrinks them, as torchvision's resize) to the size
-    of the crop, softmax gives each pixel's winner and its
-    probability. Pixels outside of a static crop are background with confidence 0; those that a
-    center-crop cut off are background with the probability of a guess, 1 / class_count. A winner
-    below `threshold` (0..1, one for all or each class's own) becomes background with confidence 0.
+    of the crop, softmax gives each pixel's winner and its probability. Pixels outside of a static
+    crop are background with confidence 0; those that a center-crop cut off are background with the
+    probability of a guess, 1 / class_count. A winner below `threshold` (0..1, one for all or each
+    class's own) becomes background with confidence 0.
 
     enlarged: the size to which the network's last step would have enlarged the logits, where it
     was left out; the answer is that of the network with it.

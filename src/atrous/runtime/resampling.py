@@ -51,6 +51,13 @@ class Resampling:
         matrix[taps, np.arange(len(first))] = self.weights[results].T
         return Block(results, sources, matrix)
 
+    def rows_of(
+        self, planes: Float32[np.ndarray, "channels sources width"]
+    ) -> Float32[np.ndarray, "channels results width"]:
+        """All results, where the side is that of the rows."""
+        block = self.block(slice(0, self.size))
+        return np.asarray(np.matmul(block.weights.T, planes[:, block.sources]))
+
 
 def twice_bilinear(source: int, between: int, part: slice, result: int) -> Resampling:
     """Resize a side to `between` positions, cut a part of these out, and resize it to `result`.
@@ -69,7 +76,8 @@ def twice_bilinear(source: int, between: int, part: slice, result: int) -> Resam
     first = np.minimum(below[:, 0], source - taps)
     weights = np.zeros((result, taps), np.float64)
     for index, term in ((below, shares * (1 - second)), (above, shares * second)):
-        np.add.at(weights, (np.arange(result)[:, None], index - first[:, None]), term)
+        for of_index, of_term in zip(index.T, term.T, strict=True):
+            weights[np.arange(result), of_index - first] += of_term
     return Resampling(first, weights.astype(np.float32))
 
 

@@ -198,8 +198,7 @@ def _resampled(
 ) -> Float32[np.ndarray, "channels rows columns"]:
     across = columns.block(slice(0, columns.size))
     wide = logits[:, :, across.sources] @ across.weights
-    down = rows.block(slice(0, rows.size))
-    return np.asarray(np.matmul(down.weights.T, wide[:, down.sources]))
+    return rows.rows_of(wide)
 
 
 def _ramps(window: Size, overlap: float, cell: int) -> Float32[np.ndarray, "rows columns"]:

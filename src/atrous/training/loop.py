@@ -172,9 +172,10 @@ def train_epoch(training: Training, report: Report) -> tuple[float, float]:
     for images, label_maps in batches_at_hand(training):
         if training.fraction >= 1.0 and batches:
             break
-        if not state.norms_settled and training.fraction >= recipe.norm_share:
-            state.norms_settled = True
+        if training.norms_settle_now:
             settle_norms(network, training.average.network)
+            processes.follow_first(network, training.average.network)  # each has its own until now
+            state.norms_settled = True
             set_norms(network, recipe, state.norms_settled)
         rate = set_rates(training.optimizer, rate_factor(training.fraction_at_step, recipe))
         compute = partial(gradients_of, training, images, label_maps)

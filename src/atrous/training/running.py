@@ -62,6 +62,12 @@ class Training:
         return self.recipe.early_scale if early else 1.0
 
     @property
+    def norms_settle_now(self) -> bool:
+        """Whether the norms' statistics, which have learnt so far, are to stay from now on."""
+        share = self.recipe.norm_share
+        return share < 1.0 and not self.state.norms_settled and self.fraction >= share
+
+    @property
     def training_s(self) -> float | None:
         """What of the time budget is for training, by what validations took; None without one."""
         if self.recipe.time_budget_s is None:
