@@ -1,6 +1,6 @@
 """Roboflow's client against your own server: a mask, drawn over its picture.
 
-pip install inference-sdk pillow
+pip install inference-sdk pillow     (in an environment without atrous: OpenCVs differ)
 ATROUS_API_KEY=atr_... python predict_with_inference_sdk.py photo.jpg shapes/1 drawn.png
 """
 # ruff: noqa: T201 - what it prints is for its user

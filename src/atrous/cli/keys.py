@@ -24,8 +24,9 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="What it may do: infer asks models, write changes data, admin manages models "
-            "and keys. May be given several times; all three where it is not given."
+            help="What it may do: infer asks models; write changes projects, photos, labels, "
+            "versions and trainings; admin drops networks from a server's memory. May be given "
+            "several times; all three where it is not given."
         ),
     ] = None,
     days: Annotated[
@@ -87,7 +88,7 @@ def revoke(
         str, typer.Argument(help="The key's name or id, as `atrous keys list` has it.")
     ],
 ) -> None:
-    """Make a key useless, within a second also for servers that are running.
+    """Make a key useless, within half a second also for servers that are running.
 
     \b
     Example:  atrous keys revoke laptop

@@ -82,7 +82,7 @@ def options_of_all_commands(
         typer.Option("--debug", help=f"Show tracebacks; {DEBUG_VARIABLE}=1 does the same."),
     ] = False,
 ) -> None:
-    """Label pictures, train DeepLabv3 models on them, and serve their masks over HTTP.
+    """Train DeepLabv3 models on labelled pictures, and serve their masks over HTTP.
 
     \b
     Try it:  atrous up

@@ -33,7 +33,7 @@ def embed_command(
     runs already. Stopped and started again, it goes on where it was. As the server, it follows
     ENGINE, PRECISION, MODEL_CACHE_DIR, MAX_IMAGE_PIXELS and SAM2_EMBEDDING_DISK_BYTES.
 
-    \\b
+    \b
     Example:  atrous sam2 embed photos/ --model hiera_small
               atrous sam2 embed --project roads
     """

@@ -236,7 +236,7 @@ Try it with curl:
   base64 {photo} | curl -s -d @- \\
     "{url}/{model}?api_key=$(cat {key_file})"
 
-or with Python (pip install inference-sdk):
+or with Python (pip install inference-sdk, in an environment of its own):
 
   from inference_sdk import InferenceHTTPClient
   client = InferenceHTTPClient(api_url="{url}", api_key=open("{key_file}").read().strip())

@@ -16,7 +16,7 @@ def worker_command(
         int | None, typer.Option(hidden=True, help="End when this process is no more the parent.")
     ] = None,
 ) -> None:
-    """Run queued trainings, one at a time, until SIGTERM or Ctrl-C.
+    """Run queued jobs (trainings, versions, exports), one by one, until SIGTERM or Ctrl-C.
 
     A training in hand is given back to the queue and goes on from its last epoch with the next
     worker. `atrous up` starts a worker of its own.
