@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from serving import alternation
 from serving.alternation import (
@@ -54,6 +55,13 @@ def test_slow_sides_are_still_measured_more_than_once(monkeypatch: pytest.Monkey
 
 def test_what_is_around_the_network_is_the_rest_of_the_request() -> None:
     assert around_network_ms([block(0.2), block(0.4), block(0.6)]) == pytest.approx(200)
+
+
+def test_one_long_run_of_the_network_makes_the_rest_no_shorter() -> None:
+    seconds = [*[0.060] * 19, 0.260]
+    mean_network = float(np.mean(seconds)) - 0.018
+    blocks = [Block(seconds, {"network": mean_network})]
+    assert around_network_ms(blocks) == pytest.approx(18)
 
 
 def test_in_process_nothing_is_encoded() -> None:

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,18 @@ def test_a_table_for_people_with_a_drawn_picture(atrous: Run, package: Path, hom
     # what the measurement chose is kept where the server finds it
     assert list((home / "cache").glob("*-engine.json"))
     assert (home.stat().st_mode & 0o777) == 0o700
+
+
+def test_several_looks_at_a_photo_count_as_network(
+    atrous: Run, package: Path, tmp_path: Path
+) -> None:
+    looking = tmp_path / "looking"
+    shutil.copytree(package, looking)
+    manifest = json.loads((looking / "manifest.json").read_text())
+    (looking / "manifest.json").write_text(json.dumps({**manifest, "views": {"flip": True}}))
+    code, said, errors = atrous("bench", looking, "--runs", 1, "--json", "--precision", "fp32")
+    assert (code, errors.strip()) == (0, "")
+    assert list(json.loads(said)["stages"]) == ["decode", "network", "encode", "total"]
 
 
 def test_what_is_no_picture_or_no_model(atrous: Run, package: Path, tmp_path: Path) -> None:

@@ -180,6 +180,13 @@ def test_our_limit_holds_for_every_format(name: str) -> None:
         decode_image(FILES[name], max_pixels=40 * 56 - 1)
 
 
+def test_a_long_line_of_pixels_is_refused() -> None:
+    file = io.BytesIO()
+    Image.new("L", (65_536, 1)).save(file, "TIFF", compression="tiff_adobe_deflate")
+    with pytest.raises(BadImage, match="65536x1 pixels; no side may have more than 65,535"):
+        decode_image(file.getvalue())
+
+
 def test_a_gif_over_100_megapixels_is_refused_by_its_header() -> None:
     frame = b"," + struct.pack("<HHHHB", 0, 0, 10_001, 10_000, 0) + b"\x02\x01\x00\x00;"
     data = b"GIF89a" + struct.pack("<HHBBB", 10_001, 10_000, 0x80, 0, 0) + bytes(6) + frame

@@ -128,6 +128,12 @@ def test_dataset_size_stands_in_for_the_training_size() -> None:
         ("input_channels", 1, "3 channels"),
         ("normalization", [[0.1], [0.2]], "not understood"),
         ("scaling_factor", "much", "not understood"),
+        ("scaling_factor", -255, "greater than 0"),
+        ("scaling_factor", float("inf"), "finite"),
+        ("normalization", [[0.1, 0.1, float("nan")], [1, 1, 1]], "finite"),
+        ("normalization", [[0, 0, 0], [1, 0, 1]], "greater than 0"),
+        ("padding_value", 300, "0 to 255"),
+        ("padding_value", -1, "0 to 255"),
     ],
 )
 def test_bad_network_input(field: str, value: object, message: str) -> None:

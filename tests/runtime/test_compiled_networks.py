@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ def test_the_environment_names_machine_and_engines() -> None:
     assert here.processor
     assert {"openvino", "onnxruntime"} <= set(here.versions)
     assert replace(here, versions={"openvino": "0"}).digest != here.digest
+    assert replace(here, gpus=here.gpus + 1).digest != here.digest
 
 
 def test_a_newer_version_takes_the_place_of_the_older(
@@ -28,7 +30,7 @@ def test_a_newer_version_takes_the_place_of_the_older(
     monkeypatch.setattr(compiled_networks.Environment, "here", lambda: later)
     assert not slot.path.exists()
     slot.keep(b"new")
-    assert slot.path.read_bytes() == b"new"
+    assert MappedFile(slot.path).data.tobytes() == b"new"
     assert not old.exists()
     assert len(list(slot.folder.iterdir())) == 2
 
@@ -44,9 +46,21 @@ def test_precisions_that_were_not_chosen_are_removed(tmp_path: Path) -> None:
 
 
 def test_pages_come_back_from_the_disk(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(bytes(range(256)) * 64)
-    mapped = MappedFile(path)
+    slot = Slot(tmp_path, "a" * 64, "fp32", None)
+    slot.keep(bytes(range(256)) * 64)
+    mapped = MappedFile(slot.path)
     before = mapped.data.copy()
     mapped.forget_pages()
     assert (mapped.data == before).all()
+
+
+@pytest.mark.parametrize("damage", [lambda kept: b"", lambda kept: kept[:-1], bytes.upper])
+def test_a_file_that_is_not_what_was_written_is_refused(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    slot = Slot(tmp_path, "a" * 64, "fp32", None)
+    slot.keep(b"compiled")
+    assert MappedFile(slot.path).data.tobytes() == b"compiled"
+    slot.path.write_bytes(damage(slot.path.read_bytes()))
+    with pytest.raises(ValueError, match="empty|checksum"):
+        MappedFile(slot.path)

@@ -34,7 +34,7 @@ class PlannedSession:
     """A session that takes its time, and turns some labels round."""
 
     engine, device, precision, input_size, class_count = "planned", "cpu", "fp32", SIZE, 2
-    enlarged = None
+    batch_size, enlarged = 1, None
 
     def __init__(
         self, clocks: tuple[Clock, Clock], seconds: float, wrong_share: float, threads: int
@@ -241,6 +241,13 @@ def test_a_record_is_read_until_something_changes(plan, caplog) -> None:
     chosen(network)
     assert network.opened
     assert "measured anew" in caplog.text
+
+
+def test_a_folder_that_can_not_be_written_keeps_no_model_from_being_served(plan, caplog) -> None:
+    network = plan()
+    network.cache_folder.touch()  # a file in its place
+    assert chosen(network) == ("openvino", "fp32", 2)
+    assert "can't be written" in caplog.text
 
 
 def test_two_loads_at_once_measure_once(plan) -> None:

@@ -47,6 +47,7 @@ def test_it_is_a_session_like_the_one_behind_it(session: Session) -> None:
         "threads",
         "input_size",
         "class_count",
+        "batch_size",
         "enlarged",
     ):
         assert getattr(gathering, name) == getattr(session, name)

@@ -11,8 +11,10 @@ import pytest
 from atrous.domain.errors import BadPackage
 from atrous.domain.geometry import Size
 from atrous.domain.recipes import PreprocessRecipe, StaticCrop
+from atrous.domain.views import Views
 from atrous.packages.directory import ModelPackage
 from atrous.runtime.core_budget import CoreBudget
+from atrous.runtime.gathering import GatheringSession
 from atrous.runtime.segmenter import Segmenter
 
 Make = Callable[..., ModelPackage]
@@ -160,9 +162,32 @@ def test_networks_of_one_budget_run_in_turn(make_package: Make) -> None:
 def test_gathered_requests_get_their_own_answers(make_package: Make) -> None:
     package = make_package(shape=("n", 3, 32, 48))
     segmenter = Segmenter(package, engine="onnxruntime", threads=1, gather_ms=2.0)
+    assert isinstance(segmenter._session, GatheringSession)
     photos = [quarters(20 + 3 * number, 30 + 7 * number) for number in range(6)]
     alone = [segmenter.predict(photo).label_map for photo in photos]
     with ThreadPoolExecutor(6) as threads:
         together = threads.map(lambda photo: segmenter.predict(photo).label_map, photos)
         for label_map, expected in zip(together, alone, strict=True):
             assert np.array_equal(label_map, expected)
+
+
+def test_nobody_waits_for_others_where_the_graph_takes_one_picture(make_package: Make) -> None:
+    segmenter = Segmenter(make_package(), engine="onnxruntime", threads=1, gather_ms=2.0)
+    assert not isinstance(segmenter._session, GatheringSession)
+
+
+def test_several_looks_end_between_two_of_them(make_package: Make) -> None:
+    segmenter = Segmenter(make_package(), threads=1)
+    looks = 0
+
+    def count() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise TimeoutError
+
+    segmenter.predict(quarters(), views=Views(flip=True), before_look=count)
+    assert looks == 2
+    with pytest.raises(TimeoutError):
+        segmenter.predict(quarters(), views=Views(flip=True), before_look=count)
+    assert looks == 3

@@ -58,6 +58,21 @@ def test_ready_when_the_first_models_are_loaded_whatever_became_of_them(
     assert "nothing/1 could not be loaded" in caplog.text
 
 
+def test_a_fault_of_ours_keeps_no_other_model_from_being_loaded(start, monkeypatch, caplog) -> None:
+    from atrous.server import app
+
+    def failing(*arguments):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(app, "load_from", failing)
+    client = start(preload_models="colours/1, nothing/1")
+    while client.app.state.services.lifecycle.phase != "ready":
+        client.get("/healthz")
+    assert "colours/1 could not be loaded" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    assert "nothing/1 could not be loaded" in caplog.text
+
+
 def test_not_ready_while_the_first_models_load(start, monkeypatch) -> None:
     import threading
 

@@ -130,9 +130,11 @@ def _answer(segmenter: "Segmenter", data: bytes) -> tuple[dict[str, float], Size
 
 
 def _figures(laps: list[dict[str, float]]) -> dict[str, Figures]:
+    """By stage; with several looks at the photo all that belongs to them counts as network."""
     import numpy as np
 
-    times = {name: 1000 * np.array([lap[name] for lap in laps]) for name in (*STAGES, "total")}
+    stages = [name for name in (*STAGES, "total") if name in laps[0]]
+    times = {name: 1000 * np.array([lap[name] for lap in laps]) for name in stages}
     whole = float(np.median(times["total"]))
     return {
         name: Figures(

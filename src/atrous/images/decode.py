@@ -23,6 +23,7 @@ from atrous.domain.geometry import Size
 from atrous.images.orientation import UPRIGHT, orient, oriented_size, read_orientation
 
 MAX_PIXELS = 100_000_000
+MAX_SIDE = 65_535  # as in JPEG; a long line of pixels takes tables as long
 FORMATS = "JPEG, PNG, WebP, BMP, TIFF or GIF"
 MAX_SCANS = 100  # of a JPEG: encoders make about ten, and each is worked through whole
 MAX_TILE_PIXELS = 1 << 24  # of a TIFF, whatever its size: a tile is decoded whole
@@ -174,6 +175,10 @@ def _raise_limit_of_pillow(max_pixels: int) -> None:
 def _refuse_oversized(header: _Header, max_pixels: int) -> None:
     if header.size.area < 1:
         raise BadImage(f"the picture is {header.size} pixels; it has no content")
+    if max(header.size.height, header.size.width) > MAX_SIDE:
+        raise BadImage(
+            f"the picture is {header.size} pixels; no side may have more than {MAX_SIDE:,}"
+        )
     if header.size.area > max_pixels:
         raise BadImage(
             f"the picture is {header.size} pixels, {header.size.area:,} in all; "

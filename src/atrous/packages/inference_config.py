@@ -1,5 +1,7 @@
 """`inference_config.json`: a preprocessing recipe in the words of peers' packages."""
 
+import math
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -58,14 +60,14 @@ def recipe_from_config(config: dict[str, Any]) -> PreprocessRecipe:
         return PreprocessRecipe(
             size=Size(read_side(size["height"]), read_side(size["width"])),
             resize_mode=_one_of(network["resize_mode"], get_args(ResizeMode), "resize_mode"),
-            padding_value=int(network.get("padding_value") or 0),
+            padding_value=_grey(network.get("padding_value") or 0),
             grayscale=bool(steps.get("grayscale") and steps["grayscale"]["enabled"]),
             contrast=read_contrast(steps.get("contrast")),
             static_crop=read_static_crop(steps.get("static-crop")),
             color_mode=_one_of(network["color_mode"], ("rgb", "bgr"), "color_mode"),
-            scaling_factor=float(network.get("scaling_factor") or 1.0),
+            scaling_factor=_divisor(network.get("scaling_factor") or 1.0),
             mean=_three(mean),
-            std=_three(std),
+            std=_three(std, _divisor),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadPackage(
@@ -114,8 +116,29 @@ def _mapping(config: dict[str, Any], key: str) -> dict[str, Any]:
     return value
 
 
-def _three(values: Any) -> tuple[float, float, float]:
-    first, second, third = (float(value) for value in values)
+def _number(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value} is no finite number")
+    return number
+
+
+def _divisor(value: Any) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise ValueError(f"pictures are divided by {value}, which must be greater than 0")
+    return number
+
+
+def _grey(value: Any) -> int:
+    grey = int(value)
+    if not 0 <= grey <= 255:
+        raise ValueError(f"padding_value is {value}, expected 0 to 255")
+    return grey
+
+
+def _three(values: Any, read: Callable[[Any], float] = _number) -> tuple[float, float, float]:
+    first, second, third = (read(value) for value in values)
     return first, second, third
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from isal import isal_zlib
 from jaxtyping import UInt8
 
 from atrous.disk.whole import write_whole
@@ -17,6 +18,7 @@ from atrous.runtime.processor import available_cores, processor_name
 # Each compilation keeps all cores busy and takes some times the memory of the network.
 ONE_COMPILATION = threading.Lock()
 ENGINE_DISTRIBUTIONS = ("openvino", "onnxruntime", "onnxruntime-gpu")
+CHECKSUM_BYTES = 4  # CRC-32, at the end of each file
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Environment:
     processor: str
     cores: int
     versions: dict[str, str]  # of the engines that are installed
+    gpus: int = 0  # of NVIDIA's that this process may see; on Linux
 
     @classmethod
     def here(cls) -> "Environment":
@@ -36,7 +39,8 @@ class Environment:
                 versions[name] = importlib.metadata.version(name)
             except importlib.metadata.PackageNotFoundError:
                 continue
-        return cls(processor_name(), available_cores(), versions)
+        gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+        return cls(processor_name(), available_cores(), versions, gpus)
 
     @property
     def digest(self) -> str:
@@ -66,10 +70,13 @@ class Slot:
         return f"{self.checksum[:24]}-{size}-{self.precision}-{kind}"
 
     def keep(self, compiled: bytes) -> None:
-        """Write the file, and remove those that other versions or machines left in its place."""
+        """Write the file, and remove those that other versions or machines left in its place.
+
+        OSError where the folder can't be written.
+        """
         path = self.path
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, compiled)
+        write_whole(path, compiled + isal_zlib.crc32(compiled).to_bytes(CHECKSUM_BYTES, "big"))
         for older in self.folder.glob(f"{self._stem}-*.compiled"):
             if older != path:
                 older.unlink(missing_ok=True)
@@ -83,13 +90,19 @@ def remove_compiled(folder: Path, checksum: str, *, but: str) -> None:
 
 
 class MappedFile:
-    """A file's bytes without a copy in memory; `data` must outlive whatever was made of it."""
+    """What `Slot.keep` wrote, without a copy in memory; `data` must outlive what is made of it."""
 
     def __init__(self, path: Path) -> None:
-        """Map the file. It is replaced whole, never written to, while somebody maps it."""
+        """Map the file. It is replaced whole, never written to, while somebody maps it.
+
+        ValueError where it is not what was written.
+        """
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        self.data: UInt8[np.ndarray, " bytes"] = np.frombuffer(self._map, np.uint8)
+        whole: UInt8[np.ndarray, " bytes"] = np.frombuffer(self._map, np.uint8)
+        self.data, checksum = whole[:-CHECKSUM_BYTES], whole[-CHECKSUM_BYTES:]
+        if isal_zlib.crc32(self.data) != int.from_bytes(checksum.tobytes(), "big"):
+            raise ValueError("its checksum is another one")
 
     def forget_pages(self) -> None:
         """Leave the file's pages to the disk; those that are still needed are read again.

@@ -111,8 +111,9 @@ def choose_engine(network: Network, cores: CoreBudget) -> Choice:
     Measured by duels: each challenger runs alternately with the best so far, after it has shown
     that its labels are those of fp32 (or, of a quantised network, those of its int8 layers beside
     fp32). On CPUs the least processor time counts, which other programs hardly change. The record
-    holds for these weights, processor and versions; none is kept where other programs took so
-    much time that a candidate was left out.
+    holds for these weights, processor, GPUs and versions; none is kept where other programs took so
+    much time that an engine or a precision was left out. Fewer threads are not tried beside other
+    programs: all cores are recorded then.
     Raises BadPackage where no engine can run the network.
     """
     chosen = _read_choice(network.record_path)
@@ -127,9 +128,12 @@ def _measure(network: Network, cores: CoreBudget) -> Choice:
     start = perf_counter()
     contest = _Contest(network, cores)
     record = contest.hold()
-    if not contest.cut_short_by_others:
-        record.write(network.record_path)
-    remove_compiled(network.cache_folder, network.checksum, but=record.chosen.precision)
+    try:
+        if not contest.cut_short_by_others:
+            record.write(network.record_path)
+        remove_compiled(network.cache_folder, network.checksum, but=record.chosen.precision)
+    except OSError as error:
+        logger.warning("%s can't be written (%s)", network.cache_folder, error.strerror)
     give_back_freed()
     logger.info(
         "engines measured in %.1f s: %s",

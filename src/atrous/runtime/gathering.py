@@ -27,7 +27,7 @@ class GatheringSession:
     """A session that waits a moment for others' pictures, and runs all of them at once.
 
     Whoever comes first waits, at most `gather_s`, or until there are `most_pictures`; then it runs
-    the batch while the next one gathers. It gains nothing where the graph has a fixed batch of 1.
+    the batch while the next one gathers. For sessions whose graph takes any batch.
     """
 
     def __init__(self, session: Session, gather_s: float, most_pictures: int = 8) -> None:
@@ -40,7 +40,7 @@ class GatheringSession:
         self.engine, self.device = session.engine, session.device
         self.precision, self.threads = session.precision, session.threads
         self.input_size, self.class_count = session.input_size, session.class_count
-        self.enlarged = session.enlarged
+        self.batch_size, self.enlarged = session.batch_size, session.enlarged
 
     def run(
         self, batch: Float32[np.ndarray, "n 3 height width"]

@@ -61,7 +61,7 @@ class OnnxRuntimeSession:
         self.threads = (threads or available_cores()) if self.device == "cpu" else CORES_BESIDE_GPU
         self.input_size = Size(height, width) if height and width else None
         self._input_name = source.name
-        self._batch_size = batch  # None: a batch of any size runs at once
+        self.batch_size = batch
         self._dtype = np.dtype(np.float16 if source.type == "tensor(float16)" else np.float32)
         self.precision = "fp16" if self._dtype == np.float16 else "fp32"
         if self.device == "tensorrt":
@@ -73,7 +73,7 @@ class OnnxRuntimeSession:
         self, batch: Float32[np.ndarray, "n 3 height width"]
     ) -> Float32[np.ndarray, "n classes out_height out_width"]:
         """Logits of preprocessed pictures, one forward pass after the other."""
-        return run_in_parts(batch, self._batch_size or len(batch), self._run_part)
+        return run_in_parts(batch, self.batch_size or len(batch), self._run_part)
 
     @contextmanager
     def lend(

@@ -84,7 +84,7 @@ class OpenVinoSession:
         self.input_size = Size(height, width) if height and width else None
         self.enlarged = enlarged_size(self._compiled)
         self.precision = _precision_of(self._compiled)
-        self._batch_size = batch or 1
+        self.batch_size = batch or 1
         self._dtype = source.element_type.to_dtype()
 
     def run(
@@ -104,7 +104,7 @@ class OpenVinoSession:
         except IndexError:
             request = self._compiled.create_infer_request()
         try:
-            logits = run_in_parts(batch, self._batch_size, partial(self._run_part, request))
+            logits = run_in_parts(batch, self.batch_size, partial(self._run_part, request))
             if self._file and not self._packed:
                 self._file.forget_pages()
             self._packed = True
@@ -178,18 +178,31 @@ def _compile(weights: Path, settings: dict[str, Any], input_size: Size | None, c
     return _engine().compile_model(network, DEVICE, settings)
 
 
-def _compile_once(weights: Path, settings: dict[str, Any], slot: Slot) -> tuple[Any, MappedFile]:
-    """Read the slot's network, compiled first where it is not there or can't be read."""
+def _compile_once(
+    weights: Path, settings: dict[str, Any], slot: Slot
+) -> tuple[Any, MappedFile | None]:
+    """Read the slot's network, compiled first where it is not there or can't be read.
+
+    Where the slot can't be written the network is there all the same, but in no file.
+    """
+    damaged = False
     if slot.path.is_file():
         try:
             return _map(slot, settings)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, OSError) as error:
             logger.warning("%s can't be read, it is made anew: %s", slot.path, last_line(error))
-            slot.path.unlink()
+            damaged = True
     with ONE_COMPILATION:
-        if not slot.path.is_file():  # else another thread made it meanwhile
+        if damaged or not slot.path.is_file():  # else another thread made it meanwhile
             compiled = _compile(weights, settings, slot.input_size, not slot.whole)
-            slot.keep(compiled.export_model().getvalue())
+            try:
+                slot.keep(compiled.export_model().getvalue())
+            except OSError as error:
+                logger.warning(
+                    "%s can't be written (%s): the network is compiled anew at each start",
+                    *(slot.path, error.strerror),
+                )
+                return compiled, None
     return _map(slot, settings)
 
 

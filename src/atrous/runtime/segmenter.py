@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -51,7 +52,8 @@ class Segmenter:
         taken: measured by the first load, read from the folder by the next ones.
 
         cores: shared by the segmenters of a process; None: this one has all to itself.
-        gather_ms: how long a picture waits for others to run with; for GPUs.
+        gather_ms: how long a picture waits for others to run with, where the graph takes any batch;
+            for GPUs.
         Raises BadPackage where the network can't be loaded or does not fit the package.
         """
         self.cores = cores or CoreBudget()
@@ -71,7 +73,8 @@ class Segmenter:
                 ),
             )
         self.package = package
-        self._session = GatheringSession(session, gather_ms / 1000) if gather_ms else session
+        gathers = gather_ms and session.batch_size is None
+        self._session = GatheringSession(session, gather_ms / 1000) if gathers else session
         self.warm_up()
 
     @property
@@ -102,6 +105,7 @@ class Segmenter:
         without: frozenset[Step] = frozenset(),
         timed: Callable[[Part], AbstractContextManager[None]] = lambda _: nullcontext(),
         views: Views | None = None,
+        before_look: Callable[[], None] = lambda: None,
     ) -> Prediction:
         """Segment an RGB photo (0..255).
 
@@ -110,13 +114,14 @@ class Segmenter:
         without: steps of preprocessing to leave out for this photo.
         timed: gives a context in which a part of the work is done, to measure it.
         views: looks at the photo that are blended; None: those of the package, one by default.
+        before_look: called before each of several looks; what it raises ends the prediction.
         """
         recipe = _recipe_without(self.package.preprocess, without)
         views = views or self.package.views
         if not views.is_plain:
             with timed("network"):
                 return predict_views(
-                    self._see,
+                    partial(self._see, before_look),
                     image,
                     recipe,
                     views,
@@ -139,8 +144,14 @@ class Segmenter:
                     enlarged=self._session.enlarged,
                 )
 
-    def _see(self, image: UInt8[np.ndarray, "height width 3"], recipe: PreprocessRecipe) -> Look:
+    def _see(
+        self,
+        before: Callable[[], None],
+        image: UInt8[np.ndarray, "height width 3"],
+        recipe: PreprocessRecipe,
+    ) -> Look:
         """One look of several: the logits are copied, as the engine uses its memory again."""
+        before()
         batch, placement = preprocess(image, recipe)
         with self.cores.take(self._session.threads), self._session.lend(batch) as [logits]:
             return Look(logits.copy(), placement, self._session.enlarged)

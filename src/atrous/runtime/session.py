@@ -30,6 +30,7 @@ class Session(Protocol):
     threads: int  # cores that one run keeps busy
     input_size: Size | None  # None where the graph takes any size
     class_count: int | None  # channels of the logits; None where the graph does not say
+    batch_size: int | None  # pictures of one run; None where the graph takes any number
     enlarged: Size | None  # size of the logits after a last step that is left out; None: whole
 
     def run(

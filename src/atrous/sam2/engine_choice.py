@@ -87,9 +87,16 @@ def open_networks(
             pair, report = _try_both(open_pair("fp32"), open_pair("bf16"))
             logger.info("SAM 2 %s: %s", package.name, report)
             if record is not None:
-                record.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(record, json.dumps(asdict(report), indent=2).encode())
+                _keep(record, report)
     return pair.encoder, pair.decoder, report
+
+
+def _keep(record: Path, report: EngineReport) -> None:
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(record, json.dumps(asdict(report), indent=2).encode())
+    except OSError as error:
+        logger.warning("%s can't be written (%s): the engines are tried again", record, error)
 
 
 def _engine_here() -> EngineName:

@@ -147,6 +147,8 @@ async def preload(services: Services) -> None:
             await services.load_any(model_id)
         except AtrousError as error:
             logger.error("%s could not be loaded: %s", model_id, error)
+        except Exception:  # a fault of ours, which must not keep the other models from being served
+            logger.exception("%s could not be loaded", model_id)
     services.lifecycle.ready()
 
 

@@ -101,6 +101,7 @@ def segment(services: Services, segmenter: Segmenter, sent: SentImage, wishes: W
             confidence=threshold_of(package, wishes.confidence),
             without=skipped.of_recipe,
             timed=stage,
+            before_look=stop_if_unwanted,
         )
         with stage("encode"):
             body = segmentation_body(
