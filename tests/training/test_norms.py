@@ -84,6 +84,18 @@ def test_settled_norms_have_the_averaged_statistics_and_keep_them(
     torch.testing.assert_close(network(photos), network.eval()(photos))
 
 
+@pytest.mark.parametrize("device", [CPU, GPU], ids=str)
+def test_norms_of_frozen_layers_stay_so_where_they_are_shared(
+    network: DeepLab, device: torch.device
+) -> None:
+    """The shared ones take the place of others after the layers froze."""
+    network.backbone.freeze(4)
+    backbone = with_shared_norms(network, device).train().backbone
+    kept = [not norm.training for norm in norms(backbone)]
+    assert kept == [not norm.weight.requires_grad for norm in norms(backbone)]
+    assert 0 < sum(kept) < len(kept)
+
+
 def test_sync_in_one_process_is_batch(network: DeepLab, tiny: ModuleType) -> None:
     assert share_norms(network, tiny.tiny_recipe(norm="sync"), ALONE, CPU) is network
     assert not any(isinstance(part, SharedBatchNorm) for part in network.modules())
