@@ -78,8 +78,9 @@ def train(
     """
     keep_freed_memory()
     training = prepare(dataset, recipe, run, processes)
+    scale = training.scale  # by the first process's clock, which all have to ask for
     if processes.is_first and not training.state.finished:
-        write_augmented_picture(training.samples, training.state.epoch, dataset.classes, run)
+        write_augmented_picture(training.samples, training.state.epoch, scale, dataset.classes, run)
     with float32_products(recipe, training.device):
         while not training.state.finished:
             loss, rate = train_epoch(training, report)
