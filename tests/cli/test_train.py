@@ -14,8 +14,11 @@ import torch
 import typer
 
 from atrous.cli.train import parse_duration, resume_command, with_recipe_file, writable
+from atrous.datasets.detect import open_dataset
 from atrous.domain.errors import BadInput
 from atrous.training import loop
+from atrous.training.configure import recipe_for
+from atrous.training.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, str, str]]
@@ -207,6 +210,28 @@ def test_options_go_before_a_recipe_file(tmp_path: Path) -> None:
     chosen = with_recipe_file(file, {"balancing": "enet", "seed": 0, "flip": 0.5})
     assert chosen == {"balancing": "enet", "seed": 0, "pretrained": False, "flip": 0.5}
     assert with_recipe_file(None, {"epochs": 2}) == {"balancing": "auto", "seed": 0, "epochs": 2}
+
+
+def test_a_run_s_recipe_repeats_that_classes_weigh_the_same(
+    tiny: ModuleType, directory: Path, tmp_path: Path
+) -> None:
+    """Of a set in which a class is rare, whose weights are otherwise balanced."""
+    dataset = open_dataset(directory)
+    pixels = [1000, 900, 10, 800][: len(dataset.classes)]
+    found = []
+    for number, balancing in enumerate(("none", None, "enet", None)):
+        file = tmp_path / "recipe.json" if number else None
+        options = {**tiny.CHOICES, "balancing": balancing, "seed": None}
+        choices = with_recipe_file(file, options)
+        recipe = recipe_for(dataset, class_pixels=pixels, **choices)
+        RunFolder(tmp_path).create(recipe)
+        found.append(recipe.class_weights)
+    assert found[:2] == [None, None]
+    assert found[2] == found[3] is not None
+    assert recipe_for(dataset, class_pixels=pixels, **tiny.CHOICES).class_weights is not None
+    (tmp_path / "recipe.json").write_text('{"class_weights": null}')
+    weights = {"class_weights": (1.0, 2.0)}
+    assert with_recipe_file(tmp_path / "recipe.json", weights)["class_weights"] == (1.0, 2.0)
 
 
 def test_a_folder_for_runs_that_can_not_be_written(

@@ -9,6 +9,7 @@ import pytest
 
 from atrous.domain.errors import TrainingFailed
 from atrous.jobs import companion
+from atrous.jobs.companions import EXPLAINED
 from atrous.training.processes import Processes
 
 
@@ -48,5 +49,5 @@ def test_a_failure_is_its_last_word(
 
     monkeypatch.setattr(companion, "train", fail)
     with caplog.at_level(logging.ERROR):
-        assert companion.main(str(tmp_path)) == 1
+        assert companion.main(str(tmp_path)) == EXPLAINED
     assert caplog.messages[-1] == "the memory does not suffice"

@@ -124,8 +124,35 @@ def test_an_error_of_this_process_is_its_own(
 ) -> None:
     monkeypatch.setattr(module, "NOTICE_S", 0.0)
     well = ended_process(tmp_path, "")
-    with pytest.raises(RuntimeError, match="shapes do not fit"), module._explained([well]):
+    run = RunFolder(tmp_path)
+    with pytest.raises(RuntimeError, match="shapes do not fit"), module._explained(run, [well]):
         raise RuntimeError("shapes do not fit")
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        (["os.kill(os.getpid(), 9)"], "was ended by signal 9: out of memory; {resume}"),
+        (["sys.exit(1)"], "ended with exit code 1: out of memory; {resume}"),
+        (["sys.exit(3)"], "ended with exit code 3: out of memory"),
+        (["os.kill(os.getpid(), 9)", "sys.exit(3)"], "ended with exit code 3: out of memory"),
+    ],
+)
+def test_a_resume_is_advised_where_the_companion_advises_nothing(
+    tmp_path: Path, codes: list[str], message: str
+) -> None:
+    """And a checkpoint is spoken of where there is one."""
+    others = [ended_process(tmp_path, f"import os, sys; {code}") for code in codes]
+    run = RunFolder(tmp_path)
+    run.checkpoints.mkdir()
+    for resume in (
+        "begin again with --resume",
+        "the last epoch's checkpoint is kept, go on with --resume",
+    ):
+        with pytest.raises(TrainingFailed) as caught, module._explained(run, others):
+            raise RuntimeError("Connection closed by peer")
+        assert str(caught.value) == f"process 2 of 2 {message.format(resume=resume)}"
+        (run.checkpoints / "last.json").touch()
 
 
 def test_stuck_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,6 +266,16 @@ def test_a_class_that_is_never_seen(
     assert "triangle is never seen in training and won't be learnt: add photos" in caplog.text
 
 
+def test_steps_of_an_augmentation_that_do_nothing(
+    dataset: Dataset, tiny: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    steps = '{"bbblur": {"pixels": 2}, "mosaic": true, "image": {"versions": 3}}'
+    recipe = recipe_for(dataset, backbone=tiny.BACKBONE, augmentation=steps)
+    assert recipe.augmentation == steps
+    warned = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert [message.split("'")[1] for message in warned] == ["bbblur", "image"]
+
+
 def test_class_weights_of_another_set(dataset: Dataset, tiny: ModuleType) -> None:
     with pytest.raises(BadInput, match="class_weights has 2 numbers; give 4, one per class: back"):
         recipe_for(dataset, backbone=tiny.BACKBONE, class_weights=(1.0, 2.0))

@@ -97,6 +97,23 @@ def test_resumed_is_uninterrupted_bit_for_bit(
     assert weights(parts) == weights(whole)
 
 
+def test_a_resume_does_not_read_what_the_run_started_from(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path
+) -> None:
+    """The file that it was to fine-tune is deleted meanwhile; frozen layers are still its."""
+    earlier = tiny.tiny_recipe(epochs=1, seed=5)
+    train(dataset, earlier, tiny.new_run(tmp_path / "earlier", earlier), quiet)
+    [start] = (tmp_path / "earlier" / "checkpoints").glob("best-*.safetensors")
+    recipe = tiny.tiny_recipe(start=str(start), frozen_stride=4)
+    runs = [tiny.new_run(tmp_path / name, recipe) for name in ("whole", "parts")]
+    train(dataset, recipe, runs[0], quiet)
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, recipe, runs[1], tiny.stop_after(1))
+    start.unlink()
+    train(dataset, recipe, runs[1], quiet)
+    assert weights(runs[1]) == weights(runs[0])
+
+
 def test_fp16_resumes_with_the_scale_of_its_gradients(
     tiny: ModuleType, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,11 +282,12 @@ def test_weights_are_asked_for(
 ) -> None:
     asked = []
     monkeypatch.setattr(loop, "load_backbone_weights", asked.append)
+    network = loop.make_network(tiny.tiny_recipe(), 3)
     with caplog.at_level(logging.WARNING):
-        network = loop.make_network(tiny.tiny_recipe(pretrained=True), 3)
+        loop.load_first_weights(network, tiny.tiny_recipe(pretrained=True))
     assert asked == [network]
     assert "RANDOM" not in caplog.text
-    loop.make_network(tiny.tiny_recipe(pretrained=False), 3)
+    loop.load_first_weights(network, tiny.tiny_recipe(pretrained=False))
     assert "RANDOM weights, as asked" in caplog.text
     assert len(asked) == 1
 

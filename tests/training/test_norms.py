@@ -9,9 +9,10 @@ from atrous.deeplab.network import DeepLab, build_network
 from atrous.training.averaging import WeightAverage
 from atrous.training.norms import set_norms, settle_norms, share_norms
 from atrous.training.processes import ALONE, Processes
-from atrous.training.shared_norms import SharedBatchNorm
+from atrous.training.shared_norms import SharedBatchNorm, with_shared_norms
 
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+NORMS = nn.BatchNorm2d | nn.SyncBatchNorm
 
 
 @pytest.fixture
@@ -19,8 +20,17 @@ def network(tiny: ModuleType) -> DeepLab:
     return build_network("deeplabv3plus", tiny.BACKBONE, 3).train()
 
 
-def norms(module: nn.Module) -> list[nn.BatchNorm2d]:
-    return [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+def norms(module: nn.Module) -> list[NORMS]:
+    return [part for part in module.modules() if isinstance(part, NORMS)]
+
+
+@pytest.fixture(params=[None, CPU, GPU], ids=["batch", "sync on CPUs", "sync on GPUs"])
+def any_network(
+    network: DeepLab, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> DeepLab:
+    """With norms of each kind; without other processes their sums are the batch's."""
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: None)
+    return network if request.param is None else with_shared_norms(network, request.param)
 
 
 def test_batch_leaves_all_as_it_is(network: DeepLab, tiny: ModuleType) -> None:
@@ -49,8 +59,9 @@ def test_frozen_makes_a_photo_s_maps_independent_of_the_batch(
 
 
 def test_settled_norms_have_the_averaged_statistics_and_keep_them(
-    network: DeepLab, tiny: ModuleType
+    any_network: DeepLab, tiny: ModuleType
 ) -> None:
+    network = any_network
     average = WeightAverage(network, decay=0.5)
     network(torch.randn(2, 3, 64, 64))
     average.update(network)
@@ -64,12 +75,25 @@ def test_settled_norms_have_the_averaged_statistics_and_keep_them(
     trained = network(photos)  # with the gradients of training
     trained.sum().backward()
 
+    assert not any(norm.training for norm in norms(network))
     means = [norm.running_mean for norm in norms(network)]
     assert all(map(torch.equal, means, wanted))
     assert all(map(torch.equal, network.parameters(), weights))
     assert all(norm.weight.grad is not None for norm in norms(network))
     network.head.aspp.dropout.p = 0.0
     torch.testing.assert_close(network(photos), network.eval()(photos))
+
+
+@pytest.mark.parametrize("device", [CPU, GPU], ids=str)
+def test_norms_of_frozen_layers_stay_so_where_they_are_shared(
+    network: DeepLab, device: torch.device
+) -> None:
+    """The shared ones take the place of others after the layers froze."""
+    network.backbone.freeze(4)
+    backbone = with_shared_norms(network, device).train().backbone
+    kept = [not norm.training for norm in norms(backbone)]
+    assert kept == [not norm.weight.requires_grad for norm in norms(backbone)]
+    assert 0 < sum(kept) < len(kept)
 
 
 def test_sync_in_one_process_is_batch(network: DeepLab, tiny: ModuleType) -> None:

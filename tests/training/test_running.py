@@ -1,13 +1,18 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from torch import Tensor
 
-from atrous.datasets.version import Dataset
+from atrous.datasets.version import Dataset, Sample
+from atrous.domain.geometry import Size
+from atrous.masks.metrics import ConfusionMatrix
 from atrous.training import loop
 from atrous.training.checkpoint import load_best
 from atrous.training.loop import train
+from atrous.training.running import EXPORT_S, Training
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +58,55 @@ def test_a_validation_follows_on_several_times_its_photos(
     files = [sorted(one.checkpoints.glob("*.safetensors")) for one in (run, resumed)]
     assert len(files[0]) == len(files[1]) == 2
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*files, strict=True))
+
+
+@pytest.mark.parametrize("budget_s", [60.0, 100.0])
+def test_a_time_budget_is_kept_by_a_first_epoch_that_fills_it(
+    tiny: ModuleType,
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    budget_s: float,
+) -> None:
+    """By a clock on which a photo is trained in 3 s and measured in 1 s."""
+    now_s = 0.0
+
+    def gradients_of(training: Training, images: Tensor, *_: object) -> float:
+        nonlocal now_s
+        now_s += 3.0 * len(images)
+        return 1.0
+
+    def measure(predict: object, samples: list[Sample], classes: int) -> ConfusionMatrix:
+        nonlocal now_s
+        now_s += len(samples)
+        return ConfusionMatrix.zeros(classes)
+
+    monkeypatch.setattr(loop, "gradients_of", gradients_of)
+    monkeypatch.setattr(loop, "measure", measure)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now_s)
+    splits = {**dataset.splits, "train": dataset.splits["train"] * 5}  # 120 s
+    recipe = tiny.tiny_recipe(batch_size=1, time_budget_s=budget_s)
+    run = tiny.new_run(tmp_path, recipe)
+    state = train(replace(dataset, splits=splits), recipe, run, lambda _: None)
+    assert state.epoch == 1
+    assert state.validation_s == len(splits["valid"])
+    figures_s = len(splits["valid"]) + len(splits["test"])
+    left_s = budget_s - state.elapsed_s - EXPORT_S - figures_s
+    assert -3.0 <= left_s <= 0.0  # but for the last step
+
+
+def test_photos_are_measured_whole_and_trained_on_in_parts(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop.time, "monotonic", lambda: 5.0)
+    recipe = tiny.tiny_recipe(crop=Size(32, 64), time_budget_s=100.0)
+    training = loop.prepare(dataset, recipe, tiny.new_run(tmp_path, recipe))
+    assert training.training_s == 100 - EXPORT_S
+    training.started_s, training.state.photos_unmeasured = 0.0, 10.0
+    photo_s = 2 * (5.0 / 10) / 3  # of twice a crop's area
+    assert training.training_s == pytest.approx(100 - EXPORT_S - photo_s * (3 + 3 + 2))
+    training.state.validation_s = 6.0  # once it is known
+    assert training.training_s == pytest.approx(100 - EXPORT_S - 2.0 * (3 + 3 + 2))
 
 
 @pytest.mark.parametrize(("share", "due"), [(0.6, [5, 6, 7, 8]), (0.0, list(range(9))), (1.0, [])])

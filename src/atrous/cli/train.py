@@ -127,14 +127,18 @@ def train_command(
 
 
 def with_recipe_file(file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
-    """What was chosen: the fields of a recipe file, and before them the options given."""
+    """What was chosen: the fields of a recipe file, and before them the options given.
+
+    No class weights in a file are a choice as well: that of `--class-weights none`.
+    """
     from atrous.domain.recipe_schema import read_recipe_file
 
     given = {name: value for name, value in options.items() if value is not None}
     read = read_recipe_file(file) if file else {}
+    balancing = "none" if read.get("class_weights", ()) is None else "auto"
     if "balancing" in given:
         read.pop("class_weights", None)
-    return {"balancing": "auto", "seed": 0, **read, **given}
+    return {"balancing": balancing, "seed": 0, **read, **given}
 
 
 def _request(

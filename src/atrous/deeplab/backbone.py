@@ -62,7 +62,8 @@ class Backbone(nn.Module):
         if multi_grid is not None:
             apply_multi_grid(self.network, name, output_stride, multi_grid)
         self.lean = lean_of_last_stride(self.network) if output_stride == 16 else 0
-        self._frozen: list[nn.Module] = []
+        # By name: the norms among them may be replaced later by those of several processes.
+        self._frozen: list[str] = []
 
     def freeze(self, stride: int) -> int:
         """Let the layers up to the map at `stride` (2, 4 or 8) stay as they are, norms included.
@@ -80,8 +81,9 @@ class Backbone(nn.Module):
         last = ended[-1]
         names, modules = zip(*self.network.named_modules(), strict=True)
         end = 1 + max(i for i, name in enumerate(names) if f"{name}.".startswith(f"{last}."))
-        self._frozen = [part for part in modules[:end] if [*part.parameters(recurse=False)]]
-        frozen = [parameter for layer in self._frozen for parameter in layer.parameters()]
+        parts = zip(names[:end], modules[:end], strict=True)
+        self._frozen = [name for name, part in parts if [*part.parameters(recurse=False)]]
+        frozen = [parameter for layer in self._frozen_layers() for parameter in layer.parameters()]
         for parameter in frozen:
             parameter.requires_grad_(False)
         self.train(self.training)
@@ -90,9 +92,12 @@ class Backbone(nn.Module):
     def train(self, mode: bool = True) -> "Backbone":
         """As of every module, but frozen layers stay as they are for prediction."""
         super().train(mode)
-        for layer in self._frozen:
+        for layer in self._frozen_layers():
             layer.eval()
         return self
+
+    def _frozen_layers(self) -> list[nn.Module]:
+        return [self.network.get_submodule(name) for name in self._frozen]
 
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> FeatureMaps:
         """The three maps of a normalised batch."""

@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from atrous.domain.errors import AtrousError
+from atrous.jobs.companions import EXPLAINED
 from atrous.jobs.settling import end_with
 from atrous.jobs.train import reopen
 from atrous.training.loop import Progress, train
@@ -38,7 +39,7 @@ def main(run_folder: str) -> int:
             train(dataset, run.read_recipe(), run, _log_epoch, processes)
     except AtrousError as error:
         logger.error("%s", error)
-        return 1
+        return EXPLAINED
     return 0
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from atrous.domain.errors import TrainingFailed
+from atrous.training.checkpoint import has_last
 from atrous.training.machine import devices_here
 from atrous.training.processes import ALONE, Processes, joined
 from atrous.training.run_folder import RunFolder
@@ -30,6 +31,7 @@ END_S = 10.0  # a companion that was asked to end gets so long before it is kill
 NOTICE_S = 5.0  # from an error here until the death that may have caused it is known
 STUCK_S = 60.0  # from a companion's death until this process, stuck in a wait, is ended too
 POLL_S = 0.2
+EXPLAINED = 3  # exit code of a companion whose last words say why it ended and what to do
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def companions(run: RunFolder, devices: int) -> Iterator[Processes]:
         over = threading.Event()
         threading.Thread(target=_end_if_stuck, args=(others, over), daemon=True).start()
         try:
-            with joined() as processes, _explained(others):
+            with joined() as processes, _explained(run, others):
                 yield processes
             for other in others:  # they have nothing left to do
                 with suppress(subprocess.TimeoutExpired):
@@ -138,7 +140,7 @@ def _start(run: RunFolder, rank: int, count: int, port: int, logs: Path) -> Comp
 
 
 @contextmanager
-def _explained(others: Sequence[Companion]) -> Iterator[None]:
+def _explained(run: RunFolder, others: Sequence[Companion]) -> Iterator[None]:
     """Say which companion died, where this process fails because one did."""
     try:
         yield
@@ -148,9 +150,16 @@ def _explained(others: Sequence[Companion]) -> Iterator[None]:
             time.sleep(POLL_S)
         if not failures:
             raise
-        raise TrainingFailed(
-            f"{failures[0]}; the last epoch's checkpoint is kept, go on with --resume"
-        ) from error
+        raise TrainingFailed(_with_remedy(run, others, failures)) from error
+
+
+def _with_remedy(run: RunFolder, others: Sequence[Companion], failures: Sequence[str]) -> str:
+    """What a companion says itself; else, as where one was killed, that a resume goes on."""
+    explained = [other for other in others if other.process.poll() == EXPLAINED]
+    if explained:  # others may have failed because it did
+        return _failures(explained)[0]
+    kept = "the last epoch's checkpoint is kept, go on" if has_last(run) else "begin again"
+    return f"{failures[0]}; {kept} with --resume"
 
 
 def _failures(others: Sequence[Companion]) -> list[str]:

@@ -20,12 +20,15 @@ GAP = 4  # white pixels between crops
 
 
 def write_augmented_picture(
-    samples: TrainingSamples, epoch: int, classes: ClassTable, run: RunFolder
+    samples: TrainingSamples, epoch: int, scale: float, classes: ClassTable, run: RunFolder
 ) -> None:
-    """Draw the first crops of an epoch, labels overlaid, into the run's folder."""
+    """Draw the first crops of an epoch, labels overlaid, into the run's folder.
+
+    scale: how much shorter the sides of photos and crops are than planned.
+    """
     path = run.path / "augmented.png"
     try:
-        write_whole(path, encode_png(augmented_picture(samples, epoch, classes)))
+        write_whole(path, encode_png(augmented_picture(samples, epoch, scale, classes)))
     except OSError as error:
         raise BadInput(
             f"{path} can't be written: {error.strerror}; free the disk or choose another folder"
@@ -34,14 +37,14 @@ def write_augmented_picture(
 
 
 def augmented_picture(
-    samples: TrainingSamples, epoch: int, classes: ClassTable
+    samples: TrainingSamples, epoch: int, scale: float, classes: ClassTable
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The crops that an epoch begins with, side by side: photo above, labels over it below.
 
     Pixels whose label is ignored are hatched in white.
     """
     count = min(SHOWN, samples.recipe.batch_size)
-    pairs = [samples[(epoch, number, 1.0)] for number in samples.order(epoch)[:count]]
+    pairs = [samples[(epoch, number, scale)] for number in samples.order(epoch)[:count]]
     names = classes.names
     tiles = []
     for photo, labels in pairs:

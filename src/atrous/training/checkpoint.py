@@ -59,6 +59,11 @@ def save_last(
     _save(run, "last", state.epoch, tensors, {"state": asdict(state)})
 
 
+def has_last(run: RunFolder) -> bool:
+    """Whether the run has a checkpoint to go on from: one of its epochs was done."""
+    return (run.checkpoints / "last.json").exists()
+
+
 def load_last(
     run: RunFolder,
     network: DeepLab,
@@ -66,7 +71,7 @@ def load_last(
     optimizer: torch.optim.Optimizer,
 ) -> TrainingState | None:
     """Put the last checkpoint into the given objects; None if there is none yet."""
-    if not (run.checkpoints / "last.json").exists():
+    if not has_last(run):
         return None
     facts, tensors = _load(run, "last")
     network.load_state_dict(_unprefixed("network.", tensors))

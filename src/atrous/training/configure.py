@@ -93,7 +93,9 @@ def recipe_for(
     decisions = Decisions(given)
     preprocess = _decide_input(decisions, dataset, max_side)
     checked_choices = decisions.recipe(preprocess)  # before anything is computed from them
-    augmentation_from_text(checked_choices.augmentation)  # refuses what can't be read
+    _, told = augmentation_from_text(checked_choices.augmentation)  # refuses what can't be read
+    for note in told:
+        logger.warning("%s", note)
     if checked_choices.architecture == "deeplabv3plus":
         decisions.decide("aligned", True, "weights trained at output stride 16 fit 8 as well")
     weights = class_weights(class_pixels, balancing, pixels_beside)

@@ -24,7 +24,7 @@ from atrous.runtime.evaluation import measure
 from atrous.training.augmented_picture import write_augmented_picture
 from atrous.training.averaging import WeightAverage
 from atrous.training.batch_parts import parts_of, with_less_memory
-from atrous.training.checkpoint import TrainingState, load_last, save_best, save_last
+from atrous.training.checkpoint import TrainingState, has_last, load_last, save_best, save_last
 from atrous.training.depthwise import quick_depthwise_gradients
 from atrous.training.full_disk import explained_write_errors
 from atrous.training.losses import loss_of
@@ -78,8 +78,9 @@ def train(
     """
     keep_freed_memory()
     training = prepare(dataset, recipe, run, processes)
+    scale = training.scale  # by the first process's clock, which all have to ask for
     if processes.is_first and not training.state.finished:
-        write_augmented_picture(training.samples, training.state.epoch, dataset.classes, run)
+        write_augmented_picture(training.samples, training.state.epoch, scale, dataset.classes, run)
     with float32_products(recipe, training.device):
         while not training.state.finished:
             loss, rate = train_epoch(training, report)
@@ -106,6 +107,8 @@ def prepare(
     torch.manual_seed(recipe.seed)
     device = pick_device()
     network = make_network(recipe, len(dataset.classes))
+    if not has_last(run):  # what a run started from may be gone when it goes on
+        load_first_weights(network, recipe)
     network = share_norms(network, recipe, processes, device)
     network.to(device).to(memory_format=torch.channels_last)
     average = WeightAverage(network, recipe.ema_decay)
@@ -135,7 +138,7 @@ def prepare(
 
 
 def make_network(recipe: TrainingRecipe, classes: int) -> DeepLab:
-    """Build the network and load what it starts from: a checkpoint, ImageNet weights, nothing."""
+    """Build the network with random weights; its first layers stay as they are where asked."""
     network = build_network(
         recipe.architecture,
         recipe.backbone,
@@ -145,16 +148,20 @@ def make_network(recipe: TrainingRecipe, classes: int) -> DeepLab:
         auxiliary=recipe.auxiliary_weight > 0,
         aligned=recipe.aligned,
     )
+    if recipe.frozen_stride:
+        count = network.backbone.freeze(recipe.frozen_stride)
+        logger.info("%d parameters of the backbone's first layers stay as they are", count)
+    return network
+
+
+def load_first_weights(network: DeepLab, recipe: TrainingRecipe) -> None:
+    """Load what a new run starts from: a checkpoint, ImageNet weights, nothing."""
     if recipe.start:
         load_starting_point(network, Path(recipe.start))
     elif recipe.pretrained:
         load_backbone_weights(network)
     else:
         logger.warning("backbone %s starts from RANDOM weights, as asked", recipe.backbone)
-    if recipe.frozen_stride:
-        count = network.backbone.freeze(recipe.frozen_stride)
-        logger.info("%d parameters of the backbone's first layers stay as they are", count)
-    return network
 
 
 def train_epoch(training: Training, report: Report) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from atrous.training.processes import Processes
 from atrous.training.shared_norms import with_shared_norms
 
 logger = logging.getLogger(__name__)
+Norm = nn.BatchNorm2d | nn.SyncBatchNorm  # the latter, between GPUs, is no kind of the former
 
 
 def set_norms(network: DeepLab, recipe: TrainingRecipe, settled: bool) -> None:
@@ -66,5 +67,5 @@ def share_norms(
     return with_shared_norms(network, device)
 
 
-def _norms(module: nn.Module) -> list[nn.BatchNorm2d]:
-    return [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+def _norms(module: nn.Module) -> list[Norm]:
+    return [part for part in module.modules() if isinstance(part, Norm)]

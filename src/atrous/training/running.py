@@ -17,6 +17,7 @@ from atrous.training.samples import TrainingSamples, steps_per_epoch
 from atrous.training.schedule import progress_of, training_time_s
 
 LAST_START = 0.99  # share of the time for training after which no epoch begins
+MEASURING_COST = 1 / 3  # time that a photo is measured in, of that in which it is trained on
 EXPORT_S = 10.0  # that an export takes, and its comparison with the trained network
 
 
@@ -69,16 +70,17 @@ class Training:
 
     @property
     def training_s(self) -> float | None:
-        """What of the time budget is for training, by what validations took; None without one."""
+        """What of the time budget is for training, by what validations take; None without one."""
         if self.recipe.time_budget_s is None:
             return None
         recipe, splits = self.recipe, self.dataset.splits
-        one_by_one = self.processes.count * self.state.validation_s / len(splits["valid"])
+        validation_s = self.state.validation_s or self._first_validation_s
+        one_by_one = self.processes.count * validation_s / len(splits["valid"])
         finer = max(1, recipe.output_stride // recipe.export_output_stride)
         larger = max(1.0, recipe.export_preprocess.size.area / recipe.preprocess.size.area)
         photos = len(splits["valid"]) + len(splits.get("test", ()))
         measured = finer * larger * one_by_one * photos
-        ending_s = self.state.validation_s + EXPORT_S + measured
+        ending_s = validation_s + EXPORT_S + measured
         return training_time_s(self.recipe.time_budget_s, ending_s)
 
     @property
@@ -96,12 +98,23 @@ class Training:
     def validation_is_due(self) -> bool:
         """Whether the epoch that was just trained shall be measured.
 
-        A photo is measured in about a third of the time that it is trained in: so, except after
-        the first epoch and the last, a validation follows on several times its photos.
+        Measuring costs less than training (MEASURING_COST): so, except after the first epoch and
+        the last, a validation follows on several times its photos.
         """
         wanted = self.recipe.validation_interval * len(self.dataset.splits["valid"])
         state = self.state
         return state.best_epoch == 0 or state.photos_unmeasured >= wanted or self.is_over
+
+    @property
+    def _first_validation_s(self) -> float:
+        """What the first validation will take, by the photos trained on so far; 0 before any."""
+        crops = self.state.photos_unmeasured
+        if not crops:
+            return 0.0
+        recipe = self.recipe
+        larger = recipe.preprocess.size.area / recipe.crop.area  # photos are measured whole
+        photos = len(self.dataset.splits["valid"])
+        return MEASURING_COST * larger * photos * self.elapsed_s / crops
 
     @property
     def _steps(self) -> int:

@@ -43,7 +43,7 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
             if recipe.repeat_threshold
             else np.ones(len(samples))
         )
-        self._augmentation = augmentation_from_text(recipe.augmentation)
+        self._augmentation, _ = augmentation_from_text(recipe.augmentation)
         self._copy_paste = copy_paste_of(samples, recipe.copy_paste)
         room_bytes = cache_bytes(recipe.devices)
         self._cache = PhotoCache(len(samples), recipe.preprocess.size, room_bytes)

@@ -71,8 +71,9 @@ def test_none_at_all_and_switched_off() -> None:
 
 
 def test_a_text_as_recipes_have_it() -> None:
-    assert augmentation_from_text("") == Augmentation()
-    assert augmentation_from_text('{"rotate": {"degrees": 9}}').geometry == (Rotate(9.0),)
+    assert augmentation_from_text("") == (Augmentation(), [])
+    augmentation, told = augmentation_from_text('{"rotate": {"degrees": 9}}')
+    assert (augmentation.geometry, told) == ((Rotate(9.0),), [])
     for text, message in (
         ("{", "is no JSON"),
         ("[]", "a JSON object"),
@@ -80,6 +81,13 @@ def test_a_text_as_recipes_have_it() -> None:
     ):
         with pytest.raises(BadInput, match=message):
             augmentation_from_text(text)
+
+
+def test_a_recipe_s_steps_that_do_nothing_are_told_of() -> None:
+    text = '{"bbflip": {"horizontal": true}, "mosaic": true, "image": {"versions": 3}}'
+    _, told = augmentation_from_text(text)
+    assert [note.split("'")[1] for note in told] == ["bbflip", "image"]
+    assert "a training draws every step anew" in told[1]
 
 
 def test_the_older_form_of_crop() -> None:

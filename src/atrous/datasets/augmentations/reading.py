@@ -56,10 +56,13 @@ def read_augmentation(steps: Mapping[str, Any]) -> tuple[Augmentation, list[str]
     return augmentation, told
 
 
-def augmentation_from_text(text: str) -> Augmentation:
-    """Read an augmentation from JSON, as a recipe has it; none from an empty text."""
+def augmentation_from_text(text: str) -> tuple[Augmentation, list[str]]:
+    """Read an augmentation from JSON, as a recipe has it, and what is to be told about it.
+
+    None is read from an empty text.
+    """
     if not text:
-        return Augmentation()
+        return Augmentation(), []
     try:
         steps = json.loads(text)
     except json.JSONDecodeError as error:
@@ -68,7 +71,13 @@ def augmentation_from_text(text: str) -> Augmentation:
         ) from error
     if not isinstance(steps, dict):
         raise BadInput(f"augmentation is {text[:100]}; give a JSON object of steps")
-    return read_augmentation(steps)[0]
+    augmentation, told = read_augmentation(steps)
+    if augmentation.versions > 1:
+        told.append(
+            "augmentation 'image' is for versions of a data set; a training draws every step anew "
+            "in each epoch: left out"
+        )
+    return augmentation, told
 
 
 def _read_versions(values: StepValues) -> int:
