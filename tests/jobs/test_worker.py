@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from atrous.domain.errors import Conflict, DiskFull, Unavailable
 from atrous.jobs import worker
 from atrous.jobs.worker import child_command, run_in_child, work, worker_name
+from atrous.store.database import jobs
 from atrous.store.jobs import MAX_ATTEMPTS, Job
 from atrous.store.opening import Store, open_store
 
@@ -150,6 +152,20 @@ def test_a_cancelled_job_ends_its_child(store: Store, run_instead: Callable[[str
     thread.join(PATIENCE_S)
     assert not child_runs(store)
     assert store.jobs.get(job.id).state == "cancelled"
+
+
+def test_a_job_whose_row_is_deleted_ends_its_child(
+    store: Store, run_instead: Callable[[str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    run_instead(WAIT)
+    caplog.set_level("INFO", worker.__name__)
+    job = claimed(store)
+    thread = in_thread(store, job, threading.Event())
+    with store._database.write() as connection:
+        connection.execute(delete(jobs).where(jobs.c.id == job.id))
+    thread.join(PATIENCE_S)
+    assert not child_runs(store)
+    assert caplog.messages[-1] == f"job {job.id} was cancelled"
 
 
 def test_a_running_child_keeps_its_job_alive(

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Collection
 
-from atrous.domain.errors import AtrousError
+from atrous.domain.errors import AtrousError, NotFound
 from atrous.jobs.settling import OUTAGES
 from atrous.jobs.worker_presence import present, release_jobs_of_the_dead
 from atrous.store.jobs import Job
@@ -112,7 +112,7 @@ def run_in_child(
                 store.jobs.release(job.id, name, counted=False)
                 return
             if not _is_held(store, job, name):
-                if store.jobs.get(job.id).state == "cancelled":
+                if _is_cancelled(store, job):
                     logger.info("job %s was cancelled", job.id)
                 _end(child)
                 return
@@ -136,6 +136,14 @@ def _is_held(store: Store, job: Job, name: str) -> bool:
         return store.jobs.heartbeat(job.id, name)
     except OUTAGES as error:
         logger.warning("job %s runs on: %s", job.id, error)
+        return True
+
+
+def _is_cancelled(store: Store, job: Job) -> bool:
+    """Whether nobody wants it any more; the row may be gone with what it was for."""
+    try:
+        return store.jobs.get(job.id).state == "cancelled"
+    except NotFound:
         return True
 
 
