@@ -12,7 +12,13 @@ from sqlalchemy import delete
 
 from atrous.domain.errors import Conflict, DiskFull, Unavailable
 from atrous.jobs import worker
-from atrous.jobs.worker import child_command, run_in_child, work, worker_name
+from atrous.jobs.worker import (
+    child_command,
+    dataset_child_command,
+    run_in_child,
+    work,
+    worker_name,
+)
 from atrous.store.database import jobs
 from atrous.store.jobs import MAX_ATTEMPTS, Job
 from atrous.store.opening import Store, open_store
@@ -193,8 +199,10 @@ def test_other_kinds_of_jobs_are_left_to_others(store: Store) -> None:
 
 
 def test_the_child_is_this_program() -> None:
+    own = str(os.getpid())  # a child that is still importing may outlive the worker
     command = child_command("job1", "host:1")
-    assert command == [sys.executable, "-m", "atrous.jobs.child", "job1", "host:1"]
+    assert command == [sys.executable, "-m", "atrous.jobs.child", "job1", "host:1", own]
+    assert dataset_child_command("job1", "host:1")[-3:] == ["job1", "host:1", own]
     assert worker_name().endswith(f":{os.getpid()}")
 
 

@@ -23,14 +23,15 @@ NICENESS = 5  # serving goes before slow work where both want the processor
 Run = Callable[[Job, str, Store], dict[str, Any]]  # job, worker, store -> the job's result
 
 
-def run_and_settle(job_id: str, worker: str, run: Run) -> int:
+def run_and_settle(job_id: str, worker: str, parent: int, run: Run) -> int:
     """Run a job and settle it; gives the exit code, 0 also for a job that failed and says so.
 
+    parent: the worker's process, with which this one ends.
     One that met a database that did not answer is not settled: its worker tries it again.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     os.nice(NICENESS)
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     with open_store(home_folder()) as store:
         job = store.jobs.get(job_id)
         try:
@@ -56,7 +57,10 @@ def told(message: str, store: Store) -> str:
 
 
 def end_with(parent: int) -> None:
-    """End this process when the worker that began it has died: another one takes the job over."""
+    """End this process when the worker that began it has died: another one takes the job over.
+
+    The worker says which process it is: it may be dead before this one can ask.
+    """
     while os.getppid() == parent:
         time.sleep(PARENT_POLL_S)
     os._exit(1)

@@ -149,14 +149,14 @@ def _is_cancelled(store: Store, job: Job) -> bool:
 
 def child_command(job_id: str, worker: str) -> list[str]:
     """What runs one training in a process of its own."""
-    return [sys.executable, "-m", "atrous.jobs.child", job_id, worker]
+    return [sys.executable, "-m", "atrous.jobs.child", job_id, worker, str(os.getpid())]
 
 
 def dataset_child_command(job_id: str, worker: str) -> list[str]:
     """What makes a version or an export, or measures a model, in a process of its own, without
     torch.
     """
-    return [sys.executable, "-m", "atrous.jobs.dataset_child", job_id, worker]
+    return [sys.executable, "-m", "atrous.jobs.dataset_child", job_id, worker, str(os.getpid())]
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
