@@ -19,8 +19,9 @@ from atrous.jobs.worker import (
     work,
     worker_name,
 )
+from atrous.jobs.worker_presence import present
 from atrous.store.database import jobs
-from atrous.store.jobs import MAX_ATTEMPTS, Job
+from atrous.store.jobs import MAX_ATTEMPTS, STALE_AFTER_S, Job
 from atrous.store.opening import Store, open_store
 
 PATIENCE_S = 300.0
@@ -196,6 +197,27 @@ def test_other_kinds_of_jobs_are_left_to_others(store: Store) -> None:
     stopping.set()
     thread.join(PATIENCE_S)
     assert store.jobs.get(job.id).state == "queued"
+
+
+def test_a_silent_job_of_a_worker_that_lives_is_left_to_it(
+    store: Store, run_instead: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_instead(SETTLE)
+    job, stopping = claimed(store), threading.Event()
+    monkeypatch.setattr(store.jobs, "_clock", lambda: time.time() + STALE_AFTER_S + 1)
+    claim, seen = store.jobs.claim, []
+
+    def claim_twice(*given: Any) -> Job | None:
+        seen.append(claim(*given))
+        if len(seen) == 2:
+            stopping.set()
+        return seen[-1]
+
+    monkeypatch.setattr(store.jobs, "claim", claim_twice)
+    with present(store.home.folder, "w"):
+        work(store, "other", stopping)
+    assert seen == [None, None]
+    assert store.jobs.heartbeat(job.id, "w")
 
 
 def test_the_child_is_this_program() -> None:

@@ -51,8 +51,8 @@ def work(store: Store, name: str, stopping: threading.Event) -> None:
     with present(store.home.folder, name) as presence:
         while not stopping.is_set():
             try:
-                release_jobs_of_the_dead(store)
-                job = store.jobs.claim(name, KINDS)
+                living = release_jobs_of_the_dead(store)
+                job = store.jobs.claim(name, KINDS, living)
                 if job is not None:
                     run_in_child(store, job, name, stopping, inherited=(presence,))
                 elif time.monotonic() - cleaned_s > CLEAN_EVERY_S:
