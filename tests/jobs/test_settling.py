@@ -7,8 +7,8 @@ import pytest
 
 from atrous.domain.errors import BadInput, Unavailable
 from atrous.jobs import settling
-from atrous.jobs.settling import FractionReport, run_and_settle, unsaid_in_outages
-from atrous.store.jobs import Job
+from atrous.jobs.settling import BROKEN_OFF, FractionReport, run_and_settle, unsaid_in_outages
+from atrous.store.jobs import Job, Jobs
 from atrous.store.opening import Store
 
 # Begun by a worker that died before this line.
@@ -100,9 +100,17 @@ def away(*_: Any, **__: Any) -> None:
     raise Unavailable("the database does not answer; try again")
 
 
-def test_a_job_that_a_database_broke_off_is_not_settled(store: Store, job: Job) -> None:
-    assert run_and_settle(job.id, "w", os.getppid(), away) == 1
+def test_a_job_that_an_outage_broke_off_is_not_settled(store: Store, job: Job) -> None:
+    assert run_and_settle(job.id, "w", os.getppid(), away) == BROKEN_OFF
     assert store.jobs.get(job.id).state == "running"  # its worker gives it back
+
+
+@pytest.mark.parametrize("step", ["get", "finish"])
+def test_an_outage_before_or_after_the_work_is_one_too(
+    job: Job, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(Jobs, step, away)
+    assert run_and_settle(job.id, "w", os.getppid(), lambda *_: {}) == BROKEN_OFF
 
 
 def test_work_goes_on_while_its_progress_can_not_be_written(

@@ -12,6 +12,7 @@ from sqlalchemy import delete
 
 from atrous.domain.errors import Conflict, DiskFull, Unavailable
 from atrous.jobs import worker
+from atrous.jobs.settling import BROKEN_OFF
 from atrous.jobs.worker import (
     child_command,
     dataset_child_command,
@@ -151,6 +152,18 @@ def test_a_child_that_ctrl_c_ended_first_is_not_counted(
     assert (store.jobs.get(job.id).state, store.jobs.get(job.id).attempts) == ("queued", 0)
 
 
+def test_a_child_that_met_an_outage_is_not_counted(
+    store: Store, run_instead: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_instead(f"raise SystemExit({BROKEN_OFF})")
+    job, stopping, waited = claimed(store), threading.Event(), []
+    wait = stopping.wait
+    monkeypatch.setattr(stopping, "wait", lambda limit_s: waited.append(limit_s) or wait(0.02))
+    run_in_child(store, job, "w", stopping)
+    assert (store.jobs.get(job.id).state, store.jobs.get(job.id).attempts) == ("queued", 0)
+    assert waited[-1] == worker.RETRY_S
+
+
 def test_a_cancelled_job_ends_its_child(store: Store, run_instead: Callable[[str], None]) -> None:
     run_instead(WAIT)
     job = claimed(store)
@@ -241,7 +254,13 @@ def test_leftovers_are_deleted_while_there_is_nothing_to_do(store: Store) -> Non
 
 
 @pytest.mark.parametrize(
-    "error", [OSError("input/output error"), DiskFull("full"), Conflict("blobs of others")]
+    "error",
+    [
+        OSError("input/output error"),
+        DiskFull("full"),
+        Unavailable("away"),
+        Conflict("blobs of others"),
+    ],
 )
 def test_a_worker_outlives_a_cleaning_that_fails(
     store: Store,
