@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -51,7 +52,7 @@ def test_a_job_is_trained_and_published(
     store: Store, tiny: ModuleType, directory: Path, same_niceness: list[int]
 ) -> None:
     job = claimed(store, payload=training(tiny, directory))
-    assert child.main(job.id, "w") == 0
+    assert child.main(job.id, "w", os.getppid()) == 0
     done = store.jobs.get(job.id)
     assert done.state == "finished"
     assert done.result["model_id"] == "cats/1"
@@ -73,7 +74,7 @@ def test_a_job_begun_before_goes_on_with_its_run(
 
     monkeypatch.setattr(child, "finish_run", stop)
     with pytest.raises(MemoryError):
-        child.main(job.id, "w")
+        child.main(job.id, "w", os.getppid())
     begun = store.jobs.get(job.id)
     assert begun.state == "running"
     store.jobs.release(job.id, "w", counted=True)
@@ -85,7 +86,7 @@ def test_a_job_begun_before_goes_on_with_its_run(
         return ModelId("cats", 1)
 
     monkeypatch.setattr(child, "finish_run", finish)
-    assert child.main(job.id, "w2") == 0
+    assert child.main(job.id, "w2", os.getppid()) == 0
     assert went_on == [Path(begun.progress["run"])]
     assert store.jobs.get(job.id).state == "finished"
     assert len(list((store.home.runs / "cats").iterdir())) == 1
@@ -108,14 +109,14 @@ def test_a_job_whose_run_lies_on_another_machine_begins_anew(
         return ModelId("cats", 1)
 
     monkeypatch.setattr(child, "finish_run", finish)
-    assert child.main(job.id, "w") == 0
+    assert child.main(job.id, "w", os.getppid()) == 0
     assert began == [store.home.runs / "cats" / "0002"]
     assert "epochs" not in store.jobs.get(job.id).progress
 
 
 def test_a_failure_is_told(store: Store, tiny: ModuleType, tmp_path: Path) -> None:
     job = claimed(store, payload=training(tiny, tmp_path / "nowhere"))
-    assert child.main(job.id, "w") == 0
+    assert child.main(job.id, "w", os.getppid()) == 0
     failed = store.jobs.get(job.id)
     assert failed.state == "failed"
     assert str(tmp_path / "nowhere") in (failed.error or "")
@@ -172,5 +173,5 @@ def test_known_errors_only_settle_a_job(store: Store, monkeypatch: pytest.Monkey
         raise TrainingFailed("the loss became nan")
 
     monkeypatch.setattr(child, "run_training", fail)
-    assert child.main(job.id, "w") == 0
+    assert child.main(job.id, "w", os.getppid()) == 0
     assert store.jobs.get(job.id).error == "the loss became nan"

@@ -1,4 +1,5 @@
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ def test_it_trains_the_run(tiny: ModuleType, tmp_path: Path, monkeypatch: Any) -
     tiny.new_run(tmp_path, recipe)
     trained: list[Any] = []
     monkeypatch.setattr(companion, "train", lambda *arguments: trained.append(arguments))
-    assert companion.main(str(tmp_path)) == 0
+    assert companion.main(str(tmp_path), os.getppid()) == 0
     [(dataset, seen, run, _, processes)] = trained
     assert (dataset, seen, run.path) == ("the set", recipe, tmp_path)
     assert processes == Processes(1, 2)
@@ -49,5 +50,5 @@ def test_a_failure_is_its_last_word(
 
     monkeypatch.setattr(companion, "train", fail)
     with caplog.at_level(logging.ERROR):
-        assert companion.main(str(tmp_path)) == EXPLAINED
+        assert companion.main(str(tmp_path), os.getppid()) == EXPLAINED
     assert caplog.messages[-1] == "the memory does not suffice"

@@ -1,3 +1,4 @@
+import os
 import sys
 from types import ModuleType
 
@@ -19,12 +20,12 @@ def test_a_version_is_made_and_exported(store: Store, dataset_project: ModuleTyp
     version = store.versions.create(project, preprocessing={}, augmentation={}, seed=0)
     job = store.jobs.claim("w")
     assert job is not None
-    assert dataset_child.main(job.id, "w") == 0
+    assert dataset_child.main(job.id, "w", os.getppid()) == 0
     assert store.jobs.get(job.id).result == {"images": 6}
     store.exports.request(version, "coco")
     job = store.jobs.claim("w")
     assert job is not None
-    assert dataset_child.main(job.id, "w") == 0
+    assert dataset_child.main(job.id, "w", os.getppid()) == 0
     assert store.jobs.get(job.id).state == "finished"
     assert store.exports.ready_formats([version]) == {version.id: ["coco"]}
 

@@ -31,7 +31,7 @@ def tell_and_die(jobs, job_id, worker, values):
         os.kill(os.getpid(), signal.SIGKILL)
     return told
 Jobs.progress = tell_and_die
-child.main(*sys.argv[1:])
+child.main(*sys.argv[1:], os.getppid())
 """
 
 

@@ -1,12 +1,22 @@
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from atrous.domain.errors import BadInput, Unavailable
 from atrous.jobs import settling
-from atrous.jobs.settling import FractionReport, run_and_settle, unsaid_in_outages
-from atrous.store.jobs import Job
+from atrous.jobs.settling import BROKEN_OFF, FractionReport, run_and_settle, unsaid_in_outages
+from atrous.store.jobs import Job, Jobs
 from atrous.store.opening import Store
+
+# Begun by a worker that died before this line.
+ORPHAN = """
+import sys, time
+from atrous.jobs.settling import run_and_settle
+run_and_settle(sys.argv[1], "w", int(sys.argv[2]), lambda *_: time.sleep(600))
+"""
 
 
 @pytest.fixture
@@ -20,7 +30,7 @@ def job(store: Store, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 
 def test_a_result_finishes_the_job(store: Store, job: Job) -> None:
-    assert run_and_settle(job.id, "w", lambda job, worker, _: {"said": worker}) == 0
+    assert run_and_settle(job.id, "w", os.getppid(), lambda job, worker, _: {"said": worker}) == 0
     done = store.jobs.get(job.id)
     assert (done.state, done.result) == ("finished", {"said": "w"})
 
@@ -37,7 +47,7 @@ def test_an_error_fails_it(store: Store, job: Job, error: Exception, told: str) 
     def fail(*_: Any) -> dict[str, Any]:
         raise error
 
-    assert run_and_settle(job.id, "w", fail) == 0
+    assert run_and_settle(job.id, "w", os.getppid(), fail) == 0
     failed = store.jobs.get(job.id)
     assert failed.state == "failed"
     assert (failed.error or "").startswith(told)
@@ -50,7 +60,7 @@ def test_a_message_does_not_say_where_the_data_folder_lies(
     def fail(*_: Any) -> dict[str, Any]:
         raise kind(f"{store.home.folder}/cache/versions/1 shows one class alone")
 
-    assert run_and_settle(job.id, "w", fail) == 0
+    assert run_and_settle(job.id, "w", os.getppid(), fail) == 0
     message = store.jobs.get(job.id).error or ""
     assert "the data folder/cache/versions/1 shows one class alone" in message
     assert str(store.home.folder) not in message
@@ -61,7 +71,13 @@ def test_what_nobody_foresaw_ends_the_process(store: Store, job: Job) -> None:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        run_and_settle(job.id, "w", fail)
+        run_and_settle(job.id, "w", os.getppid(), fail)
+    assert store.jobs.get(job.id).state == "running"
+
+
+def test_a_child_ends_whose_worker_died_before_it_began(store: Store, job: Job) -> None:
+    nobodys = str(os.getppid())  # runs, but is not the child's parent
+    assert subprocess.run([sys.executable, "-c", ORPHAN, job.id, nobodys]).returncode == 1
     assert store.jobs.get(job.id).state == "running"
 
 
@@ -84,9 +100,17 @@ def away(*_: Any, **__: Any) -> None:
     raise Unavailable("the database does not answer; try again")
 
 
-def test_a_job_that_a_database_broke_off_is_not_settled(store: Store, job: Job) -> None:
-    assert run_and_settle(job.id, "w", away) == 1
+def test_a_job_that_an_outage_broke_off_is_not_settled(store: Store, job: Job) -> None:
+    assert run_and_settle(job.id, "w", os.getppid(), away) == BROKEN_OFF
     assert store.jobs.get(job.id).state == "running"  # its worker gives it back
+
+
+@pytest.mark.parametrize("step", ["get", "finish"])
+def test_an_outage_before_or_after_the_work_is_one_too(
+    job: Job, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(Jobs, step, away)
+    assert run_and_settle(job.id, "w", os.getppid(), lambda *_: {}) == BROKEN_OFF
 
 
 def test_work_goes_on_while_its_progress_can_not_be_written(

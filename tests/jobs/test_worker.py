@@ -8,11 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from atrous.domain.errors import Conflict, DiskFull, Unavailable
 from atrous.jobs import worker
-from atrous.jobs.worker import child_command, run_in_child, work, worker_name
-from atrous.store.jobs import MAX_ATTEMPTS, Job
+from atrous.jobs.settling import BROKEN_OFF
+from atrous.jobs.worker import (
+    child_command,
+    dataset_child_command,
+    run_in_child,
+    work,
+    worker_name,
+)
+from atrous.jobs.worker_presence import present
+from atrous.store.database import jobs
+from atrous.store.jobs import MAX_ATTEMPTS, STALE_AFTER_S, Job
 from atrous.store.opening import Store, open_store
 
 PATIENCE_S = 300.0
@@ -142,6 +152,18 @@ def test_a_child_that_ctrl_c_ended_first_is_not_counted(
     assert (store.jobs.get(job.id).state, store.jobs.get(job.id).attempts) == ("queued", 0)
 
 
+def test_a_child_that_met_an_outage_is_not_counted(
+    store: Store, run_instead: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_instead(f"raise SystemExit({BROKEN_OFF})")
+    job, stopping, waited = claimed(store), threading.Event(), []
+    wait = stopping.wait
+    monkeypatch.setattr(stopping, "wait", lambda limit_s: waited.append(limit_s) or wait(0.02))
+    run_in_child(store, job, "w", stopping)
+    assert (store.jobs.get(job.id).state, store.jobs.get(job.id).attempts) == ("queued", 0)
+    assert waited[-1] == worker.RETRY_S
+
+
 def test_a_cancelled_job_ends_its_child(store: Store, run_instead: Callable[[str], None]) -> None:
     run_instead(WAIT)
     job = claimed(store)
@@ -150,6 +172,20 @@ def test_a_cancelled_job_ends_its_child(store: Store, run_instead: Callable[[str
     thread.join(PATIENCE_S)
     assert not child_runs(store)
     assert store.jobs.get(job.id).state == "cancelled"
+
+
+def test_a_job_whose_row_is_deleted_ends_its_child(
+    store: Store, run_instead: Callable[[str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    run_instead(WAIT)
+    caplog.set_level("INFO", worker.__name__)
+    job = claimed(store)
+    thread = in_thread(store, job, threading.Event())
+    with store._database.write() as connection:
+        connection.execute(delete(jobs).where(jobs.c.id == job.id))
+    thread.join(PATIENCE_S)
+    assert not child_runs(store)
+    assert caplog.messages[-1] == f"job {job.id} was cancelled"
 
 
 def test_a_running_child_keeps_its_job_alive(
@@ -176,9 +212,32 @@ def test_other_kinds_of_jobs_are_left_to_others(store: Store) -> None:
     assert store.jobs.get(job.id).state == "queued"
 
 
+def test_a_silent_job_of_a_worker_that_lives_is_left_to_it(
+    store: Store, run_instead: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_instead(SETTLE)
+    job, stopping = claimed(store), threading.Event()
+    monkeypatch.setattr(store.jobs, "_clock", lambda: time.time() + STALE_AFTER_S + 1)
+    claim, seen = store.jobs.claim, []
+
+    def claim_twice(*given: Any) -> Job | None:
+        seen.append(claim(*given))
+        if len(seen) == 2:
+            stopping.set()
+        return seen[-1]
+
+    monkeypatch.setattr(store.jobs, "claim", claim_twice)
+    with present(store.home.folder, "w"):
+        work(store, "other", stopping)
+    assert seen == [None, None]
+    assert store.jobs.heartbeat(job.id, "w")
+
+
 def test_the_child_is_this_program() -> None:
+    own = str(os.getpid())  # a child that is still importing may outlive the worker
     command = child_command("job1", "host:1")
-    assert command == [sys.executable, "-m", "atrous.jobs.child", "job1", "host:1"]
+    assert command == [sys.executable, "-m", "atrous.jobs.child", "job1", "host:1", own]
+    assert dataset_child_command("job1", "host:1")[-3:] == ["job1", "host:1", own]
     assert worker_name().endswith(f":{os.getpid()}")
 
 
@@ -195,7 +254,13 @@ def test_leftovers_are_deleted_while_there_is_nothing_to_do(store: Store) -> Non
 
 
 @pytest.mark.parametrize(
-    "error", [OSError("input/output error"), DiskFull("full"), Conflict("blobs of others")]
+    "error",
+    [
+        OSError("input/output error"),
+        DiskFull("full"),
+        Unavailable("away"),
+        Conflict("blobs of others"),
+    ],
 )
 def test_a_worker_outlives_a_cleaning_that_fails(
     store: Store,

@@ -25,7 +25,7 @@ def test_the_job_of_a_living_worker_is_left_alone(store: Store) -> None:
     job_id = enqueued(store)
     with present(store.home.folder, "alive"):
         store.jobs.claim("alive")
-        release_jobs_of_the_dead(store)
+        assert release_jobs_of_the_dead(store) == {"alive"}
         assert store.jobs.get(job_id).state == "running"
     assert list((store.home.folder / "workers").iterdir()) == []
 
@@ -33,7 +33,7 @@ def test_the_job_of_a_living_worker_is_left_alone(store: Store) -> None:
 def test_the_job_of_an_unknown_worker_is_left_alone(store: Store) -> None:
     job_id = enqueued(store)
     store.jobs.claim("elsewhere")
-    release_jobs_of_the_dead(store)
+    assert release_jobs_of_the_dead(store) == set()
     assert store.jobs.get(job_id).state == "running"
 
 
@@ -51,7 +51,7 @@ def test_a_killed_workers_job_waits_for_its_child_and_is_queued_again(store: Sto
     store.jobs.claim("dying")
     worker.kill()
     worker.wait()
-    release_jobs_of_the_dead(store)
+    assert release_jobs_of_the_dead(store) == {"dying"}
     assert store.jobs.get(job_id).state == "running"  # the child lives
     worker.stdin.close()  # ends it, and with it the last copy of its output
     assert worker.stdout.read() == b""

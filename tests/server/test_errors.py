@@ -26,6 +26,11 @@ def test_what_the_log_alone_may_know_stays_inside() -> None:
     assert "secret" not in describe_error(errors.TrainingFailed("secret"))[1]
 
 
+def test_an_outage_is_503() -> None:
+    said = errors.Unavailable("the S3 that keeps the files does not answer; try again")
+    assert describe_error(said) == (503, str(said))
+
+
 def test_422_never_sends_the_input_back(client, key) -> None:
     secret = "c2VjcmV0" * 1000
     for body in (

@@ -22,6 +22,7 @@ from atrous.store.projects import Project
 POSTGRES_USER = "postgres"  # PostgreSQL refuses to run as root
 BUCKET = "atrous-test"
 START_S = "600"  # also on a machine with other work
+PATIENT = "connect_timeout=300"  # the same
 TABLES = """
 SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'
 """
@@ -100,13 +101,13 @@ def fresh_postgres(postgres: str) -> str:
     name = f"test_{uuid.uuid4().hex}"
     with psycopg_of(postgres) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    return f"{postgres.rpartition('/')[0]}/{name}"
+    return f"{postgres.rpartition('/')[0]}/{name}?{PATIENT}"
 
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres: str) -> str:
     """The URL of a database with all tables, of which one test after the other has the rows."""
-    url = f"{postgres.rpartition('/')[0]}/migrated"
+    url = f"{postgres.rpartition('/')[0]}/migrated?{PATIENT}"
     with psycopg_of(postgres) as connection:
         connection.execute("CREATE DATABASE migrated")
     database = Database(url)

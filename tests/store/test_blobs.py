@@ -1,12 +1,14 @@
 import hashlib
+import http.server
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from atrous.domain.errors import BadInput, DamagedBlob, MissingDependency, NotFound
+from atrous.domain.errors import BadInput, DamagedBlob, MissingDependency, NotFound, Unavailable
 from atrous.store.blobs import CHUNK_BYTES, Blobs
 
 LARGE = bytes(range(256)) * (CHUNK_BYTES // 256 + 1)
@@ -129,3 +131,74 @@ def test_an_owner_is_noted(blobs: Blobs, blobs_url: str) -> None:
     assert blobs.owner() is None
     blobs.note_owner("one database")
     assert Blobs(blobs_url).owner() == "one database"
+
+
+class Troubled(http.server.BaseHTTPRequestHandler):
+    """An S3 that says that there is a blob of 100 bytes, of which 3 arrive, and takes none."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", "100")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(b"one")
+
+    def do_PUT(self) -> None:
+        self.send_response(503)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def blobs_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Blobs]]:
+    """Blobs in an S3 at a port of this machine."""
+    s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed: pip install '.[s3]'")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+    def open_blobs(port: int) -> Blobs:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        return Blobs("s3://bucket/folder")
+
+    s3fs.S3FileSystem.clear_instance_cache()  # it would go on with the S3 of other tests
+    yield open_blobs
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_an_s3_that_is_not_there(blobs_at, free_port, tmp_path: Path) -> None:
+    blobs, digest = blobs_at(free_port()), "0" * 64
+    (tmp_path / "file").write_bytes(b"photo")
+    calls: list[Callable[[], object]] = [
+        lambda: blobs.put(b"photo"),
+        lambda: blobs.put_file(tmp_path / "file"),
+        lambda: blobs.give(digest, tmp_path / "given"),
+        lambda: blobs.read(digest),
+        lambda: list(blobs.stream_part(digest, 0, 5)),
+        lambda: blobs.size_bytes(digest),
+        lambda: list(blobs.stored()),
+        blobs.owner,
+        lambda: blobs.note_owner("one database"),
+        lambda: blobs.remove(digest, older_than_s=1.0),
+    ]
+    for call in calls:
+        with pytest.raises(Unavailable, match="S3.*try again"):
+            call()
+
+
+def test_an_s3_that_breaks_off_and_one_that_is_overloaded(blobs_at) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Troubled) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        blobs = blobs_at(server.server_address[1])
+        with pytest.raises(Unavailable):
+            blobs.read("0" * 64)
+        with pytest.raises(Unavailable):
+            blobs.note_owner("one database")
+        server.shutdown()
+        thread.join()

@@ -1,5 +1,7 @@
+import socket
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from atrous.domain.errors import BadInput, MissingDependency, Unavailable
-from atrous.store.database import Database, api_keys, workspaces
+from atrous.store.database import TIME_OUTS, Database, api_keys, workspaces
 
 
 def pragma(database: Database, name: str) -> object:
@@ -34,6 +36,30 @@ def test_postgresql_without_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingDependency, match=r"atrous\[postgres\]"):
         Database("postgresql://user@host/name")
+
+
+def test_a_postgres_that_says_nothing_is_not_waited_for() -> None:
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install '.[postgres]'")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        database = Database(f"postgresql://u@127.0.0.1:{port}/name?connect_timeout=2")
+        with pytest.raises(Unavailable), database.read():
+            pass
+        database.close()
+
+
+def test_time_outs_of_the_url_go_first() -> None:
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install '.[postgres]'")
+    database = Database("postgresql://u@host/name?connect_timeout=60&sslmode=require")
+    said = database._engine.url.query
+    assert said == {**TIME_OUTS, "connect_timeout": "60", "sslmode": "require"}
+    assert psycopg_knows(said)
+
+
+def psycopg_knows(options: Mapping[str, object]) -> bool:
+    from psycopg import pq  # not at the top: tests of SQLite run without it
+
+    return set(options) <= {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
 
 
 def test_a_reader_sees_one_state(database: Database) -> None:

@@ -79,6 +79,18 @@ def test_a_silent_worker_loses_its_job(jobs: Jobs, enqueue, clock: Clock) -> Non
     assert jobs.heartbeat(job.id, "w2")
 
 
+def test_a_worker_that_is_known_to_live_keeps_its_job(jobs: Jobs, enqueue, clock: Clock) -> None:
+    job = enqueue()
+    jobs.claim("w1")
+    clock.now += STALE_AFTER_S + 1  # as after a night in which the machine was suspended
+    assert jobs.claim("w2", living=["w1", "w2"]) is None
+    assert jobs.heartbeat(job.id, "w1")
+    clock.now += STALE_AFTER_S + 1
+    again = jobs.claim("w1", living=["w1", "w2"])  # it could not give it back
+    assert again is not None
+    assert again.attempts == 2
+
+
 def test_a_job_that_kills_workers_fails(jobs: Jobs, enqueue, clock: Clock) -> None:
     job = enqueue()
     for attempt in range(MAX_ATTEMPTS):

@@ -1,4 +1,5 @@
 import sqlite3
+import sys
 
 import pytest
 from sqlalchemy import text
@@ -7,7 +8,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, TimeoutError
 from atrous.domain.errors import Unavailable
 from atrous.store import database as database_module
 from atrous.store.database import Database
-from atrous.store.outages import naming_outages
+from atrous.store.outages import naming_outages, naming_s3_outages
 
 
 def of_postgres(state: str | None) -> OperationalError:
@@ -43,6 +44,30 @@ def test_outages_are_named(error: Exception) -> None:
 def test_faults_go_through(error: Exception) -> None:
     with pytest.raises(type(error)), naming_outages():
         raise error
+
+
+def of_s3(status: int) -> OSError:
+    """As s3fs raises what S3 answered; `tests/store/test_blobs.py` has real ones."""
+    error = OSError("what S3 said")
+    error.__cause__ = RuntimeError()
+    error.__cause__.response = {"ResponseMetadata": {"HTTPStatusCode": status}}  # type: ignore[attr-defined]
+    return error
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_outages_of_s3_are_named(status: int) -> None:
+    with pytest.raises(Unavailable, match="S3.*try again"), naming_s3_outages():
+        raise of_s3(status)
+
+
+@pytest.mark.parametrize("error", [of_s3(403), FileNotFoundError("nothing"), OSError(5, "disk")])
+def test_faults_of_s3_and_of_disks_go_through(
+    error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "s3fs", raising=False)  # as where it is not installed
+    with pytest.raises(type(error)) as caught, naming_s3_outages():
+        raise error
+    assert caught.value is error
 
 
 def test_a_postgres_that_is_not_there(free_port) -> None:

@@ -13,7 +13,7 @@ AtrousError
 │   └── KeyMissing       no key at all where one is needed
 ├── Conflict             something of that name exists already
 ├── Busy                 a queue is full or a resource is not ready: try again
-├── Unavailable          the database does not answer: try again
+├── Unavailable          the database or the S3 does not answer: try again
 ├── DamagedBlob          stored bytes that are no longer what was stored
 ├── DiskFull             no room for what was to be stored; nothing of it was
 ├── MissingDependency    an optional part of the installation is needed for this
@@ -78,7 +78,7 @@ class Busy(AtrousError):
 
 
 class Unavailable(AtrousError):
-    """The database does not answer: try again."""
+    """The database, or the S3 that keeps the files, does not answer: try again."""
 
 
 class DamagedBlob(AtrousError):

@@ -1,4 +1,4 @@
-"""The process that runs one training: `python -m atrous.jobs.child JOB_ID WORKER`.
+"""The process that runs one training: `python -m atrous.jobs.child JOB_ID WORKER PARENT`.
 
 A process of its own, so that a crash, or memory that is not given back, ends with the job.
 """
@@ -25,9 +25,11 @@ REPORT_S = 1.0  # between two writes of progress: every one is flushed to the di
 EPOCHS_KEPT = 1000
 
 
-def main(job_id: str, worker: str) -> int:
+def main(job_id: str, worker: str, parent: int) -> int:
     """Run a training and settle its job; gives the exit code."""
-    return run_and_settle(job_id, worker, lambda job, name, store: run_training(job, name, store))
+    return run_and_settle(
+        job_id, worker, parent, lambda job, name, store: run_training(job, name, store)
+    )
 
 
 def run_training(job: Job, worker: str, store: Store) -> dict[str, Any]:
@@ -143,4 +145,4 @@ def request_of(job: Job, store: Store) -> TrainingRequest:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2]))
+    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -25,10 +25,10 @@ from atrous.training.run_folder import RunFolder
 logger = logging.getLogger(__name__)
 
 
-def main(run_folder: str) -> int:
-    """Train the run to its end; gives the exit code."""
+def main(run_folder: str, parent: int) -> int:
+    """Train the run to its end, or until `parent` has died; gives the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     first = os.environ["RANK"] == "0"
     logging.basicConfig(level=logging.INFO if first else logging.WARNING, format="%(message)s")
     run = RunFolder(Path(run_folder))
@@ -51,4 +51,5 @@ def _log_epoch(progress: Progress) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    # torchrun doesn't say which process it is.
+    sys.exit(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else os.getppid()))

@@ -130,7 +130,7 @@ def _start(run: RunFolder, rank: int, count: int, port: int, logs: Path) -> Comp
     log = logs / f"{rank}.log"
     with log.open("wb") as words:
         process = subprocess.Popen(
-            [sys.executable, "-m", "atrous.jobs.companion", str(run.path)],
+            [sys.executable, "-m", "atrous.jobs.companion", str(run.path), str(os.getpid())],
             env={**os.environ, **numbers_of(rank, count, port)},
             stdin=subprocess.DEVNULL,
             stdout=words,

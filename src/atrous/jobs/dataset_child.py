@@ -1,4 +1,4 @@
-"""The process that runs one job on a data set: `python -m atrous.jobs.dataset_child JOB_ID WORKER`.
+"""The process of one job on a data set: `python -m atrous.jobs.dataset_child JOB_ID WORKER PARENT`.
 
 It makes the pictures of a version or an export, imports a zip, adds or measures a model, embeds a
 project's photos or changes what is said of them; it needs nothing of training.
@@ -37,9 +37,9 @@ RUNS = {
 }
 
 
-def main(job_id: str, worker: str) -> int:
+def main(job_id: str, worker: str, parent: int) -> int:
     """Run the job and settle it; gives the exit code."""
-    return run_and_settle(job_id, worker, run)
+    return run_and_settle(job_id, worker, parent, run)
 
 
 def run(job: Job, worker: str, store: Store) -> dict[str, Any]:
@@ -48,4 +48,4 @@ def run(job: Job, worker: str, store: Store) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2]))
+    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -18,36 +18,45 @@ PARENT_POLL_S = 1.0
 # What bad data or a bad disk make of a job.
 FAULTS = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 OUTAGES = (Unavailable, DiskFull)  # of the database: they end by themselves, or somebody ends them
+BROKEN_OFF = os.EX_TEMPFAIL  # exit code of a process that met an outage: it is no fault of the job
 NICENESS = 5  # serving goes before slow work where both want the processor
 
 Run = Callable[[Job, str, Store], dict[str, Any]]  # job, worker, store -> the job's result
 
 
-def run_and_settle(job_id: str, worker: str, run: Run) -> int:
+def run_and_settle(job_id: str, worker: str, parent: int, run: Run) -> int:
     """Run a job and settle it; gives the exit code, 0 also for a job that failed and says so.
 
-    One that met a database that did not answer is not settled: its worker tries it again.
+    parent: the worker's process, with which this one ends.
+    One that met a database or an S3 that did not answer is not settled, and the code is BROKEN_OFF:
+    its worker tries it again.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     os.nice(NICENESS)
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
-    with open_store(home_folder()) as store:
-        job = store.jobs.get(job_id)
-        try:
-            result = run(job, worker, store)
-        except Unavailable:
-            logger.exception("job %s is broken off", job.id)
-            return 1
-        except AtrousError as error:
-            logger.warning("job %s failed: %s", job.id, error)
-            store.jobs.fail(job.id, worker, told(str(error), store))
-        except FAULTS as error:
-            # Trying again would end the same way; the cause is kept instead.
-            logger.exception("job %s failed", job.id)
-            store.jobs.fail(job.id, worker, told(f"{type(error).__name__}: {error}", store))
-        else:
-            store.jobs.finish(job.id, worker, result)
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
+    try:
+        with open_store(home_folder()) as store:
+            _settle(store.jobs.get(job_id), worker, store, run)
+    except Unavailable:
+        logger.exception("job %s is broken off", job_id)
+        return BROKEN_OFF
     return 0
+
+
+def _settle(job: Job, worker: str, store: Store, run: Run) -> None:
+    try:
+        result = run(job, worker, store)
+    except Unavailable:
+        raise
+    except AtrousError as error:
+        logger.warning("job %s failed: %s", job.id, error)
+        store.jobs.fail(job.id, worker, told(str(error), store))
+    except FAULTS as error:
+        # Trying again would end the same way; the cause is kept instead.
+        logger.exception("job %s failed", job.id)
+        store.jobs.fail(job.id, worker, told(f"{type(error).__name__}: {error}", store))
+    else:
+        store.jobs.finish(job.id, worker, result)
 
 
 def told(message: str, store: Store) -> str:
@@ -56,7 +65,10 @@ def told(message: str, store: Store) -> str:
 
 
 def end_with(parent: int) -> None:
-    """End this process when the worker that began it has died: another one takes the job over."""
+    """End this process when the worker that began it has died: another one takes the job over.
+
+    The worker says which process it is: it may be dead before this one can ask.
+    """
     while os.getppid() == parent:
         time.sleep(PARENT_POLL_S)
     os._exit(1)

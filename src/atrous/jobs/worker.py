@@ -10,8 +10,8 @@ import threading
 import time
 from collections.abc import Collection
 
-from atrous.domain.errors import AtrousError
-from atrous.jobs.settling import OUTAGES
+from atrous.domain.errors import AtrousError, NotFound
+from atrous.jobs.settling import BROKEN_OFF, OUTAGES
 from atrous.jobs.worker_presence import present, release_jobs_of_the_dead
 from atrous.store.jobs import Job
 from atrous.store.opening import Store
@@ -32,7 +32,7 @@ DATASET_KINDS = (
 KINDS = (*TRAINING_KINDS, *DATASET_KINDS)
 CLEAN_EVERY_S = 86_400.0
 POLL_S = 1.0  # between looks into the queue, and at a running child
-RETRY_S = 5.0  # after a database that did not answer
+RETRY_S = 5.0  # after a database or an S3 that did not answer
 TERMINATE_S = 10.0  # a child that was asked to end gets so long before it is killed
 
 
@@ -51,8 +51,8 @@ def work(store: Store, name: str, stopping: threading.Event) -> None:
     with present(store.home.folder, name) as presence:
         while not stopping.is_set():
             try:
-                release_jobs_of_the_dead(store)
-                job = store.jobs.claim(name, KINDS)
+                living = release_jobs_of_the_dead(store)
+                job = store.jobs.claim(name, KINDS, living)
                 if job is not None:
                     run_in_child(store, job, name, stopping, inherited=(presence,))
                 elif time.monotonic() - cleaned_s > CLEAN_EVERY_S:
@@ -100,7 +100,7 @@ def run_in_child(
 
     inherited: descriptors that stay open until the child has ended.
     The child settles the job itself. One that dies without doing so has its job queued again;
-    the store fails a job that has killed too many children.
+    the store fails a job that has killed too many children, but none that met outages.
     """
     logger.info("job %s (%s) begins, attempt %d", job.id, job.kind, job.attempts)
     command = child_command if job.kind in TRAINING_KINDS else dataset_child_command
@@ -112,20 +112,24 @@ def run_in_child(
                 store.jobs.release(job.id, name, counted=False)
                 return
             if not _is_held(store, job, name):
-                if store.jobs.get(job.id).state == "cancelled":
+                if _is_cancelled(store, job):
                     logger.info("job %s was cancelled", job.id)
                 _end(child)
                 return
             stopping.wait(POLL_S)
     finally:
         _end(child)
+    is_broken_off = child.returncode == BROKEN_OFF
     # Ctrl-C in a terminal reaches the child as well, which may end before `stopping` is seen.
-    if store.jobs.release(job.id, name, counted=not stopping.is_set()):
+    counted = not (is_broken_off or stopping.is_set())
+    if store.jobs.release(job.id, name, counted=counted):
         logger.warning(
             "job %s: its process ended with exit code %d and is tried again",
             job.id,
             child.returncode,
         )
+    if is_broken_off:
+        stopping.wait(RETRY_S)
 
 
 def _is_held(store: Store, job: Job, name: str) -> bool:
@@ -139,16 +143,24 @@ def _is_held(store: Store, job: Job, name: str) -> bool:
         return True
 
 
+def _is_cancelled(store: Store, job: Job) -> bool:
+    """Whether nobody wants it any more; the row may be gone with what it was for."""
+    try:
+        return store.jobs.get(job.id).state == "cancelled"
+    except NotFound:
+        return True
+
+
 def child_command(job_id: str, worker: str) -> list[str]:
     """What runs one training in a process of its own."""
-    return [sys.executable, "-m", "atrous.jobs.child", job_id, worker]
+    return [sys.executable, "-m", "atrous.jobs.child", job_id, worker, str(os.getpid())]
 
 
 def dataset_child_command(job_id: str, worker: str) -> list[str]:
     """What makes a version or an export, or measures a model, in a process of its own, without
     torch.
     """
-    return [sys.executable, "-m", "atrous.jobs.dataset_child", job_id, worker]
+    return [sys.executable, "-m", "atrous.jobs.dataset_child", job_id, worker, str(os.getpid())]
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:

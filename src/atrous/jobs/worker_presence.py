@@ -30,35 +30,39 @@ def present(folder: Path, worker: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def release_jobs_of_the_dead(store: Store) -> None:
+def release_jobs_of_the_dead(store: Store) -> set[str]:
     """Queue those running jobs again whose worker, of this data folder, has died.
 
+    Gives the workers that live, however long they were silent: a machine may have been suspended.
     Workers elsewhere are not known here: their silence tells.
     """
+    living = set()
     for job in store.jobs.list(state="running"):
-        if (
-            job.worker is not None
-            and _has_died(_lock_file(store.home.folder, job.worker))
-            and store.jobs.release(job.id, job.worker, counted=True)
-        ):
+        if job.worker is None:
+            continue
+        lives = _lives(_lock_file(store.home.folder, job.worker))
+        if lives:
+            living.add(job.worker)
+        elif lives is False and store.jobs.release(job.id, job.worker, counted=True):
             logger.warning("job %s: worker %s has died; it is tried again", job.id, job.worker)
+    return living
 
 
 def _lock_file(folder: Path, worker: str) -> Path:
     return folder / "workers" / f"{worker.replace('/', '_')}.lock"
 
 
-def _has_died(path: Path) -> bool:
+def _lives(path: Path) -> bool | None:
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
-        return False  # it works on another data folder, or has ended in order
+        return None  # it works on another data folder, or has ended in order
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        return True
     else:
         path.unlink(missing_ok=True)
-        return True
+        return False
     finally:
         os.close(descriptor)

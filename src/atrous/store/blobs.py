@@ -22,6 +22,7 @@ from atrous.domain.errors import BadInput, DamagedBlob, MissingDependency, NotFo
 from atrous.store.database import new_id
 from atrous.store.disk_full import naming_full_disk
 from atrous.store.doomed_blobs import DoomedBlobs
+from atrous.store.outages import naming_s3_outages
 
 CHUNK_BYTES = 1 << 20
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -58,6 +59,7 @@ class Blobs:
 
     Blobs are never changed, so that copies of one content are stored once, and are never taken
     for one another: who reads one to its end has had its content compared with its name.
+    All methods raise Unavailable where S3 does not answer.
     """
 
     def __init__(self, url: str, doomed: DoomedBlobs | None = None) -> None:
@@ -107,6 +109,7 @@ class Blobs:
 
             return self._put(blob, write)
 
+    @naming_s3_outages()
     def _put(self, blob: Blob, write: Callable[[], None]) -> Blob:
         """Write what is absent, damaged, or so old that somebody may be about to delete it."""
         if not (self._is_sound(blob) and self._is_young(self._path(blob.digest))):
@@ -176,6 +179,7 @@ class Blobs:
         if length:
             raise DamagedBlob(f"blob {digest} is shorter than it was; restore it from a backup")
 
+    @naming_s3_outages()
     def size_bytes(self, digest: str) -> int:
         """Give a blob's size, or raise NotFound."""
         try:
@@ -188,11 +192,14 @@ class Blobs:
         self._files.invalidate_cache()
         now = time.time()
         for folder in self._folders():
-            for path, facts in self._files.find(folder, detail=True).items():
+            with naming_s3_outages():
+                found = self._files.find(folder, detail=True)
+            for path, facts in found.items():
                 name = path.rpartition("/")[2]
                 if DIGEST.fullmatch(name):
                     yield name, int(facts["size"]), now - _changed_at(facts)
 
+    @naming_s3_outages()
     def _folders(self) -> list[str]:
         """Those of the first two digits: so a list of one holds few of very many blobs."""
         try:
@@ -201,6 +208,7 @@ class Blobs:
             return []
         return sorted(path for path in found if FOLDER.fullmatch(path.rpartition("/")[2]))
 
+    @naming_s3_outages()
     def owner(self) -> str | None:
         """Give the database that was noted as the owner; None before `note_owner`."""
         try:
@@ -208,6 +216,7 @@ class Blobs:
         except FileNotFoundError:
             return None
 
+    @naming_s3_outages()
     def note_owner(self, database: str) -> None:
         """Note which database these blobs belong to: no other one may delete any."""
         path = f"{self._root}/{OWNER_FILE}"
@@ -217,6 +226,7 @@ class Blobs:
         else:
             self._files.pipe_file(path, database.encode())
 
+    @naming_s3_outages()
     def remove(self, digest: str, *, older_than_s: float) -> bool:
         """Delete a blob unless it was stored (also once more) within that time.
 
@@ -252,12 +262,13 @@ class Blobs:
 
     @contextlib.contextmanager
     def _opened(self, digest: str) -> Iterator[Any]:
-        try:
-            file = self._files.open(self._path(digest), "rb")
-        except FileNotFoundError:
-            raise NotFound(f"there is no blob {digest}") from None
-        with file:
-            yield file
+        with naming_s3_outages():
+            try:
+                file = self._files.open(self._path(digest), "rb")
+            except FileNotFoundError:
+                raise NotFound(f"there is no blob {digest}") from None
+            with file:
+                yield file
 
     def _refuse_damaged(self, blob: Blob) -> None:
         self._files.invalidate_cache()

@@ -37,6 +37,15 @@ from atrous.store.schema_upgrade import HEAD, newest_revision, revision_of, upgr
 LOCK_TIMEOUT_S = 30.0  # how long a writer waits for another
 MAPPED_BYTES = 1 << 28  # of SQLite's file: larger than the cache, read without being copied
 PAGE_CACHE_KIB = 16_384  # of SQLite, per connection: an index of 100,000 photos nearly fits
+# Of PostgreSQL's driver, where the URL doesn't say them: a host that is frozen or cut off closes no
+# connection, and who waits for it would wait for hours.
+TIME_OUTS = {
+    "connect_timeout": "5",  # seconds
+    "tcp_user_timeout": "15000",  # milliseconds until what was sent must have arrived
+    "keepalives_idle": "10",  # seconds of silence until the host is asked whether it is there
+    "keepalives_interval": "5",  # seconds until it is asked again
+    "keepalives_count": "3",  # times that it is asked
+}
 MIGRATION_LOCK = 6_131_902_417  # any number that nobody else locks a PostgreSQL by
 
 URL_EXPECTED = (
@@ -205,7 +214,9 @@ def _open_engine(url: str) -> Engine:
         if parsed.get_backend_name() == "sqlite":
             return create_engine(parsed, connect_args={"timeout": LOCK_TIMEOUT_S})
         if parsed.get_backend_name() == "postgresql":
-            driver = parsed.set(drivername="postgresql+psycopg")
+            driver = parsed.set(
+                drivername="postgresql+psycopg", query={**TIME_OUTS, **parsed.query}
+            )
             return create_engine(driver, pool_pre_ping=True)
     except ModuleNotFoundError:
         raise MissingDependency(

@@ -1,7 +1,7 @@
 """The queue of slow work: rows that a worker claims, keeps alive and finishes."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -50,14 +50,22 @@ class Jobs:
         with self._database.write() as connection:
             return add_job(connection, kind, payload, workspace_id, self._clock())
 
-    def claim(self, worker: str, kinds: Sequence[str] | None = None) -> Job | None:
+    def claim(
+        self,
+        worker: str,
+        kinds: Sequence[str] | None = None,
+        living: Collection[str] = (),
+    ) -> Job | None:
         """Take the oldest job that waits, or whose worker fell silent; None when there is none.
 
-        worker: a name that no other running worker has.
+        worker: a name that no other running worker has. It works on nothing now, so that a silent
+            job of its own is one that it could not give back.
         kinds: take only these; None means any.
+        living: workers that keep their jobs however long they are silent.
         """
+        others = [name for name in living if name != worker]
         while True:
-            candidate = self._oldest_claimable(kinds)
+            candidate = self._oldest_claimable(kinds, others)
             if candidate is None:
                 return None
             if candidate.attempts >= MAX_ATTEMPTS:
@@ -80,10 +88,12 @@ class Jobs:
             if claimed:
                 return self.get(candidate.id)
 
-    def _oldest_claimable(self, kinds: Sequence[str] | None) -> Job | None:
+    def _oldest_claimable(self, kinds: Sequence[str] | None, living: Sequence[str]) -> Job | None:
         waiting = jobs.c.state == "queued"
         silent = and_(
-            jobs.c.state == "running", jobs.c.heartbeat_at < self._clock() - STALE_AFTER_S
+            jobs.c.state == "running",
+            jobs.c.heartbeat_at < self._clock() - STALE_AFTER_S,
+            jobs.c.worker.not_in(living),
         )
         query = select(jobs).where(or_(waiting, silent)).order_by(jobs.c.created_at).limit(1)
         if kinds is not None:

@@ -1,7 +1,8 @@
-"""A database that does not answer, told by what the databases say of it."""
+"""A database or an S3 that does not answer, told by what these and their libraries say of it."""
 
 import contextlib
 import sqlite3
+import sys
 from collections.abc import Iterator
 
 from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError
@@ -12,6 +13,8 @@ from atrous.domain.errors import Unavailable
 CLASSES = ("08", "40", "53", "57")
 WORDS = ("database is locked", "unable to open database file")  # of SQLite
 MESSAGE = "the database does not answer; try again"
+S3_STATUSES = (429, 500, 502, 503, 504)  # of an S3 that is there and can't work now
+S3_MESSAGE = "the S3 that keeps the files does not answer; try again"
 
 
 @contextlib.contextmanager
@@ -35,3 +38,30 @@ def _is_outage(error: DBAPIError) -> bool:
         return any(words in str(error.orig) for words in WORDS)
     # PostgreSQL was not reached, so that it gave no state.
     return isinstance(error, OperationalError) or error.connection_invalidated
+
+
+@contextlib.contextmanager
+def naming_s3_outages() -> Iterator[None]:
+    """The same for S3; that there is no such file, or no right to it, goes through."""
+    try:
+        yield
+    except _errors_of_s3() as error:
+        raise Unavailable(S3_MESSAGE) from error
+    except OSError as error:
+        answer = getattr(error.__cause__, "response", None) or {}  # s3fs itself gives no status
+        if answer.get("ResponseMetadata", {}).get("HTTPStatusCode") in S3_STATUSES:
+            raise Unavailable(S3_MESSAGE) from error
+        raise
+
+
+def _errors_of_s3() -> tuple[type[Exception], ...]:
+    """What is raised where S3 was not reached, broke off or took too long."""
+    if "s3fs" not in sys.modules:  # no blobs lie in S3, and it may not be installed
+        return ()
+    from botocore.exceptions import (  # type: ignore[import-untyped]
+        ConnectionError,
+        HTTPClientError,
+    )
+    from s3fs.core import S3_RETRYABLE_ERRORS  # type: ignore[import-untyped]
+
+    return (ConnectionError, HTTPClientError, *S3_RETRYABLE_ERRORS)
