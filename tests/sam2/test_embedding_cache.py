@@ -74,9 +74,18 @@ def test_the_folder_is_bounded_and_keeps_what_was_used_last(tmp_path: Path) -> N
     cache.put("d", embedding())
     assert [cache.on_disk(key) for key in "abcd"] == [True, False, True, True]
     assert cache.bytes_on_disk <= 13_000
-    none = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=0)
-    assert none.bytes_on_disk == 0
-    assert not none.on_disk("a")
+
+
+def test_a_lower_limit_removes_nothing_until_room_is_made(tmp_path: Path) -> None:
+    cache = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=13_000)
+    for key in "ab":
+        cache.put(key, embedding())
+    lower = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=6_000)
+    assert lower.bytes_on_disk == cache.bytes_on_disk > 6_000
+    assert lower.on_disk("a")
+    lower.make_room()
+    assert [lower.on_disk(key) for key in "ab"] == [False, True]
+    assert lower.bytes_on_disk <= 6_000
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty", "foreign", "pickle"])

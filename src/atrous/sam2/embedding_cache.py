@@ -39,7 +39,10 @@ class EmbeddingCache:
     def __init__(
         self, *, max_bytes: int, folder: Path | None = None, max_disk_bytes: int = 0
     ) -> None:
-        """Keep `max_bytes` in memory, and `max_disk_bytes` in the folder, where there is one."""
+        """Keep `max_bytes` in memory, and `max_disk_bytes` in the folder, where there is one.
+
+        What the folder has stays until something is put, or `make_room` is called.
+        """
         self._max_bytes = max_bytes
         self._folder = folder
         self._max_disk_bytes = max_disk_bytes
@@ -51,7 +54,7 @@ class EmbeddingCache:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             _remove_unfinished(folder)
-            self._make_room(folder)
+            self.bytes_on_disk = sum(size for _, size, _ in _files(folder))
 
     def in_memory(self, key: str) -> Embedding | None:
         """Give an embedding without a look at the disk."""
@@ -102,13 +105,26 @@ class EmbeddingCache:
             return
         try:
             _write(self._path(self._folder, key), embedding)
-            self._make_room(self._folder)
+            self.make_room()
         except OSError as error:
             logger.warning("an embedding could not be kept on the disk: %s", error.strerror)
 
     def on_disk(self, key: str) -> bool:
         """Tell whether the folder has a file for this key."""
         return self._folder is not None and self._path(self._folder, key).is_file()
+
+    def make_room(self) -> None:
+        """Remove the files that were not used for the longest time, until the rest fits."""
+        if self._folder is None:
+            return
+        files = _files(self._folder)
+        total = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
+            if total <= self._max_disk_bytes:
+                break
+            path.unlink(missing_ok=True)
+            total -= size
+        self.bytes_on_disk = total
 
     def clear(self) -> None:
         """Forget what is in memory; the folder keeps what it has."""
@@ -143,22 +159,17 @@ class EmbeddingCache:
             return None
         return embedding
 
-    def _make_room(self, folder: Path) -> None:
-        """Remove the files that were not used for the longest time, until the rest fits."""
-        files = []
-        for path in folder.glob(f"*{SUFFIX}"):
-            try:
-                facts = path.stat()
-            except FileNotFoundError:  # another process removed it
-                continue
-            files.append((facts.st_mtime_ns, facts.st_size, path))
-        total = sum(size for _, size, _ in files)
-        for _, size, path in sorted(files):
-            if total <= self._max_disk_bytes:
-                break
-            path.unlink(missing_ok=True)
-            total -= size
-        self.bytes_on_disk = total
+
+def _files(folder: Path) -> list[tuple[int, int, Path]]:
+    """The embeddings of a folder: when they were used last (ns), bytes, and where they are."""
+    files = []
+    for path in folder.glob(f"*{SUFFIX}"):
+        try:
+            facts = path.stat()
+        except FileNotFoundError:  # another process removed it
+            continue
+        files.append((facts.st_mtime_ns, facts.st_size, path))
+    return files
 
 
 def _remove_unfinished(folder: Path) -> None:

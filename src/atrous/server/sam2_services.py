@@ -80,13 +80,15 @@ def open_sam2(
     """
     disk = home.sam2_embeddings if settings.sam2_embedding_disk_bytes else None
     queue = partial(WorkQueue, max_waiting=settings.max_waiting_requests, metrics=metrics)
+    embeddings = EmbeddingCache(
+        max_bytes=_most_embedding_bytes(settings),
+        folder=disk,
+        max_disk_bytes=settings.sam2_embedding_disk_bytes,
+    )
+    embeddings.make_room()  # the limit may have been lowered
     return Sam2Services(
         models=open_sam2_models(settings, home, open_segmenter, cores),
-        embeddings=EmbeddingCache(
-            max_bytes=_most_embedding_bytes(settings),
-            folder=disk,
-            max_disk_bytes=settings.sam2_embedding_disk_bytes,
-        ),
+        embeddings=embeddings,
         image_ids=ImageIds(MAX_IMAGE_IDS, disk / "names" if disk else None),
         logits=LogitsCache(_most_logits(settings), metrics),
         encoders=queue(settings.sam2_encoder_threads),
