@@ -1,4 +1,5 @@
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,6 +99,23 @@ def test_stopped_it_goes_on_where_it_was(embed) -> None:
     segmenter = CountingSegmenter()
     assert embed(segmenter) == EmbedProgress(total=5, there=3, embedded=1, unreadable=1)
     assert segmenter.count == 1
+
+
+def test_what_is_there_outlives_what_others_used_before(embed, photos, tmp_path: Path) -> None:
+    segmenter = CountingSegmenter()
+    embed(segmenter)
+    paths = sorted((tmp_path / "cache").iterdir())
+    for path in paths:
+        os.utime(path, (0, 0))
+    assert embed(segmenter).there == 4
+    assert all(path.stat().st_mtime > 0 for path in paths)
+
+
+def test_one_that_was_cut_short_is_embedded_again(embed, tmp_path: Path) -> None:
+    embed(CountingSegmenter())
+    path = min((tmp_path / "cache").iterdir())
+    path.write_bytes(path.read_bytes()[:100])
+    assert embed(CountingSegmenter()).embedded == 1
 
 
 def test_what_does_not_fit_is_refused_before_any_work(embed) -> None:

@@ -21,6 +21,12 @@ def value_of(found: Embedding | None) -> float | None:
     return None if found is None else float(found.image_embeddings.flat[0])
 
 
+def age(folder: Path) -> None:
+    """As if nothing there had been used for long."""
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))
+
+
 def never() -> Embedding:
     raise AssertionError("it was there")
 
@@ -76,10 +82,22 @@ def test_the_folder_is_bounded_and_keeps_what_was_used_last(tmp_path: Path) -> N
     assert cache.bytes_on_disk <= 13_000
 
 
-def test_a_lower_limit_removes_nothing_until_room_is_made(tmp_path: Path) -> None:
-    cache = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=13_000)
+def test_what_is_touched_stays_longer(tmp_path: Path) -> None:
+    cache = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=10_000)
     for key in "ab":
         cache.put(key, embedding())
+    age(tmp_path)
+    assert cache.touch("a")
+    assert not cache.touch("c")
+    cache.put("d", embedding())
+    assert [cache.on_disk(key) for key in "abd"] == [True, False, True]
+
+
+def test_a_lower_limit_removes_nothing_until_room_is_made(tmp_path: Path) -> None:
+    cache = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=13_000)
+    cache.put("a", embedding())
+    age(tmp_path)
+    cache.put("b", embedding())
     lower = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=6_000)
     assert lower.bytes_on_disk == cache.bytes_on_disk > 6_000
     assert lower.on_disk("a")
@@ -103,6 +121,9 @@ def test_a_damaged_file_is_absent(
         kinds = {"cut": data[:2000], "changed": data, "empty": b"", "foreign": b"PK no zip"}
         path.write_bytes(kinds[damage])
     later = EmbeddingCache(max_bytes=10**6, folder=tmp_path, max_disk_bytes=10**6)
+    if damage in ("cut", "empty", "foreign"):  # what a power cut leaves is seen at once
+        assert not later.on_disk("a")
+        assert not later.touch("a")
     assert later.get("a") is None
     assert "damaged" in caplog.text
     assert value_of(later.get_or_compute("a", lambda: embedding(2))) == 2

@@ -123,12 +123,12 @@ def embed_photos(
 def _embed(
     photo: PhotoSource, segmenter: InteractiveSegmenter, cache: EmbeddingCache, owner: str
 ) -> bool:
-    """Embed a photo; False where it was there."""
-    if photo.content_id is not None and cache.on_disk(photo_key(owner, photo.content_id)):
+    """Embed a photo; False where it was there, and now stays as if it were new."""
+    if photo.content_id is not None and cache.touch(photo_key(owner, photo.content_id)):
         return False
     file_bytes = photo.read()
     key = photo_key(owner, content_id_of(file_bytes))
-    if cache.on_disk(key):
+    if cache.touch(key):
         return False
     cache.put(key, segmenter.embed(decode_image(file_bytes, max_pixels=photo.max_pixels)))
     if not cache.on_disk(key):

@@ -11,6 +11,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,7 @@ class EmbeddingCache:
     def put(self, key: str, embedding: Embedding) -> None:
         """Keep an embedding; a full disk is logged, and no failure."""
         self._keep(key, embedding)
-        if self._folder is None or self.on_disk(key):
+        if self._folder is None or self.touch(key):
             return
         try:
             _write(self._path(self._folder, key), embedding)
@@ -110,8 +111,15 @@ class EmbeddingCache:
             logger.warning("an embedding could not be kept on the disk: %s", error.strerror)
 
     def on_disk(self, key: str) -> bool:
-        """Tell whether the folder has a file for this key."""
-        return self._folder is not None and self._path(self._folder, key).is_file()
+        """Tell whether the folder has a file for this key that was not cut short."""
+        return self._folder is not None and zipfile.is_zipfile(self._path(self._folder, key))
+
+    def touch(self, key: str) -> bool:
+        """Tell the same, and let the file count as used now: others are removed before it."""
+        if self._folder is None or not self.on_disk(key):
+            return False
+        _touch(self._path(self._folder, key))
+        return True
 
     def make_room(self) -> None:
         """Remove the files that were not used for the longest time, until the rest fits."""
@@ -150,7 +158,7 @@ class EmbeddingCache:
     def _read(self, path: Path) -> Embedding | None:
         try:
             embedding = _read(path)
-            os.utime(path)  # used now
+            _touch(path)
         except FileNotFoundError:
             return None
         except DAMAGED as error:
@@ -170,6 +178,12 @@ def _files(folder: Path) -> list[tuple[int, int, Path]]:
             continue
         files.append((facts.st_mtime_ns, facts.st_size, path))
     return files
+
+
+def _touch(path: Path) -> None:
+    """Note that a file is used now, by its time."""
+    with suppress(OSError):  # without that it is removed earlier than it might be
+        os.utime(path)
 
 
 def _remove_unfinished(folder: Path) -> None:
