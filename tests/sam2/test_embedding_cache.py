@@ -1,3 +1,4 @@
+import errno
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -128,6 +129,24 @@ def test_a_damaged_file_is_absent(
     assert "damaged" in caplog.text
     assert value_of(later.get_or_compute("a", lambda: embedding(2))) == 2
     assert later.on_disk("a")
+
+
+@pytest.mark.parametrize("failing", [(Path, "read_bytes"), (os, "utime")])
+def test_a_passing_error_of_the_system_removes_nothing(
+    tmp_path: Path, failing: tuple[object, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=10**6)
+    cache.put("a", embedding(1))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    later = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=10**6)
+    with monkeypatch.context() as broken:
+        broken.setattr(*failing, fail)
+        found = value_of(later.get("a"))
+    assert found == (1 if failing[0] is os else None)
+    assert value_of(later.get("a")) == 1
 
 
 def test_a_full_disk_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

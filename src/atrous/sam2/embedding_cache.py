@@ -1,6 +1,7 @@
 """Embeddings kept for later prompts: the last ones in memory, more of them on the disk."""
 
 import hashlib
+import io
 import logging
 import os
 import tempfile
@@ -25,7 +26,7 @@ SUFFIX = ".npz"
 OLD_S = 3600
 # What a file that is no whole embedding makes NumPy and zipfile raise.
 DAMAGED = (
-    *(OSError, ValueError, KeyError, EOFError, NotImplementedError),
+    *(ValueError, KeyError, EOFError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error),
 )
 
@@ -157,14 +158,19 @@ class EmbeddingCache:
 
     def _read(self, path: Path) -> Embedding | None:
         try:
-            embedding = _read(path)
-            _touch(path)
+            data = path.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:  # of the system, and may pass: the file stays
+            logger.warning("%s can't be read (%s); it is computed again", path.name, error)
+            return None
+        try:
+            embedding = _parse(data)
         except DAMAGED as error:
             logger.warning("%s is damaged (%s); it is computed again", path.name, error)
             path.unlink(missing_ok=True)
             return None
+        _touch(path)
         return embedding
 
 
@@ -216,8 +222,8 @@ def _write(path: Path, embedding: Embedding) -> None:
     temporary.replace(path)
 
 
-def _read(path: Path) -> Embedding:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+def _parse(data: bytes) -> Embedding:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         height, width = arrays["photo_size"].tolist()
         parts = [
             arrays[name]
