@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from atrous.domain.geometry import Size
+from atrous.sam2 import embedding_cache
 from atrous.sam2.embedding import Embedding
 from atrous.sam2.embedding_cache import EmbeddingCache
 
@@ -92,6 +93,27 @@ def test_what_is_touched_stays_longer(tmp_path: Path) -> None:
     assert not cache.touch("c")
     cache.put("d", embedding())
     assert [cache.on_disk(key) for key in "abd"] == [True, False, True]
+
+
+def test_what_is_used_from_memory_stays_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = EmbeddingCache(max_bytes=6000, folder=tmp_path, max_disk_bytes=10_000)
+    used = embedding(1)
+    cache.put("a", used)
+    age(tmp_path)
+    [path] = tmp_path.iterdir()
+    cache.note_use("a", used)
+    assert path.stat().st_mtime == 0  # a minute has not passed
+    monkeypatch.setattr(embedding_cache, "NOTE_S", 0.0)
+    cache.note_use("a", used)
+    assert path.stat().st_mtime > 0
+    path.unlink()  # by another process
+    cache.note_use("a", used)
+    assert value_of(EmbeddingCache(max_bytes=1, folder=tmp_path).get("a")) == 1
+    for key in "bc":  # "a" leaves the memory
+        cache.put(key, embedding())
+    assert set(cache._noted_s) == set(cache._memory) == {"b", "c"}
 
 
 def test_a_lower_limit_removes_nothing_until_room_is_made(tmp_path: Path) -> None:

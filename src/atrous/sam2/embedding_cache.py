@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 SUFFIX = ".npz"
 OLD_S = 3600
+NOTE_S = 60  # between two notes on the disk that an embedding in memory is used
 # What a file that is no whole embedding makes NumPy and zipfile raise.
 DAMAGED = (
     *(ValueError, KeyError, EOFError, NotImplementedError),
@@ -50,6 +51,7 @@ class EmbeddingCache:
         self._max_disk_bytes = max_disk_bytes
         self._lock = threading.Lock()
         self._memory: OrderedDict[str, Embedding] = OrderedDict()  # least recently used first
+        self._noted_s: dict[str, float] = {}  # of those in memory: when the disk was told last
         self._in_work: dict[str, Future[None]] = {}
         self.bytes_in_memory = 0
         self.bytes_on_disk = 0  # when this process looked last
@@ -111,6 +113,17 @@ class EmbeddingCache:
         except OSError as error:
             logger.warning("an embedding could not be kept on the disk: %s", error.strerror)
 
+    def note_use(self, key: str, embedding: Embedding) -> None:
+        """Tell the disk of one that is used from memory, once a minute: else it would seem old.
+
+        Another process may have removed it meanwhile; then it is written anew.
+        """
+        now = time.monotonic()
+        with self._lock:
+            is_due = now - self._noted_s.get(key, now) >= NOTE_S
+        if is_due:
+            self.put(key, embedding)
+
     def on_disk(self, key: str) -> bool:
         """Tell whether the folder has a file for this key that was not cut short."""
         return self._folder is not None and zipfile.is_zipfile(self._path(self._folder, key))
@@ -139,6 +152,7 @@ class EmbeddingCache:
         """Forget what is in memory; the folder keeps what it has."""
         with self._lock:
             self._memory.clear()
+            self._noted_s.clear()
             self.bytes_in_memory = 0
 
     def _keep(self, key: str, embedding: Embedding) -> None:
@@ -147,9 +161,11 @@ class EmbeddingCache:
             if old is not None:
                 self.bytes_in_memory -= old.size_bytes
             self._memory[key] = embedding
+            self._noted_s[key] = time.monotonic()
             self.bytes_in_memory += embedding.size_bytes
             while self.bytes_in_memory > self._max_bytes and len(self._memory) > 1:
-                _, gone = self._memory.popitem(last=False)
+                left, gone = self._memory.popitem(last=False)
+                del self._noted_s[left]
                 self.bytes_in_memory -= gone.size_bytes
 
     def _path(self, folder: Path, key: str) -> Path:

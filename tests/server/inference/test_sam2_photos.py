@@ -1,10 +1,13 @@
 """Which photo a request means, whose it is, and how often it is computed."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from atrous.sam2 import embedding_cache
 
 CLICK = {"points": [{"x": 10, "y": 10, "positive": True}]}
 
@@ -190,6 +193,16 @@ def test_no_client_starves_while_others_click(sam2, photo, monkeypatch) -> None:
             one.result()
     assert begun.count(60) == 1
     assert begun.index(60) <= 3  # two were in work, one of each photo waited for its turn
+
+
+def test_the_disk_keeps_what_is_clicked_from_memory(sam2, photo, store, monkeypatch) -> None:
+    monkeypatch.setattr(embedding_cache, "NOTE_S", 0.0)
+    sam2.embed(image=photo(), image_id="cat")
+    [path] = store.home.sam2_embeddings.glob("*.npz")
+    for path_of_use in ("/sam2/segment_image", "/sam2/auto"):
+        os.utime(path, (0, 0))
+        assert sam2.post(path_of_use, image_id="cat").status_code == 200
+        assert path.stat().st_mtime > 0
 
 
 def test_bytes_and_hits_are_measured(sam2, photo) -> None:

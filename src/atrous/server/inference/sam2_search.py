@@ -52,6 +52,7 @@ def search_photo(
     wanted: AutoRequest,
 ) -> list[dict[str, Any]]:
     """Give a prediction for each object. Without crops the photo's own bytes are not needed."""
+    services.sam2.embeddings.note_use(photo.key, photo.embedding)
     size = photo.embedding.photo_size
     pixels: UInt8[np.ndarray, "height width 3"]
     with ExitStack() as until_found:
