@@ -19,6 +19,7 @@ from atrous.sam2.models import Sam2Package
 from atrous.sam2.segmenter import InteractiveSegmenter
 from atrous.server.loaded_sam2 import LoadedSam2
 from atrous.server.metrics import Metrics
+from atrous.server.names_in_work import NamesInWork
 from atrous.server.sam2_image_ids import ImageIds
 from atrous.server.sam2_logits import LogitsCache
 from atrous.server.settings import ServerSettings
@@ -44,8 +45,8 @@ class Sam2Services:
     encoders: WorkQueue
     decoders: WorkQueue
     searchers: WorkQueue
-    # Photos that are encoded just now, by owner and image id: who names one waits for it.
-    in_work: dict[tuple[str, str], str] = field(default_factory=dict)
+    # Of photos that are encoded just now: who names one, or sends another, waits for it.
+    names_in_work: NamesInWork = field(default_factory=NamesInWork)
 
     def __post_init__(self) -> None:
         """Make the limiter of reads."""
