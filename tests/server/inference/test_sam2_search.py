@@ -9,6 +9,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from atrous.server.inference import sam2_answer_schemas as schemas
+from atrous.server.inference import sam2_answers
 
 # pycocotools' decoder is older than NumPy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -48,6 +49,13 @@ def test_other_formats_and_a_photo_by_its_id(sam2, photo) -> None:
         assert [one["format"] for one in predictions] == [written] * 4
     assert len(sam2.segmenter.embedded) == 1
     assert search(sam2, image_id="cat", pred_iou_thresh=0.95).json()["predictions"] == []
+
+
+def test_what_was_found_is_not_refused_for_its_size(sam2, photo, monkeypatch) -> None:
+    """As 84 masks of a photo of 12 megapixels would be if they came of prompts."""
+    monkeypatch.setattr(sam2_answers, "MAX_PIXELS", 1)
+    for form in ("json", "png"):
+        assert len(search(sam2, image=photo(), format=form).json()["predictions"]) == 4
 
 
 def test_parts_of_the_photo_are_encoded_on_their_own(sam2, photo) -> None:

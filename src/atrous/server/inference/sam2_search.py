@@ -10,7 +10,7 @@ from atrous.domain.errors import BadRequest
 from atrous.images.decode import decode_image
 from atrous.sam2.automatic_masks import AutomaticMask, AutomaticSettings, find_masks
 from atrous.sam2.segmenter import InteractiveSegmenter
-from atrous.server.inference.sam2_answers import MaskStyle, MaskWriter, refuse_too_much
+from atrous.server.inference.sam2_answers import MaskStyle, MaskWriter
 from atrous.server.inference.sam2_photos import EmbeddedPhoto
 from atrous.server.inference.sam2_requests import AutoRequest
 from atrous.server.services import Services
@@ -70,8 +70,7 @@ def search_photo(
                 embedding=photo.embedding,
                 on_batch=lambda *_: stop_if_unwanted(),
             )
-    if wanted.format != "rle":
-        refuse_too_much(len(found), size, low_res=False)
+    # However many they are: each is written on its own, and who leaves ends it.
     style = MaskStyle(format=wanted.format, tolerance=wanted.tolerance, holes=wanted.holes)
     writer = MaskWriter(style, size)
     with services.metrics.timed("encode"):
