@@ -1,6 +1,8 @@
 """`/sam2/auto`, over a segmenter that draws a disc round each point of the grid."""
 
+import base64
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,8 +10,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from atrous.server.image_input import SentImage
 from atrous.server.inference import sam2_answer_schemas as schemas
-from atrous.server.inference import sam2_answers
+from atrous.server.inference import sam2_answers, sam2_photos, sam2_routes
 
 # pycocotools' decoder is older than NumPy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -87,6 +90,26 @@ def test_what_would_be_too_much_is_refused_before_any_work(sam2, photo, fields, 
     answer = search(sam2, **{"image": photo(), **fields})
     assert answer.status_code == status
     assert sam2.opened == [] or sam2.segmenter.embedded == []
+
+
+def test_a_fetched_photo_counts_as_waiting_until_it_is_searched(sam2, photo, monkeypatch) -> None:
+    file_bytes = base64.b64decode(photo()["value"])
+    held: list[int] = []
+
+    async def fetch(_: Any, url: str, hold: Callable[[int], None]) -> SentImage:
+        hold(len(file_bytes))
+        return SentImage(file_bytes, is_fetched=True)
+
+    def find_nothing(*_: Any) -> list[Any]:
+        held.append(sam2.services.waiting_bytes._held)
+        return []
+
+    monkeypatch.setattr(sam2_photos, "fetch_picture", fetch)
+    monkeypatch.setattr(sam2_routes, "search_photo", find_nothing)
+    answer = search(sam2, image={"type": "url", "value": "https://a.de/b"}, crop_n_layers=1)
+    assert answer.json()["predictions"] == []
+    assert held[0] > len(file_bytes)  # it, and the body
+    assert sam2.services.waiting_bytes._held == 0
 
 
 def test_a_click_does_not_wait_for_a_search(sam2, photo, monkeypatch) -> None:

@@ -1,6 +1,6 @@
 """From what a request says about its photo to the photo's embedding, computed once."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -93,13 +93,17 @@ class PhotoFinder:
         await self._note(image_id, content_id)
         return EmbeddedPhoto(image_id, self._key(content_id), found)
 
-    async def read(self, wanted: PhotoRequest, photo: EmbeddedPhoto) -> bytes:
-        """Give the file of a photo that was found; BadRequest where only its id was sent."""
+    async def read(
+        self, wanted: PhotoRequest, photo: EmbeddedPhoto, hold: Callable[[int], None]
+    ) -> bytes:
+        """Give the file of a photo that was found; BadRequest where only its id was sent.
+
+        hold: is told how many bytes were fetched, which count as waiting.
+        """
         sent = self._declared(wanted)
         if sent is None:
             raise BadRequest("parts of the photo are encoded on their own; send it as `image`")
-        with self.services.waiting_bytes.account() as hold:
-            picture = await read_declared(sent, partial(fetch_picture, self.services, hold=hold))
+        picture = await read_declared(sent, partial(fetch_picture, self.services, hold=hold))
         file_bytes, content_id = await self.services.sam2.read(partial(_identify, picture))
         if self._key(content_id) != photo.key:
             raise Conflict(OTHER_PHOTO.format((wanted.image_id or "")[:100]))
