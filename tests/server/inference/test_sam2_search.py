@@ -39,7 +39,7 @@ def test_an_object_for_each_point_that_says_one(sam2, photo) -> None:
         left, top, width, height = one["bbox"]
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         assert (left, top) == (columns[0], rows[0])
-        assert (left + width - 1, top + height - 1) == (columns[-1], rows[-1])
+        assert (left + width, top + height) == (columns[-1], rows[-1])  # official: no pixel more
         assert one["crop_box"] == [0, 0, 200, 100]
         assert one["confidence"] == pytest.approx(0.9)
         assert 0.8 <= one["stability_score"] < 1

@@ -88,7 +88,8 @@ def _prediction(writer: MaskWriter, found: AutomaticMask, format: str) -> dict[s
         **body,
         "stability_score": float(found.stability),
         "area": found.area,
-        "bbox": [box.left, box.top, box.size.width, box.size.height],
+        # As the official generator has it: from the first pixel to the last.
+        "bbox": [box.left, box.top, box.size.width - 1, box.size.height - 1],
         "point_coords": [list(found.point)],
         "crop_box": [crop.left, crop.top, crop.size.width, crop.size.height],
     }
