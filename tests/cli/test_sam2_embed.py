@@ -95,6 +95,21 @@ def test_what_is_missing_is_told(package: Sam2Package, photos: Path, tmp_path: P
     assert run(tmp_path / "nowhere")[0] == 2
 
 
+def test_a_shell_with_a_lower_limit_than_the_server_removes_nothing(
+    package: Sam2Package, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(photos)
+    with open_store(home_folder()) as store:
+        folder = store.home.sam2_embeddings
+    with (folder / "theirs.npz").open("wb") as file:
+        file.truncate(10**9)  # a hole: it takes no room
+    there = sorted(folder.iterdir())
+    for limit in (1, 10**8):
+        monkeypatch.setenv("SAM2_EMBEDDING_DISK_BYTES", str(limit))
+        assert isinstance(run(photos)[2], BadInput)
+        assert sorted(folder.iterdir()) == there
+
+
 def test_photos_of_a_project(package: Sam2Package, photos: Path) -> None:
     with open_store(home_folder()) as store:
         workspace = store.workspaces.default()

@@ -1,4 +1,5 @@
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,10 +65,8 @@ def cache(tmp_path: Path) -> EmbeddingCache:
 @pytest.fixture
 def embed(photos: Path, cache: EmbeddingCache) -> Callable[..., EmbedProgress]:
     def run(segmenter: CountingSegmenter, limit: int = LIMIT, **options: object) -> EmbedProgress:
-        found = find_photos(photos)
-        return embed_photos(
-            found, segmenter, cache, workspace_id="mine", max_disk_bytes=limit, **options
-        )
+        options = {"cache": cache, "workspace_id": "mine", "max_disk_bytes": limit, **options}
+        return embed_photos(find_photos(photos), segmenter, **options)
 
     return run
 
@@ -102,11 +101,40 @@ def test_stopped_it_goes_on_where_it_was(embed) -> None:
     assert segmenter.count == 1
 
 
+def test_what_is_there_outlives_what_others_used_before(embed, photos, tmp_path: Path) -> None:
+    segmenter = CountingSegmenter()
+    embed(segmenter)
+    paths = sorted((tmp_path / "cache").iterdir())
+    for path in paths:
+        os.utime(path, (0, 0))
+    assert embed(segmenter).there == 4
+    assert all(path.stat().st_mtime > 0 for path in paths)
+
+
+def test_one_that_was_cut_short_is_embedded_again(embed, tmp_path: Path) -> None:
+    embed(CountingSegmenter())
+    path = min((tmp_path / "cache").iterdir())
+    path.write_bytes(path.read_bytes()[:100])
+    assert embed(CountingSegmenter()).embedded == 1
+
+
 def test_what_does_not_fit_is_refused_before_any_work(embed) -> None:
     segmenter = CountingSegmenter()
     with pytest.raises(BadInput, match="SAM2_EMBEDDING_DISK_BYTES=10 holds fewer"):
         embed(segmenter, limit=10)
     assert segmenter.count == 0
+
+
+def test_a_limit_below_what_is_there_is_refused_and_nothing_removed(embed, cache, tmp_path) -> None:
+    there = tmp_path / "cache" / "theirs.npz"
+    with there.open("wb") as file:
+        file.truncate(2 * LIMIT)  # a hole: it takes no room
+    limits = {"max_bytes": 1, "folder": there.parent, "max_disk_bytes": LIMIT}
+    segmenter = CountingSegmenter()
+    with pytest.raises(BadInput, match="set it as the server has it"):
+        embed(segmenter, cache=EmbeddingCache(**limits))
+    assert segmenter.count == 0
+    assert there.exists()
 
 
 def test_a_full_disk_ends_it(embed, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import errno
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from atrous.domain.geometry import Size
+from atrous.sam2 import embedding_cache
 from atrous.sam2.embedding import Embedding
 from atrous.sam2.embedding_cache import EmbeddingCache
 
@@ -19,6 +21,12 @@ def embedding(value: float = 0.0, dtype: type = np.float16) -> Embedding:
 
 def value_of(found: Embedding | None) -> float | None:
     return None if found is None else float(found.image_embeddings.flat[0])
+
+
+def age(folder: Path) -> None:
+    """As if nothing there had been used for long."""
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))
 
 
 def never() -> Embedding:
@@ -74,9 +82,51 @@ def test_the_folder_is_bounded_and_keeps_what_was_used_last(tmp_path: Path) -> N
     cache.put("d", embedding())
     assert [cache.on_disk(key) for key in "abcd"] == [True, False, True, True]
     assert cache.bytes_on_disk <= 13_000
-    none = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=0)
-    assert none.bytes_on_disk == 0
-    assert not none.on_disk("a")
+
+
+def test_what_is_touched_stays_longer(tmp_path: Path) -> None:
+    cache = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=10_000)
+    for key in "ab":
+        cache.put(key, embedding())
+    age(tmp_path)
+    assert cache.touch("a")
+    assert not cache.touch("c")
+    cache.put("d", embedding())
+    assert [cache.on_disk(key) for key in "abd"] == [True, False, True]
+
+
+def test_what_is_used_from_memory_stays_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = EmbeddingCache(max_bytes=6000, folder=tmp_path, max_disk_bytes=10_000)
+    used = embedding(1)
+    cache.put("a", used)
+    age(tmp_path)
+    [path] = tmp_path.iterdir()
+    cache.note_use("a", used)
+    assert path.stat().st_mtime == 0  # a minute has not passed
+    monkeypatch.setattr(embedding_cache, "NOTE_S", 0.0)
+    cache.note_use("a", used)
+    assert path.stat().st_mtime > 0
+    path.unlink()  # by another process
+    cache.note_use("a", used)
+    assert value_of(EmbeddingCache(max_bytes=1, folder=tmp_path).get("a")) == 1
+    for key in "bc":  # "a" leaves the memory
+        cache.put(key, embedding())
+    assert set(cache._noted_s) == set(cache._memory) == {"b", "c"}
+
+
+def test_a_lower_limit_removes_nothing_until_room_is_made(tmp_path: Path) -> None:
+    cache = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=13_000)
+    cache.put("a", embedding())
+    age(tmp_path)
+    cache.put("b", embedding())
+    lower = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=6_000)
+    assert lower.bytes_on_disk == cache.bytes_on_disk > 6_000
+    assert lower.on_disk("a")
+    lower.make_room()
+    assert [lower.on_disk(key) for key in "ab"] == [False, True]
+    assert lower.bytes_on_disk <= 6_000
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty", "foreign", "pickle"])
@@ -94,10 +144,31 @@ def test_a_damaged_file_is_absent(
         kinds = {"cut": data[:2000], "changed": data, "empty": b"", "foreign": b"PK no zip"}
         path.write_bytes(kinds[damage])
     later = EmbeddingCache(max_bytes=10**6, folder=tmp_path, max_disk_bytes=10**6)
+    if damage in ("cut", "empty", "foreign"):  # what a power cut leaves is seen at once
+        assert not later.on_disk("a")
+        assert not later.touch("a")
     assert later.get("a") is None
     assert "damaged" in caplog.text
     assert value_of(later.get_or_compute("a", lambda: embedding(2))) == 2
     assert later.on_disk("a")
+
+
+@pytest.mark.parametrize("failing", [(Path, "read_bytes"), (os, "utime")])
+def test_a_passing_error_of_the_system_removes_nothing(
+    tmp_path: Path, failing: tuple[object, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=10**6)
+    cache.put("a", embedding(1))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    later = EmbeddingCache(max_bytes=1, folder=tmp_path, max_disk_bytes=10**6)
+    with monkeypatch.context() as broken:
+        broken.setattr(*failing, fail)
+        found = value_of(later.get("a"))
+    assert found == (1 if failing[0] is os else None)
+    assert value_of(later.get("a")) == 1
 
 
 def test_a_full_disk_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -28,6 +28,15 @@ def test_without_a_disk_nothing_is_written(tmp_path: Path) -> None:
     assert not home.sam2_embeddings.exists()
 
 
+def test_a_lowered_limit_holds_from_the_start(tmp_path: Path) -> None:
+    folder = Home(tmp_path).sam2_embeddings
+    folder.mkdir(parents=True)
+    (folder / "old.npz").write_bytes(b"1234")
+    opened = open_sam2(ServerSettings(sam2_embedding_disk_bytes=3), Home(tmp_path), Metrics())
+    assert not (folder / "old.npz").exists()
+    assert opened.embeddings.bytes_on_disk == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "embeddings", "masks"),
     [

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 EMBEDDING_BYTES = 8_400_000  # on the disk, in half precision
+# A server that is at its limit is beyond it for a moment with each photo that it keeps.
+BEYOND_BYTES = 10 * EMBEDDING_BYTES
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,20 @@ def embed_photos(
 
     Stopped at any moment and started again, it goes on where it was: a photo is known by the
     bytes of its file. One that can't be read is logged and left out. Raises BadInput before any
-    work where `max_disk_bytes` can't hold all of them, and where the disk is full.
+    work where `max_disk_bytes` can't hold all of them or is less than what is there, as that would
+    be removed, and where the disk is full.
     """
     needed = len(photos) * EMBEDDING_BYTES
     if needed > max_disk_bytes:
         raise BadInput(
             f"{len(photos)} embeddings need about {needed:,} bytes; SAM2_EMBEDDING_DISK_BYTES="
             f"{max_disk_bytes} holds fewer: raise it, here and for the server"
+        )
+    if cache.bytes_on_disk > max_disk_bytes + BEYOND_BYTES:
+        raise BadInput(
+            f"the embeddings that are there have {cache.bytes_on_disk:,} bytes, and "
+            f"SAM2_EMBEDDING_DISK_BYTES={max_disk_bytes} would remove some; set it as the server "
+            "has it"
         )
     owner = owner_of(workspace_id, segmenter)
     there = embedded = unreadable = 0
@@ -114,12 +123,12 @@ def embed_photos(
 def _embed(
     photo: PhotoSource, segmenter: InteractiveSegmenter, cache: EmbeddingCache, owner: str
 ) -> bool:
-    """Embed a photo; False where it was there."""
-    if photo.content_id is not None and cache.on_disk(photo_key(owner, photo.content_id)):
+    """Embed a photo; False where it was there, and now stays as if it were new."""
+    if photo.content_id is not None and cache.touch(photo_key(owner, photo.content_id)):
         return False
     file_bytes = photo.read()
     key = photo_key(owner, content_id_of(file_bytes))
-    if cache.on_disk(key):
+    if cache.touch(key):
         return False
     cache.put(key, segmenter.embed(decode_image(file_bytes, max_pixels=photo.max_pixels)))
     if not cache.on_disk(key):

@@ -19,6 +19,7 @@ from atrous.sam2.models import Sam2Package
 from atrous.sam2.segmenter import InteractiveSegmenter
 from atrous.server.loaded_sam2 import LoadedSam2
 from atrous.server.metrics import Metrics
+from atrous.server.names_in_work import NamesInWork
 from atrous.server.sam2_image_ids import ImageIds
 from atrous.server.sam2_logits import LogitsCache
 from atrous.server.settings import ServerSettings
@@ -44,8 +45,8 @@ class Sam2Services:
     encoders: WorkQueue
     decoders: WorkQueue
     searchers: WorkQueue
-    # Photos that are encoded just now, by owner and image id: who names one waits for it.
-    in_work: dict[tuple[str, str], str] = field(default_factory=dict)
+    # Of photos that are encoded just now: who names one, or sends another, waits for it.
+    names_in_work: NamesInWork = field(default_factory=NamesInWork)
 
     def __post_init__(self) -> None:
         """Make the limiter of reads."""
@@ -80,13 +81,15 @@ def open_sam2(
     """
     disk = home.sam2_embeddings if settings.sam2_embedding_disk_bytes else None
     queue = partial(WorkQueue, max_waiting=settings.max_waiting_requests, metrics=metrics)
+    embeddings = EmbeddingCache(
+        max_bytes=_most_embedding_bytes(settings),
+        folder=disk,
+        max_disk_bytes=settings.sam2_embedding_disk_bytes,
+    )
+    embeddings.make_room()  # the limit may have been lowered
     return Sam2Services(
         models=open_sam2_models(settings, home, open_segmenter, cores),
-        embeddings=EmbeddingCache(
-            max_bytes=_most_embedding_bytes(settings),
-            folder=disk,
-            max_disk_bytes=settings.sam2_embedding_disk_bytes,
-        ),
+        embeddings=embeddings,
         image_ids=ImageIds(MAX_IMAGE_IDS, disk / "names" if disk else None),
         logits=LogitsCache(_most_logits(settings), metrics),
         encoders=queue(settings.sam2_encoder_threads),

@@ -49,7 +49,7 @@ def check_bounds(sam2, asked: int) -> None:
     assert len(services.embeddings._memory) == KEPT
     assert services.embeddings.bytes_on_disk <= 2 * KEPT * EMBEDDING_BYTES
     assert not services.embeddings._in_work
-    assert not services.in_work
+    assert not services.names_in_work
     assert len(services.logits._logits) == KEPT
     assert sam2.services.waiting_bytes._held == 0
     assert sam2.metric('atrous_sam2_embeddings_total{cache="miss"}') == asked

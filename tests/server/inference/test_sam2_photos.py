@@ -1,10 +1,13 @@
 """Which photo a request means, whose it is, and how often it is computed."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from atrous.sam2 import embedding_cache
 
 CLICK = {"points": [{"x": 10, "y": 10, "positive": True}]}
 
@@ -128,13 +131,64 @@ def test_who_names_a_photo_that_is_encoded_just_now_waits_for_it(sam2, photo) ->
     sam2.segmenter.may_embed.clear()
     with ThreadPoolExecutor(2) as clients:
         embedding = clients.submit(sam2.embed, image=photo(), image_id="cat")
-        wait_until(lambda: bool(sam2.services.sam2.in_work))
+        wait_until(lambda: sam2.metric("atrous_queue_depth") == 1)
         clicking = clients.submit(sam2.segment, image_id="cat", prompts=CLICK)
         wait_until(lambda: sam2.metric("atrous_queue_depth") == 2)  # one behind the other
         assert not clicking.done()
         sam2.segmenter.may_embed.set()
         assert embedding.result().status_code == clicking.result().status_code == 200
-    assert sam2.services.sam2.in_work == {}
+    assert len(sam2.services.sam2.names_in_work) == 0
+
+
+def test_of_two_photos_sent_at_once_under_one_id_the_first_has_it(sam2, photo) -> None:
+    other = photo(seed=1, width=60, height=40)
+    sam2.segmenter.may_embed.clear()
+    with ThreadPoolExecutor(4) as clients:
+        first = clients.submit(sam2.segment, image=photo(), image_id="cat")
+        wait_until(lambda: sam2.metric("atrous_queue_depth") == 1)
+        second = clients.submit(sam2.segment, image=other, image_id="cat")
+        strict = {"image": other, "image_id": "cat", "refuse_reused_image_id": True}
+        refused = clients.submit(sam2.segment, **strict)
+        wait_until(lambda: sam2.metric("atrous_queue_depth") == 3)
+        sam2.segmenter.may_embed.set()
+        assert size_of(first.result()) == size_of(second.result()) == (200, 100)
+        assert refused.result().status_code == 409
+    assert size_of(sam2.segment(image_id="cat")) == (200, 100)
+    assert len(sam2.segmenter.embedded) == 1
+
+
+def test_a_failed_encoding_leaves_the_id_to_who_waits_for_it(sam2, photo, monkeypatch) -> None:
+    started, may_fail = threading.Event(), threading.Event()
+    embed = sam2.segmenter.embed
+
+    def fail_once(image: Any) -> Any:
+        monkeypatch.setattr(sam2.segmenter, "embed", embed)
+        started.set()
+        assert may_fail.wait(300)
+        raise MemoryError
+
+    monkeypatch.setattr(sam2.segmenter, "embed", fail_once)
+    other = photo(seed=1, width=60, height=40)
+    with ThreadPoolExecutor(3) as clients:
+        failing = clients.submit(sam2.embed, image=photo(), image_id="cat")
+        assert started.wait(300)
+        waiting = clients.submit(sam2.segment, image=other, image_id="cat")
+        wait_until(lambda: sam2.metric("atrous_queue_depth") == 2)
+        clicking = clients.submit(sam2.segment, image_id="cat", prompts=CLICK)  # behind both
+        wait_until(lambda: sam2.metric("atrous_queue_depth") == 3)
+        may_fail.set()
+        assert failing.result().status_code >= 500
+        assert size_of(waiting.result()) == size_of(clicking.result()) == (60, 40)
+
+
+def test_an_id_that_looks_like_a_content_id_is_a_name_like_others(sam2, photo) -> None:
+    fields = {"image_id": "0123456789" * 4, "refuse_reused_image_id": True}
+    assert sam2.embed(image=photo(), **fields).status_code == 200
+    assert sam2.embed(image=photo(), **fields).status_code == 200
+    assert sam2.embed(image=photo(seed=1), **fields).status_code == 409
+    derived = sam2.embed(image=photo()).json()["image_id"]
+    taken = {"image_id": derived, "refuse_reused_image_id": True}
+    assert sam2.embed(image=photo(seed=1), **taken).status_code == 409
 
 
 def test_a_broken_photo_leaves_its_id_free(sam2, photo) -> None:
@@ -190,6 +244,16 @@ def test_no_client_starves_while_others_click(sam2, photo, monkeypatch) -> None:
             one.result()
     assert begun.count(60) == 1
     assert begun.index(60) <= 3  # two were in work, one of each photo waited for its turn
+
+
+def test_the_disk_keeps_what_is_clicked_from_memory(sam2, photo, store, monkeypatch) -> None:
+    monkeypatch.setattr(embedding_cache, "NOTE_S", 0.0)
+    sam2.embed(image=photo(), image_id="cat")
+    [path] = store.home.sam2_embeddings.glob("*.npz")
+    for path_of_use in ("/sam2/segment_image", "/sam2/auto"):
+        os.utime(path, (0, 0))
+        assert sam2.post(path_of_use, image_id="cat").status_code == 200
+        assert path.stat().st_mtime > 0
 
 
 def test_bytes_and_hits_are_measured(sam2, photo) -> None:

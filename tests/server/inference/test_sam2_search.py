@@ -1,6 +1,8 @@
 """`/sam2/auto`, over a segmenter that draws a disc round each point of the grid."""
 
+import base64
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,7 +10,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from atrous.server.image_input import SentImage
 from atrous.server.inference import sam2_answer_schemas as schemas
+from atrous.server.inference import sam2_answers, sam2_photos, sam2_routes
 
 # pycocotools' decoder is older than NumPy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -35,7 +39,7 @@ def test_an_object_for_each_point_that_says_one(sam2, photo) -> None:
         left, top, width, height = one["bbox"]
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         assert (left, top) == (columns[0], rows[0])
-        assert (left + width - 1, top + height - 1) == (columns[-1], rows[-1])
+        assert (left + width, top + height) == (columns[-1], rows[-1])  # official: no pixel more
         assert one["crop_box"] == [0, 0, 200, 100]
         assert one["confidence"] == pytest.approx(0.9)
         assert 0.8 <= one["stability_score"] < 1
@@ -48,6 +52,13 @@ def test_other_formats_and_a_photo_by_its_id(sam2, photo) -> None:
         assert [one["format"] for one in predictions] == [written] * 4
     assert len(sam2.segmenter.embedded) == 1
     assert search(sam2, image_id="cat", pred_iou_thresh=0.95).json()["predictions"] == []
+
+
+def test_what_was_found_is_not_refused_for_its_size(sam2, photo, monkeypatch) -> None:
+    """As 84 masks of a photo of 12 megapixels would be if they came of prompts."""
+    monkeypatch.setattr(sam2_answers, "MAX_PIXELS", 1)
+    for form in ("json", "png"):
+        assert len(search(sam2, image=photo(), format=form).json()["predictions"]) == 4
 
 
 def test_parts_of_the_photo_are_encoded_on_their_own(sam2, photo) -> None:
@@ -79,6 +90,26 @@ def test_what_would_be_too_much_is_refused_before_any_work(sam2, photo, fields, 
     answer = search(sam2, **{"image": photo(), **fields})
     assert answer.status_code == status
     assert sam2.opened == [] or sam2.segmenter.embedded == []
+
+
+def test_a_fetched_photo_counts_as_waiting_until_it_is_searched(sam2, photo, monkeypatch) -> None:
+    file_bytes = base64.b64decode(photo()["value"])
+    held: list[int] = []
+
+    async def fetch(_: Any, url: str, hold: Callable[[int], None]) -> SentImage:
+        hold(len(file_bytes))
+        return SentImage(file_bytes, is_fetched=True)
+
+    def find_nothing(*_: Any) -> list[Any]:
+        held.append(sam2.services.waiting_bytes._held)
+        return []
+
+    monkeypatch.setattr(sam2_photos, "fetch_picture", fetch)
+    monkeypatch.setattr(sam2_routes, "search_photo", find_nothing)
+    answer = search(sam2, image={"type": "url", "value": "https://a.de/b"}, crop_n_layers=1)
+    assert answer.json()["predictions"] == []
+    assert held[0] > len(file_bytes)  # it, and the body
+    assert sam2.services.waiting_bytes._held == 0
 
 
 def test_a_click_does_not_wait_for_a_search(sam2, photo, monkeypatch) -> None:

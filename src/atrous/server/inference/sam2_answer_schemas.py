@@ -51,7 +51,7 @@ class FoundAnswer(MaskAnswer):
 
     stability_score: float
     area: int = Field(description="Pixels of the mask.")
-    bbox: list[int] = Field(description="Of the mask: left, top, width, height.")
+    bbox: list[int] = Field(description="Left, top, width, height; to the last pixels.")
     point_coords: list[list[float]] = Field(description="The grid point that found it.")
     crop_box: list[int] = Field(description="What was looked at: left, top, width, height.")
 

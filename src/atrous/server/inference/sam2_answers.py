@@ -20,7 +20,7 @@ from atrous.sam2.segmenter import Sam2Masks
 
 TextFormat = Literal["json", "rle", "png"]
 GRID = Size(256, 256)
-# Of all masks of one answer: some seconds of work, and what npz holds in memory (256 MB).
+# Of all masks for prompts in one answer: some seconds, and what npz holds in memory (256 MB).
 MAX_PIXELS, MAX_BINARY_PIXELS = 1_000_000_000, 64_000_000
 MAX_CORNERS = 1_000_000  # of all polygons of one answer
 

@@ -1,7 +1,7 @@
 """From what a request says about its photo to the photo's embedding, computed once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -67,22 +67,43 @@ class PhotoFinder:
         with self.services.waiting_bytes.account() as hold:
             picture = await read_declared(sent, partial(fetch_picture, self.services, hold=hold))
             file_bytes, content_id = await self.services.sam2.read(partial(_identify, picture))
-            if named not in (None, content_id) and self._checks(wanted):
-                raise Conflict(OTHER_PHOTO.format((wanted.image_id or "")[:100]))
             image_id = wanted.image_id or content_id
-            found = await self._cached(content_id)
-            if found is None:
-                found = await self._encode(image_id, content_id, file_bytes)
+            if not wanted.image_id or named == content_id:  # no name is given to it
+                found = await self._cached(content_id)
+                if found is not None:
+                    return EmbeddedPhoto(image_id, self._key(content_id), found)
+            async with self._holding(image_id):
+                return await self._put(wanted, image_id, content_id, file_bytes)
+
+    async def _put(
+        self, wanted: PhotoRequest, image_id: str, content_id: str, file_bytes: bytes
+    ) -> EmbeddedPhoto:
+        """Put a photo under a name that is held, unless another one has it by now."""
+        named = await self._content_named(wanted.image_id)
+        if named is not None and named != content_id:
+            found = await self._cached(named)
+            # A name that looks like a content id is a photo's only where there is this photo.
+            if self._checks(wanted) and (found is not None or named != image_id):
+                raise Conflict(OTHER_PHOTO.format(image_id[:100]))
+            if found is not None:
+                return EmbeddedPhoto(image_id, self._key(named), found)
+        found = await self._cached(content_id)
+        if found is None:
+            found = await self._encode(content_id, file_bytes)
         await self._note(image_id, content_id)
         return EmbeddedPhoto(image_id, self._key(content_id), found)
 
-    async def read(self, wanted: PhotoRequest, photo: EmbeddedPhoto) -> bytes:
-        """Give the file of a photo that was found; BadRequest where only its id was sent."""
+    async def read(
+        self, wanted: PhotoRequest, photo: EmbeddedPhoto, hold: Callable[[int], None]
+    ) -> bytes:
+        """Give the file of a photo that was found; BadRequest where only its id was sent.
+
+        hold: is told how many bytes were fetched, which count as waiting.
+        """
         sent = self._declared(wanted)
         if sent is None:
             raise BadRequest("parts of the photo are encoded on their own; send it as `image`")
-        with self.services.waiting_bytes.account() as hold:
-            picture = await read_declared(sent, partial(fetch_picture, self.services, hold=hold))
+        picture = await read_declared(sent, partial(fetch_picture, self.services, hold=hold))
         file_bytes, content_id = await self.services.sam2.read(partial(_identify, picture))
         if self._key(content_id) != photo.key:
             raise Conflict(OTHER_PHOTO.format((wanted.image_id or "")[:100]))
@@ -126,23 +147,24 @@ class PhotoFinder:
             self._count(where)
         return found
 
-    async def _encode(self, image_id: str, content_id: str, file_bytes: bytes) -> Embedding:
+    @asynccontextmanager
+    async def _holding(self, image_id: str) -> AsyncIterator[None]:
+        """Hold a name; who has to wait for it takes a place meanwhile, as one to be encoded."""
+        sam2 = self.services.sam2
+        with ExitStack() as while_waiting:
+            if sam2.names_in_work.is_held(self.owner, image_id):
+                while_waiting.enter_context(sam2.encoders.place(self.owner))
+            async with sam2.names_in_work.hold(self.owner, image_id):
+                while_waiting.close()
+                yield
+
+    async def _encode(self, content_id: str, file_bytes: bytes) -> Embedding:
         """Embed a photo when it is its turn; who asks for it meanwhile gets the same one."""
-        sam2, key = self.services.sam2, self._key(content_id)
-        with sam2.encoders.place(self.owner), self._in_work(image_id, content_id):
-            work = partial(self._embed, key, file_bytes)
-            return await sam2.encoders.run(self.owner, work)
+        encoders, work = self.services.sam2.encoders, partial(self._embed, content_id, file_bytes)
+        with encoders.place(self.owner):
+            return await encoders.run(self.owner, work)
 
-    @contextmanager
-    def _in_work(self, image_id: str, content_id: str) -> Iterator[None]:
-        in_work = self.services.sam2.in_work
-        in_work[self.owner, image_id] = content_id
-        try:
-            yield
-        finally:
-            in_work.pop((self.owner, image_id), None)
-
-    def _embed(self, key: str, file_bytes: bytes) -> Embedding:
+    def _embed(self, content_id: str, file_bytes: bytes) -> Embedding:
         stop_if_unwanted()  # not later: others may wait for the same embedding
         metrics, settings = self.services.metrics, self.services.settings
         found = "memory"
@@ -156,26 +178,21 @@ class PhotoFinder:
                 with metrics.timed("sam2_embed"):
                     return self.segmenter.embed(photo)
 
+        key = self._key(content_id)
         embedding = self.services.sam2.embeddings.get_or_compute(key, compute)
         self._count(found)
         return embedding
 
     async def _wait_for(self, image_id: str) -> EmbeddedPhoto:
         """Give a photo of which only the id came, where it is encoded just now; else 404."""
-        sam2 = self.services.sam2
-        content_id = sam2.in_work.get((self.owner, image_id))
-        if content_id is None:
-            raise self._absent(image_id)
-        key = self._key(content_id)
-
-        def absent() -> Embedding:
-            raise self._absent(image_id)
-
-        with sam2.encoders.place(self.owner):  # behind the one that encodes it
-            work = partial(sam2.embeddings.get_or_compute, key, absent)
-            embedding = await sam2.encoders.run(self.owner, work)
-        self._count("memory")
-        return EmbeddedPhoto(image_id, key, embedding)
+        if self.services.sam2.names_in_work.is_held(self.owner, image_id):
+            async with self._holding(image_id):
+                pass
+            named = await self._content_named(image_id)
+            found = await self._cached(named) if named is not None else None
+            if named is not None and found is not None:
+                return EmbeddedPhoto(image_id, self._key(named), found)
+        raise self._absent(image_id)
 
     def _absent(self, image_id: str) -> HTTPException:
         self._count("absent")

@@ -83,8 +83,8 @@ async def find_all(request: Request, wanted: Annotated[AutoRequest, Body()]) -> 
     read_settings(wanted)  # refused before the photo is encoded
     finder = await _finder(request, wanted)
     photo = await finder.find(wanted)
-    file_bytes = await finder.read(wanted, photo) if wanted.crop_n_layers else None
-    with services.sam2.searchers.place(finder.owner):
+    with services.sam2.searchers.place(finder.owner), services.waiting_bytes.account() as hold:
+        file_bytes = await finder.read(wanted, photo, hold) if wanted.crop_n_layers else None
         work = partial(search_photo, services, finder.segmenter, photo, file_bytes, wanted)
         predictions = await services.sam2.searchers.run(finder.owner, work)
     return json_response(_body(photo, predictions, start))

@@ -10,7 +10,7 @@ from atrous.domain.errors import BadRequest
 from atrous.images.decode import decode_image
 from atrous.sam2.automatic_masks import AutomaticMask, AutomaticSettings, find_masks
 from atrous.sam2.segmenter import InteractiveSegmenter
-from atrous.server.inference.sam2_answers import MaskStyle, MaskWriter, refuse_too_much
+from atrous.server.inference.sam2_answers import MaskStyle, MaskWriter
 from atrous.server.inference.sam2_photos import EmbeddedPhoto
 from atrous.server.inference.sam2_requests import AutoRequest
 from atrous.server.services import Services
@@ -52,6 +52,7 @@ def search_photo(
     wanted: AutoRequest,
 ) -> list[dict[str, Any]]:
     """Give a prediction for each object. Without crops the photo's own bytes are not needed."""
+    services.sam2.embeddings.note_use(photo.key, photo.embedding)
     size = photo.embedding.photo_size
     pixels: UInt8[np.ndarray, "height width 3"]
     with ExitStack() as until_found:
@@ -69,8 +70,7 @@ def search_photo(
                 embedding=photo.embedding,
                 on_batch=lambda *_: stop_if_unwanted(),
             )
-    if wanted.format != "rle":
-        refuse_too_much(len(found), size, low_res=False)
+    # However many they are: each is written on its own, and who leaves ends it.
     style = MaskStyle(format=wanted.format, tolerance=wanted.tolerance, holes=wanted.holes)
     writer = MaskWriter(style, size)
     with services.metrics.timed("encode"):
@@ -88,7 +88,8 @@ def _prediction(writer: MaskWriter, found: AutomaticMask, format: str) -> dict[s
         **body,
         "stability_score": float(found.stability),
         "area": found.area,
-        "bbox": [box.left, box.top, box.size.width, box.size.height],
+        # As the official generator has it: from the first pixel to the last.
+        "bbox": [box.left, box.top, box.size.width - 1, box.size.height - 1],
         "point_coords": [list(found.point)],
         "crop_box": [crop.left, crop.top, crop.size.width, crop.size.height],
     }

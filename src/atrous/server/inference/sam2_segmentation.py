@@ -32,6 +32,7 @@ def segment_prompts(
     wanted: SegmentRequest,
 ) -> list[dict[str, Any]] | bytes:
     """Answer the prompts of a request: a prediction for each, or NumPy's npz for `binary`."""
+    services.sam2.embeddings.note_use(photo.key, photo.embedding)
     size = photo.embedding.photo_size
     prompts = read_prompts(wanted, size)
     count = len(prompts) * (3 if wanted.all_masks and wanted.multimask_output else 1)
