@@ -23,7 +23,7 @@ MAX_SLUG = 57  # of 63: room for the ending of a slug that is taken elsewhere
 SLUG_TRIES = 20
 PROJECTS_AT_ONCE = 500  # in one query
 UNFIT = re.compile(r"[^a-z0-9]+")
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # and halves of characters: no UTF-8
 COLUMNS = [column for column in projects.c if column.name not in ("trashed_at", "emptied_at")]
 
 
