@@ -191,3 +191,16 @@ def test_masks_are_as_large_as_the_setting_says(api, image_id: str, made, low_pi
     body, names = made.png_mask(made.mask_of(0)), {"classes": "background,road,tree,car"}
     assert api.call("POST", f"{path}/mask", content=body, params=names).status_code == 200
     assert api.get(path).json()["image"]["annotation"]["boxes"]
+
+
+def test_names_that_can_not_be_kept_are_the_callers_fault(api, image_id: str, made) -> None:
+    mask = made.png_mask(np.zeros_like(made.mask_of(0)))
+    path = f"/default/roads/images/{image_id}/mask"
+    names = {"classes": "background," + ",".join(["a"] * 300)}
+    answer = api.call("POST", path, params=names, content=mask)
+    assert answer.status_code == 400
+    assert "301 class names" in answer.json()["error"]["message"]
+    half = made.coco_of({"photo.png": made.mask_of(0)}, ("\ud800", "tree"))
+    answer = api.post(f"/dataset/roads/annotate/{image_id}", {"annotationFile": half})
+    assert answer.status_code == 400
+    assert "class name" in answer.json()["error"]["message"]

@@ -45,6 +45,8 @@ def test_a_workspace_is_searched_page_by_page(api, labelled) -> None:
         found = api.post("/default/search/v1", {"query": f"project:roads {words}"}).json()
         assert found["total"] == count, words
     assert api.post("/default/search/v1", {"query": "cat"}).status_code == 400
+    body["continuationToken"] = "9" * 5000  # more digits than Python reads
+    assert api.post("/default/search/v1", body).status_code == 400
     assert api.post("/default/search/v1", {"query": "project:absent"}).status_code == 404
 
 

@@ -93,7 +93,8 @@ async def search_workspace(request: Request, workspace: NamedWorkspace) -> Respo
     """Read `query` (`project:slug tag:rain` and a part of a name), `pageSize` and so on."""
     services, body = services_of(request), await read_json(request)
     token = text_field(body, "continuationToken", "0")
-    if not token.isdecimal() or int(token) > MAX_OFFSET:
+    is_ours = token.isdecimal() and len(token) <= len(str(MAX_OFFSET))
+    if not is_ours or int(token) > MAX_OFFSET:
         raise BadRequest(f"continuationToken {token[:100]!r} is none that this server gave")
     query = read_query(
         text_field(body, "query", ""),
