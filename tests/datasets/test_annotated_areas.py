@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from atrous.datasets import annotated_areas
 from atrous.datasets.annotated_areas import (
     IGNORED,
     AnnotatedPhoto,
@@ -43,7 +44,7 @@ def test_patches_background_and_ignored_areas() -> None:
         Area("tree", (LEFT,)),
         Area("Background", (rectangle(2.0, 2.0, 3.0, 6.0),)),
         Area(IGNORED, (rectangle(3.0, 2.0, 4.0, 6.0),)),
-        Area("road", patch=Patch(10, 8, pixels)),
+        Area("road", patch=Patch(10, 8, Size(2, 2), lambda: pixels)),
     )
     file = area_file("f", "x", [photo(*areas)])
     label_map = file.label_map("a.jpg", SIZE)
@@ -54,9 +55,29 @@ def test_patches_background_and_ignored_areas() -> None:
 
 @pytest.mark.parametrize(("left", "top"), [(11, 0), (-1, 0), (0, 9)])
 def test_a_patch_lies_within_its_photo(left: int, top: int) -> None:
-    area = Area("road", patch=Patch(left, top, np.ones((2, 2), bool)))
+    area = Area("road", patch=Patch(left, top, Size(2, 2), lambda: pytest.fail("it was read")))
     with pytest.raises(BadImage, match="does not fit"):
         area_file("f", "x", [photo(area)]).label_map("a.jpg", SIZE)
+
+
+def test_masks_of_one_photo_have_a_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    area = Area("road", patch=Patch(0, 0, Size(2, 2), lambda: np.ones((2, 2), bool)))
+    file = area_file("f", "x", [photo(*[area] * 3), photo(*[area] * 3, name="b.jpg")])
+    monkeypatch.setattr(annotated_areas, "MAX_DRAWN_PIXELS", 12)
+    assert file.label_map("a.jpg", SIZE).sum() == 4
+    monkeypatch.setattr(annotated_areas, "MAX_DRAWN_PIXELS", 11)
+    with pytest.raises(BadImage, match="f: a.jpg: the masks of the photo have 12 pixels"):
+        file.label_map("a.jpg", SIZE)
+
+
+def test_drawing_ends_when_nobody_waits_for_it() -> None:
+    def stop() -> None:
+        raise TimeoutError
+
+    patch = Area("road", patch=Patch(0, 0, Size(2, 2), lambda: pytest.fail("it was read")))
+    for area in (patch, Area("tree", (LEFT,))):
+        with pytest.raises(TimeoutError):
+            area_file("f", "x", [photo(area)]).label_map("a.jpg", SIZE, stop)
 
 
 def test_what_is_not_listed_or_does_not_fit() -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from atrous.datasets import annotated_areas
 from atrous.datasets.coco_labels import CocoAnnotation, CocoLabels
 from atrous.domain.errors import BadDataset, BadImage
 from atrous.domain.geometry import Size
@@ -101,3 +102,19 @@ def test_damaged_outlines_name_file_and_photo(outline: Any) -> None:
 def test_ids_are_known_and_the_file_is_named() -> None:
     assert labels().unknown_ids(SIZE) == {}
     assert labels().paths() == (Path("train.json"),)
+
+
+def test_masks_of_one_photo_have_a_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(annotated_areas, "MAX_DRAWN_PIXELS", 2 * SIZE.area)
+    assert labels((1, ring(True)), (2, ring(False)), (3, [LEFT])).read(SIZE).any()
+    with pytest.raises(BadImage, match="train.json: a.jpg: the masks of the photo have 1800"):
+        labels((1, ring(True)), (2, ring(False)), (1, ring(True))).read(SIZE)
+
+
+@pytest.mark.parametrize("outline", [[LEFT], ring(True)])
+def test_drawing_ends_when_nobody_waits_for_it(outline: Any) -> None:
+    def stop() -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        labels((1, outline)).read(SIZE, stop)

@@ -1,8 +1,10 @@
+import tracemalloc
+
 import pytest
 
 from atrous.datasets.cvat import read_cvat
 from atrous.datasets.plain_xml import read_xml
-from atrous.domain.errors import BadDataset
+from atrous.domain.errors import BadDataset, BadImage
 from atrous.domain.geometry import Size
 
 LABELS = (
@@ -56,3 +58,13 @@ def test_faults_name_file_and_image(shape: str, said: str) -> None:
 def test_a_file_for_video_is_refused() -> None:
     with pytest.raises(BadDataset, match="CVAT for images"):
         read_cvat(read_xml("<annotations><track/></annotations>", "a.xml"), "a.xml")
+
+
+def test_a_small_file_of_large_masks_stays_small() -> None:
+    mask = '<mask label="a" rle="90000000" left="0" top="0" width="9000" height="10000"/>'
+    tracemalloc.start()
+    file = cvat(*[mask] * 100, head='name="a.jpg"')
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    with pytest.raises(BadImage, match="9000x10000 at 0, 0 does not fit into a photo of 10x8"):
+        file.label_map("a.jpg", SIZE)

@@ -1,5 +1,6 @@
 import base64
 import io
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from atrous.datasets.labelme import read_labelme
-from atrous.domain.errors import BadDataset
+from atrous.domain.errors import BadDataset, BadImage
 from atrous.domain.geometry import Size
 
 SIZE = Size(8, 10)
@@ -49,8 +50,8 @@ def test_shapes_of_every_kind() -> None:
         ({"label": "a"}, "points that can't be read"),
         ({"label": "a", "points": [[0, 0], [4, None], [4, 4]]}, "points that can't be read"),
         ({"label": "a", "points": [[0, 0], [4, 10**400], [4, 4]]}, "points that can't be read"),
-        ({"label": "a", "points": [[0, 0], [4, 0]]}, "polygon of 2 points"),
-        ({"label": "a", "points": [[0, 0]], "shape_type": "cube"}, "cube of 1 points"),
+        ({"label": "a", "points": [[0, 0], [4, 0]]}, "'polygon' of 2 points"),
+        ({"label": "a", "points": [[0, 0]], "shape_type": "cube"}, "'cube' of 1 points"),
         ({"label": "a", "points": [[0, 0], [1, 1]], "shape_type": "mask"}, "mask can't be read"),
         (
             {"label": "a", "points": [[0, 0], [1, 1]], "shape_type": "mask", "mask": "é"},
@@ -67,3 +68,17 @@ def test_faults_name_file_and_shape(shape: dict[str, Any], said: str) -> None:
 def test_shapes_that_are_none(shapes: Any) -> None:
     with pytest.raises(BadDataset, match="no list of objects"):
         read_labelme({"shapes": shapes}, "a.json")
+
+
+def test_masks_are_decoded_when_they_are_drawn() -> None:
+    points = {"label": "a", "points": [[0, 0], [1, 1]], "shape_type": "mask"}
+    large = png(np.zeros((1000, 1000), np.uint8))
+    tracemalloc.start()
+    file = labelme(*[{**points, "mask": large}] * 100)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    with pytest.raises(BadImage, match="1000x1000 at 0, 0 does not fit into a photo of 10x8"):
+        file.label_map("a.jpg", SIZE)
+    damaged = base64.b64encode(base64.b64decode(png(np.ones((2, 2), np.uint8)))[:40]).decode()
+    with pytest.raises(BadImage, match="a.json: a.jpg: the label PNG is cut off"):
+        labelme({**points, "mask": damaged}).label_map("a.jpg", SIZE)

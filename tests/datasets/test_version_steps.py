@@ -80,6 +80,7 @@ def test_both_kinds_of_steps() -> None:
         ({"tile": {"rows": 0, "columns": 1}}, "'rows' is '0'; give a whole number from 1 to 20"),
         ({"filter-null": {"percent": 101}}, "'percent' is '101'; give a number from 0 to 100"),
         ({"filter-tag": {"require": "day"}}, "'require' is 'day'; give a list of texts"),
+        ({"filter-tag": {"exclude": ["a"] * 101}}, "'exclude' is '101 tags'; give at most 100"),
         ({"filter-tag": {"require": ["a"], "exclude": ["a"]}}, "requires and excludes the tag 'a'"),
         ({"remap": {"car": 3}}, "'car' is '3'; give the new name"),
         ({"grayscale": {"weights": 1}}, "'grayscale' has the unknown key 'weights'"),

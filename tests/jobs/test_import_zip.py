@@ -12,11 +12,17 @@ from atrous.jobs.generate_version import generate_version
 from atrous.jobs.import_zip import import_zip
 from atrous.masks.png import decode_label_map, encode_label_map
 from atrous.store.image_search import ImageQuery
+from atrous.store.images import Image
 from atrous.store.jobs import Job
+from atrous.store.labels import Labels, NewLabel
 from atrous.store.opening import Store
 from atrous.store.projects import Project
 from atrous.store.zip_imports import IMPORT, ImportWishes
 
+OF_HALF_A_LETTER = (
+    b'{"images": [{"id": 1, "file_name": "a.png"}], "annotations": [], '
+    b'"categories": [{"id": 1, "name": "\\ud800"}]}'
+)
 CLASSES = b"Pixel Value, Class\n0, background\n1, road\n2, tree"
 
 
@@ -103,6 +109,54 @@ def test_what_is_broken_is_told_and_the_rest_imported(
     again = import_zip(job, "w", store)  # as after a crash in the middle
     assert (again["images"], again["duplicates"], again["labels"]) == (0, 3, 1)
     assert list(store.home.cache.glob("import-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("a/classes.txt", b"background\nroad\nroad\n", "given twice: road"),
+        ("a/classes.txt", "".join(f"c{n}\n" for n in range(256)).encode(), "257 classes"),
+        ("a/_annotations.coco.json", OF_HALF_A_LETTER, "class name '\\ud800'"),
+    ],
+)
+def test_one_bad_list_of_classes_spoils_its_own_photo_alone(
+    store: Store,
+    target: Project,
+    dataset_project: ModuleType,
+    zipped,
+    file: str,
+    content: bytes,
+    said: str,
+) -> None:
+    mask = encode_label_map(np.ones(dataset_project.SIZE, np.uint8))
+    files = {"a/a.png": dataset_project.picture(0), file: content}
+    if file.endswith(".txt"):
+        files["a/a_mask.png"] = mask
+    files |= {"b/_classes.csv": CLASSES, "b/b_mask.png": mask}
+    data = zipped({**files, "b/b.png": dataset_project.picture(1)})
+    result = import_zip(claimed(store, target, data), "w", store)
+    assert (result["images"], result["labels"]) == (2, 1)
+    (fault,) = result["faults"]
+    assert said in fault["message"]
+
+
+def test_a_photo_removed_meanwhile_is_a_fault_of_its_own(
+    store: Store, target: Project, dataset_project: ModuleType, zipped, monkeypatch
+) -> None:
+    save = Labels.save
+
+    def save_too_late(self: Labels, image: Image, new: NewLabel, **wishes) -> None:
+        if image.name == "a.png":
+            store.images.remove(target, [image.id])
+        save(self, image, new, **wishes)
+
+    monkeypatch.setattr(Labels, "save", save_too_late)
+    mask = encode_label_map(np.ones(dataset_project.SIZE, np.uint8))
+    files = {"_classes.csv": CLASSES, "a_mask.png": mask, "b_mask.png": mask}
+    pictures = {f"{name}.png": dataset_project.picture(n) for n, name in enumerate("ab")}
+    result = import_zip(claimed(store, target, zipped({**files, **pictures})), "w", store)
+    assert [fault["file"] for fault in result["faults"]] == ["a_mask.png"]
+    assert result["labels"] == 1
 
 
 def test_the_limit_on_pixels_is_the_servers(store: Store, target: Project, zipped) -> None:

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from atrous.domain.errors import BadImage
+from atrous.domain.geometry import Size
 from atrous.masks import png
 from atrous.masks.png import (
     decode_label_map,
@@ -179,3 +180,11 @@ def test_size_is_refused_before_decoding() -> None:
     assert decode_label_map(encode_label_map(np.ones((2, 3), np.uint8)), max_pixels=6).all()
     with pytest.raises(BadImage, match="3x2, more than 5 pixels"):
         decode_label_map(encode_label_map(np.ones((2, 3), np.uint8)), max_pixels=5)
+
+
+def test_a_size_is_read_from_the_header_alone() -> None:
+    data = png.encode_label_map(np.zeros((3, 5), np.uint8))
+    assert png.label_map_size(data[:33]) == Size(3, 5)
+    for foreign, most in ((data, 14), (b"GIF89a", 100), (data[:20], 100)):
+        with pytest.raises(BadImage):
+            png.label_map_size(foreign, max_pixels=most)

@@ -7,6 +7,7 @@ from pycocotools import mask as coco_mask
 
 from atrous.domain.errors import BadImage
 from atrous.domain.geometry import Size
+from atrous.masks import polygons as polygons_module
 from atrous.masks.polygons import rasterize_polygons
 
 # pycocotools' decoder is older than NumPy 2
@@ -63,3 +64,22 @@ def test_damage_is_refused(polygon: list[float]) -> None:
 def test_coordinates_that_are_no_numbers_are_refused() -> None:
     with pytest.raises((BadImage, TypeCheckError)):  # beartype is first in tests
         rasterize_polygons([[1, 1, 5, 5, "3", 2]], Size(10, 10))
+
+
+def test_an_outline_of_millions_of_pixels_is_refused_at_once() -> None:
+    """A few kilobytes of far corners would take minutes and gigabytes."""
+    there_and_back = [-90_000, -90_000, 90_000, 90_000] * 20
+    with pytest.raises(BadImage, match="an outline of 7200000 pixels"):
+        rasterize_polygons([there_and_back], Size(9000, 9000))
+
+
+def test_long_outlines_are_filled_in_portions_with_a_look_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[None] = []
+    squares = [[x, 1, x + 4, 1, x + 4, 5, x, 5] for x in (1, 4, 12, 20, 30)]
+    together = rasterize_polygons(squares, Size(8, 40))
+    monkeypatch.setattr(polygons_module, "LONGEST_OUTLINE", 33)  # of two squares
+    apart = rasterize_polygons(squares, Size(8, 40), lambda: looks.append(None))
+    np.testing.assert_array_equal(apart, together)
+    assert len(looks) == 3

@@ -134,6 +134,7 @@ def test_removing_takes_label_and_tags_along(store: Store, project: Project, add
         {"batch": ""},
         {"tags": ("",)},
         {"tags": ("x" * 101,)},
+        {"tags": ("a\0b",)},
         {"tags": tuple(str(number) for number in range(101))},
     ],
 )

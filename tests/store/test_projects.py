@@ -56,7 +56,7 @@ def test_a_workspace_is_a_wall(store: Store, project: Project, stranger: Project
         assert other not in store.projects.list(workspace_id)
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 201])
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 201, "\ud800"])
 def test_names_that_can_not_be_used(store: Store, name: str) -> None:
     with pytest.raises((BadInput, BadModelId)):
         store.projects.create(store.workspaces.default().id, name, **KIND)

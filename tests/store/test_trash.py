@@ -70,6 +70,10 @@ def test_a_name_in_the_trash_is_free_again(store: Store, project: Project) -> No
         project.workspace_id, "Roads", kind="semantic-segmentation", annotation="x"
     )
     assert again.slug.startswith("roads-")
+    with pytest.raises(Conflict, match=f"'{again.slug}' exists already"):  # but free once
+        store.projects.create(
+            project.workspace_id, "Roads", kind="semantic-segmentation", annotation="x"
+        )
     store.trash.restore(project.workspace_id, "project", project.id)
     assert len(store.projects.list(project.workspace_id)) == 2
 

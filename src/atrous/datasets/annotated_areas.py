@@ -1,6 +1,6 @@
 """Labelled areas of photos as annotation files draw them, and the label maps that they make."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -15,15 +15,17 @@ from atrous.domain.geometry import Size
 from atrous.masks.polygons import rasterize_polygons
 
 IGNORED = "__ignore__"  # a class name that says: neither trained on nor counted
+MAX_DRAWN_PIXELS = 10_000_000_000  # of all masks of one photo: about a minute
 
 
 @dataclass(frozen=True)
 class Patch:
-    """Pixels at a place of a photo."""
+    """Pixels at a place of a photo, read when they are drawn: a few bytes may say many."""
 
     left: int
     top: int
-    pixels: Bool[np.ndarray, "height width"]
+    size: Size
+    read: Callable[[], Bool[np.ndarray, "height width"]]  # BadImage where they are damaged
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,12 @@ class AreaFile:
         """Whether the file names this photo."""
         return self._names.find(photo) is not None
 
-    def label_map(self, photo: str, size: Size) -> UInt8[np.ndarray, "height width"]:
+    def label_map(
+        self, photo: str, size: Size, stop_if_unwanted: Callable[[], None] = lambda: None
+    ) -> UInt8[np.ndarray, "height width"]:
         """The ids (places in `class_names`, 255 where ignored) of a photo's pixels.
 
+        stop_if_unwanted: what it raises between two areas ends the drawing.
         Raises BadDataset for a photo that the file does not list or has with another size,
         BadImage for an area that can't be drawn.
         """
@@ -82,7 +87,7 @@ class AreaFile:
                 "make them the same size (EXIF orientation applied)"
             )
         try:
-            return draw(found, self.class_names, size)
+            return draw(found, self.class_names, size, stop_if_unwanted)
         except BadImage as error:
             raise BadImage(f"{self.name}: {photo[:100]}: {error}") from error
 
@@ -101,9 +106,13 @@ def area_file(
 
 
 def draw(
-    photo: AnnotatedPhoto, class_names: Sequence[str], size: Size
+    photo: AnnotatedPhoto,
+    class_names: Sequence[str],
+    size: Size,
+    stop_if_unwanted: Callable[[], None],
 ) -> UInt8[np.ndarray, "height width"]:
     """Draw areas one over the other; raises BadImage for one that can't be drawn."""
+    refuse_endless(sum(area.patch.size.area for area in photo.areas if area.patch))
     numbers = {class_name: number for number, class_name in enumerate(class_names)}
     label_map = np.zeros((size.height, size.width), np.uint8)
     # neighbours of one class are drawn at once: the order among them makes no difference
@@ -111,11 +120,21 @@ def draw(
         number = IGNORE_ID if class_name == IGNORED else numbers.get(class_name, 0)
         areas = list(group)
         polygons = [_in_pixels(polygon, photo, size) for area in areas for polygon in area.polygons]
-        label_map[rasterize_polygons(polygons, size)] = number
+        label_map[rasterize_polygons(polygons, size, stop_if_unwanted)] = number
         for area in areas:
             if area.patch is not None:
+                stop_if_unwanted()
                 _paste(label_map, area.patch, number)
     return label_map
+
+
+def refuse_endless(mask_pixels: int) -> None:
+    """Raise BadImage where the masks of a photo are too many to be drawn in reasonable time."""
+    if mask_pixels > MAX_DRAWN_PIXELS:
+        raise BadImage(
+            f"the masks of the photo have {mask_pixels} pixels together, more than "
+            f"{MAX_DRAWN_PIXELS}; unite those of one class"
+        )
 
 
 def rectangle(left: float, top: float, right: float, bottom: float) -> tuple[float, ...]:
@@ -154,11 +173,11 @@ def _in_pixels(polygon: tuple[float, ...], photo: AnnotatedPhoto, size: Size) ->
 
 def _paste(label_map: UInt8[np.ndarray, "height width"], patch: Patch, number: int) -> None:
     height, width = label_map.shape
-    rows, columns = patch.pixels.shape
+    rows, columns = patch.size.height, patch.size.width
     if not (0 <= patch.left <= width - columns and 0 <= patch.top <= height - rows):
         raise BadImage(
             f"a mask of {columns}x{rows} at {patch.left}, {patch.top} does not fit into a photo of "
             f"{width}x{height}; expected it to lie within"
         )
     there = label_map[patch.top : patch.top + rows, patch.left : patch.left + columns]
-    there[patch.pixels] = number
+    there[patch.read()] = number

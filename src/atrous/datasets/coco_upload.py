@@ -5,6 +5,7 @@ Clients send the file of a whole data set with each of its photos, and say the p
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,9 +47,12 @@ class CocoUpload:
         """Whether the file names this photo."""
         return self._names.find(photo) is not None
 
-    def label_map(self, photo: str, size: Size) -> UInt8[np.ndarray, "height width"]:
+    def label_map(
+        self, photo: str, size: Size, stop_if_unwanted: Callable[[], None] = lambda: None
+    ) -> UInt8[np.ndarray, "height width"]:
         """The ids (places in `class_names`) of a photo's pixels; without annotations all 0.
 
+        stop_if_unwanted: what it raises between two outlines ends the drawing.
         Raises BadDataset for a photo that the file does not list or has with another size or an
         unknown category, BadImage for a damaged outline.
         """
@@ -64,7 +68,7 @@ class CocoUpload:
                 class_id = self.class_ids[entry["category_id"]]
                 found.append(CocoAnnotation(class_id, entry["segmentation"]))
         labels = CocoLabels(Path(self.name), photo[:100], _stated_size(image), tuple(found))
-        return labels.read(size)
+        return labels.read(size, stop_if_unwanted)
 
     def _listed(self, photo: str) -> dict[str, Any]:
         index = self._names.find_or_only(photo)

@@ -1,9 +1,11 @@
 """CVAT's XML ("CVAT for images"): one file over many photos, with polygons, boxes and masks."""
 
 import math
+from functools import partial
 from xml.etree.ElementTree import Element
 
 import numpy as np
+from jaxtyping import Bool, Int32
 
 from atrous.datasets.annotated_areas import (
     AnnotatedPhoto,
@@ -84,8 +86,13 @@ def _read_mask(shape: Element, where: str) -> Patch:
         raise BadDataset(
             f"{where}: the runs of a mask do not fill its {width}x{height} pixels; export it anew"
         )
+    size = Size(height, width)
+    return Patch(left, top, size, partial(_expand, np.array(lengths, np.int32), size))
+
+
+def _expand(lengths: Int32[np.ndarray, " runs"], size: Size) -> Bool[np.ndarray, "height width"]:
     is_set = np.arange(len(lengths)) % 2 == 1
-    return Patch(left, top, np.repeat(is_set, lengths).reshape(height, width))
+    return np.repeat(is_set, lengths).reshape(size.height, size.width)
 
 
 def _number(element: Element, key: str, where: str, default: str = "") -> float:

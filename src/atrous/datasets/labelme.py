@@ -3,7 +3,11 @@
 import base64
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
 
 from atrous.datasets.annotated_areas import (
     AnnotatedPhoto,
@@ -17,7 +21,7 @@ from atrous.datasets.annotated_areas import (
 from atrous.domain.classes import BACKGROUND
 from atrous.domain.errors import BadDataset, BadImage
 from atrous.domain.geometry import Size
-from atrous.masks.png import decode_label_map
+from atrous.masks.png import decode_label_map, label_map_size
 
 FORMAT = "labelme"
 BACKGROUND_NAMES = ("_background_", "__background__")
@@ -62,8 +66,8 @@ def _read_shape(shape: Mapping[str, Any], where: str) -> Area | None:
     if kind in ("line", "linestrip", "point", "points"):
         return None
     raise BadDataset(
-        f"{where} is a {kind!s:.50} of {len(points)} points; expected a polygon of at least 3, or "
-        "a rectangle, a circle or a mask of 2"
+        f"{where} is a {str(kind)[:50]!r} of {len(points)} points; expected a polygon of at least "
+        "3, or a rectangle, a circle or a mask of 2"
     )
 
 
@@ -80,8 +84,12 @@ def _points(shape: Mapping[str, Any], where: str) -> Points:
 def _read_mask(shape: Mapping[str, Any], points: Points, where: str) -> Patch:
     try:
         data = base64.b64decode(str(shape.get("mask")), validate=True)
-        pixels = decode_label_map(data) > 0
+        size = label_map_size(data)
     except (ValueError, BadImage) as error:
         raise BadDataset(f"{where}: its mask can't be read ({error}); export it anew") from error
     left, top = (round(min(values)) for values in zip(*points, strict=True))
-    return Patch(left, top, pixels)
+    return Patch(left, top, size, partial(_decode, data))
+
+
+def _decode(png: bytes) -> Bool[np.ndarray, "height width"]:
+    return decode_label_map(png) > 0

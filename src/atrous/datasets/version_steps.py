@@ -15,6 +15,7 @@ from atrous.domain.recipes import ContrastMode, StaticCrop
 
 MAX_SIDE = 8192
 MAX_TILES = 20  # per side
+MAX_TAGS = 100  # as many as a photo can have
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,9 @@ def _read_percent(values: StepValues) -> dict[str, Any]:
 def _read_tags(values: StepValues) -> dict[str, Any]:
     values.only("require", "exclude")
     required, excluded = values.texts("require"), values.texts("exclude")
+    for key, tags in (("require", required), ("exclude", excluded)):
+        if len(tags) > MAX_TAGS:
+            raise values.refusal(key, f"{len(tags)} tags", f"at most {MAX_TAGS}")
     both = sorted({*required} & {*excluded})
     if both:
         raise BadInput(f"{values.step} both requires and excludes the tag {both[0]!r}; take one")

@@ -23,6 +23,7 @@ from atrous.datasets.yolo_names import write_data_yaml
 from atrous.domain.classes import BACKGROUND_ID, IGNORE_ID
 from atrous.domain.errors import BadInput
 from atrous.images.media_types import SUFFIXES
+from atrous.masks.boxes import box_around
 from atrous.masks.png import encode_label_map
 from atrous.masks.rle import encode_rle
 
@@ -225,11 +226,10 @@ def _annotations(
         if number == BACKGROUND_ID:
             continue
         mask = label_map == number
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        left, top = int(columns[0]), int(rows[0])
+        box = box_around(mask)
         yield {
             "category_id": ignored if number == IGNORE_ID else int(number),
-            "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
+            "bbox": [box.left, box.top, box.size.width, box.size.height],
             "area": int(mask.sum()),
             "segmentation": encode_rle(mask),
             "iscrowd": int(number == IGNORE_ID),

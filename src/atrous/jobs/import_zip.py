@@ -12,7 +12,7 @@ from typing import Any
 from atrous.datasets.label_files import PhotoFiles
 from atrous.datasets.labelled_files import FileFault, FoundLabel, LabelledFiles
 from atrous.datasets.zip_files import CheckedZip
-from atrous.domain.errors import BadDataset, BadImage, BadInput, Conflict
+from atrous.domain.errors import BadDataset, BadImage, BadInput, Conflict, NotFound
 from atrous.images.decode import MAX_PIXELS
 from atrous.jobs.settling import FractionReport
 from atrous.store.blobs import Blobs
@@ -100,7 +100,7 @@ def _read_photo(
         return _Read(photo, None, None, FileFault(photo.path, str(error)))
     try:
         return _Read(photo, stored, files.label_of(photo, stored.size), None)
-    except (BadDataset, BadImage) as error:
+    except BadInput as error:
         file = photo.mask or photo.text or photo.path
         return _Read(photo, stored, None, FileFault(file, str(error).removeprefix(f"{file}: ")))
 
@@ -115,7 +115,7 @@ def _keep(
         return
     try:
         image, is_new = store.images.add(project, _new_image(read, read.photo, wishes))
-    except BadInput as error:  # a name or tag that can't be kept
+    except (BadInput, NotFound) as error:  # a name or tag that can't be kept, a batch that went
         outcome.faults.append(FileFault(read.files.path, str(error)))
         return
     outcome.images += is_new
@@ -126,7 +126,7 @@ def _keep(
     try:
         _label(store, project, image, read.label, overwrite=wishes["overwrite"])
         outcome.labels += 1
-    except (BadInput, Conflict) as error:
+    except (BadInput, Conflict, NotFound) as error:  # not found: the photo was removed meanwhile
         outcome.faults.append(FileFault(read.label.file, f"{read.files.path}: {error}"))
 
 

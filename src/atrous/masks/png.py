@@ -13,6 +13,7 @@ from jaxtyping import Float32, UInt8
 from PIL.PngImagePlugin import PngImageFile
 
 from atrous.domain.errors import BadImage
+from atrous.domain.geometry import Size
 from atrous.masks.shared_work import share
 
 MAX_PIXELS = 100_000_000
@@ -61,7 +62,7 @@ def decode_label_map(
     Colour, alpha and 16-bit PNGs, other formats, truncated data and more than `max_pixels` raise
     BadImage.
     """
-    bit_depth, colour_type = _read_header(data, max_pixels)
+    _, bit_depth, colour_type = _read_header(data, max_pixels)
     if colour_type not in (GREY, PALETTE) or bit_depth > 8:
         raise BadImage(
             f"the label PNG has colour type {colour_type} and {bit_depth} bits; expected one "
@@ -79,8 +80,13 @@ def decode_label_map(
     return pixels
 
 
-def _read_header(data: bytes, max_pixels: int) -> tuple[int, int]:
-    """Bit depth and colour type, from the IHDR chunk that every PNG starts with."""
+def label_map_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Size:
+    """Read the size of a PNG from its header alone; BadImage for another file or a larger one."""
+    return _read_header(data, max_pixels)[0]
+
+
+def _read_header(data: bytes, max_pixels: int) -> tuple[Size, int, int]:
+    """Size, bit depth and colour type, from the IHDR chunk that every PNG starts with."""
     if not data.startswith(SIGNATURE) or data[12:16] != b"IHDR" or len(data) < 33:
         raise BadImage(
             f"a label file of {len(data)} bytes is not a PNG; labels must be PNG, "
@@ -91,7 +97,7 @@ def _read_header(data: bytes, max_pixels: int) -> tuple[int, int]:
         raise BadImage(
             f"the label PNG is {width}x{height}, more than {max_pixels} pixels; cut it into tiles"
         )
-    return bit_depth, colour_type
+    return Size(height, width), bit_depth, colour_type
 
 
 def _refuse_cut_off(data: bytes) -> None:

@@ -12,6 +12,7 @@ from atrous.server.body_limit import BODY_ACCOUNT
 from atrous.server.errors import NOT_AUTHORIZED
 from atrous.server.failed_keys import WINDOW_S
 from atrous.server.services import Services, services_of
+from atrous.server.streamed_bodies import is_streamed
 from atrous.store.api_keys import ApiKey, Scope
 
 HOW_TO_SEND = (
@@ -123,7 +124,7 @@ def _bearer(request: Request) -> str:
 
 
 async def _key_in_body(request: Request) -> str | None:
-    if "multipart/" in request.headers.get("content-type", ""):
+    if is_streamed(request.scope) or "multipart/" in request.headers.get("content-type", ""):
         return None
     body = await request.body()
     if not body[:100].lstrip().startswith(b"{"):  # most bodies are pictures, not JSON

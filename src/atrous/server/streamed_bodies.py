@@ -1,5 +1,6 @@
 """Bodies that go to a file as they arrive, and are never held in memory: zips of data sets."""
 
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,13 +15,16 @@ from starlette.types import Receive, Scope
 from atrous.domain.errors import DiskFull
 from atrous.store.disk_full import naming_full_disk
 
-METHOD, PREFIX = "PUT", "/files/"  # where clients send such bodies to
+METHOD = "PUT"
+# Signed links alone: no workspace called `files` has a dot in what follows it.
+LINK = re.compile(r"/files/[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:/model\.zip)?")
 DRAIN_TIMEOUT_S = 5.0
 
 
 def is_streamed(scope: Scope) -> bool:
     """Whether a request's body is left to its route, which counts it."""
-    return scope.get("method") == METHOD and str(scope.get("path", "")).startswith(PREFIX)
+    is_link = LINK.fullmatch(str(scope.get("path", ""))) is not None
+    return scope.get("method") == METHOD and is_link
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from atrous.domain.errors import BadInput, NotFound
 from atrous.store.database import Database, new_id
 from atrous.store.dataset_tables import batches, image_tags, images, label_classes, labels
-from atrous.store.projects import Project, checked_text, touch
+from atrous.store.projects import CONTROL, Project, checked_text, touch
 
 SPLITS = ("train", "valid", "test")
 MAX_TAGS = 100
@@ -288,8 +288,9 @@ def _check_metadata(metadata: Mapping[str, Any]) -> None:
 
 
 def _check_tags(tags: Sequence[str]) -> None:
-    if len(tags) > MAX_TAGS or any(not tag or len(tag) > MAX_TAG_LENGTH for tag in tags):
+    fits = all(0 < len(tag) <= MAX_TAG_LENGTH and not CONTROL.search(tag) for tag in tags)
+    if len(tags) > MAX_TAGS or not fits:
         raise BadInput(
             f"{len(tags)} tags can't be used; give at most {MAX_TAGS}, "
-            f"each of 1 to {MAX_TAG_LENGTH} characters"
+            f"each of 1 to {MAX_TAG_LENGTH} characters on one line"
         )

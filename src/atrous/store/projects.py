@@ -23,7 +23,7 @@ MAX_SLUG = 57  # of 63: room for the ending of a slug that is taken elsewhere
 SLUG_TRIES = 20
 PROJECTS_AT_ONCE = 500  # in one query
 UNFIT = re.compile(r"[^a-z0-9]+")
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # and halves of characters: no UTF-8
 COLUMNS = [column for column in projects.c if column.name not in ("trashed_at", "emptied_at")]
 
 
@@ -66,9 +66,9 @@ class Projects:
     ) -> Project:
         """Add a project, its slug made of its name.
 
-        A name whose slug another project of the workspace has raises Conflict. A slug that is
-        taken elsewhere, by another workspace, a published model or in the trash, gets a random
-        ending.
+        A name that another project of the workspace has, or whose slug it has, raises Conflict. A
+        slug that is taken elsewhere, by another workspace, a published model or in the trash, gets
+        a random ending.
         """
         wanted = slug_of(name)
         now = self._clock()
@@ -213,12 +213,14 @@ def touch(connection: Connection, project_id: str, now: float) -> None:
 def _is_free(connection: Connection, project: Project, wanted: str) -> bool:
     same = and_(
         projects.c.workspace_id == project.workspace_id,
-        projects.c.slug == wanted,
+        # the name, too: beside one in the trash its slug has a random ending
+        or_(projects.c.slug == wanted, projects.c.name == project.name),
         projects.c.trashed_at.is_(None),
     )
-    if connection.execute(select(projects.c.id).where(same)).first():
+    there = connection.execute(select(projects.c.slug).where(same)).scalar()
+    if there is not None:
         raise Conflict(
-            f"a project {wanted!r} exists already in this workspace; choose another name"
+            f"a project {there!r} exists already in this workspace; use it or choose another name"
         )
     taken = or_(
         select(projects.c.id).where(projects.c.slug == project.slug).exists(),

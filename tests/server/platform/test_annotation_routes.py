@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from atrous.masks.png import decode_label_map
+from atrous.server.platform import annotation_routes
 from atrous.store import Store
 
 
@@ -36,6 +37,16 @@ def test_a_coco_file_becomes_a_label(api, image_id: str, store: Store, made, pre
 def test_a_file_of_many_photos_is_asked_for_one(api, labelled, store: Store, made) -> None:
     for number, image_id in enumerate(labelled):
         assert np.array_equal(stored_label(store, image_id), made.mask_of(number))
+
+
+def test_drawing_looks_whether_somebody_waits(
+    api, image_id: str, made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+    monkeypatch.setattr(annotation_routes, "stop_if_unwanted", lambda: looks.append(None))
+    body = {"annotationFile": made.coco_of({"photo.png": made.mask_of(0)})}
+    assert api.post(f"/dataset/roads/annotate/{image_id}", body).status_code == 200
+    assert len(looks) == 2  # masks
 
 
 def test_classes_keep_their_numbers(api, image_id: str, store: Store, made) -> None:
@@ -180,3 +191,16 @@ def test_masks_are_as_large_as_the_setting_says(api, image_id: str, made, low_pi
     body, names = made.png_mask(made.mask_of(0)), {"classes": "background,road,tree,car"}
     assert api.call("POST", f"{path}/mask", content=body, params=names).status_code == 200
     assert api.get(path).json()["image"]["annotation"]["boxes"]
+
+
+def test_names_that_can_not_be_kept_are_the_callers_fault(api, image_id: str, made) -> None:
+    mask = made.png_mask(np.zeros_like(made.mask_of(0)))
+    path = f"/default/roads/images/{image_id}/mask"
+    names = {"classes": "background," + ",".join(["a"] * 300)}
+    answer = api.call("POST", path, params=names, content=mask)
+    assert answer.status_code == 400
+    assert "301 class names" in answer.json()["error"]["message"]
+    half = made.coco_of({"photo.png": made.mask_of(0)}, ("\ud800", "tree"))
+    answer = api.post(f"/dataset/roads/annotate/{image_id}", {"annotationFile": half})
+    assert answer.status_code == 400
+    assert "class name" in answer.json()["error"]["message"]

@@ -1,4 +1,11 @@
+import tracemalloc
+
+import numpy as np
 import pytest
+
+from atrous.masks.png import encode_label_map
+from atrous.server.platform.image_routes import _boxes
+from atrous.store.images import Image
 
 
 def names_of(answer) -> list[str]:
@@ -38,6 +45,8 @@ def test_a_workspace_is_searched_page_by_page(api, labelled) -> None:
         found = api.post("/default/search/v1", {"query": f"project:roads {words}"}).json()
         assert found["total"] == count, words
     assert api.post("/default/search/v1", {"query": "cat"}).status_code == 400
+    body["continuationToken"] = "9" * 5000  # more digits than Python reads
+    assert api.post("/default/search/v1", body).status_code == 400
     assert api.post("/default/search/v1", {"query": "project:absent"}).status_code == 404
 
 
@@ -61,6 +70,37 @@ def test_one_photo_has_links_and_boxes(api, labelled, made) -> None:
     assert api.http.get(image["urls"]["thumb"]).headers["content-type"] == "image/jpeg"
     assert api.http.get(image["urls"]["annotation"]).status_code == 200
     assert api.get("/default/roads/images/absent").status_code == 404
+
+
+def test_boxes_go_round_the_pixels_of_a_class(api, labelled, made) -> None:
+    """In a thread for heavy work: others verify keys in those of `look_up`."""
+    queues: list[str] = []
+    work = api.http.app.state.services.work
+    run = work.run
+
+    async def counted(queue: str, function):
+        queues.append(queue)
+        return await run(queue, function)
+
+    work.run = counted
+    answer = api.get(f"/default/roads/images/{labelled[0]}").json()["image"]
+    assert queues == ["photo:roads"]
+    for number, box in enumerate(answer["annotation"]["boxes"], start=1):
+        rows, columns = np.nonzero(made.mask_of(0) == number)
+        assert box["width"] == columns.max() + 1 - columns.min()
+        assert box["height"] == rows.max() + 1 - rows.min()
+        assert box["x"] == (columns.min() + columns.max() + 1) / 2
+        assert box["y"] == (rows.min() + rows.max() + 1) / 2
+
+
+def test_boxes_take_a_few_bytes_per_pixel() -> None:
+    mask = encode_label_map(np.ones((1000, 1000), np.uint8))
+    texts = [""] * 8
+    photo = Image(*texts, 1, 1000, 1000, "train", True, True, {}, 0.0)
+    tracemalloc.start()
+    assert _boxes(mask, photo, ("background", "road"))[0]["width"] == 1000
+    assert tracemalloc.get_traced_memory()[1] < 6_000_000
+    tracemalloc.stop()
 
 
 def test_photos_are_removed(api, labelled) -> None:

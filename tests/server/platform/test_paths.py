@@ -49,3 +49,13 @@ def test_no_project_can_be_called_like_a_route() -> None:
     assert fixed <= AFTER_WORKSPACE
     assert {"dataset", "files", "docs", "models"} <= RESERVED
     assert fixed
+
+
+def test_no_project_is_made_that_inference_does_not_look_up(api) -> None:
+    for word in sorted(RESERVED):
+        answer = api.post("/default/projects", {"name": word.capitalize()})
+        if answer.status_code == 200:  # a slug has other letters
+            assert answer.json()["id"].removeprefix("default/") not in RESERVED
+        else:
+            assert answer.status_code == 400, word
+            assert "choose another name" in answer.json()["error"]["message"]

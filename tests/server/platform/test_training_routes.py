@@ -89,6 +89,7 @@ def test_the_version_may_be_in_the_body(api, generate, store) -> None:
     job = store.jobs.get(answer.json()["id"])
     assert job.payload["settings"] == {"architecture": "deeplabv3"}
     assert api.post("/default/roads/jobs", {}).status_code == 400
+    assert api.post("/default/roads/jobs", {"version": "9" * 5000}).status_code == 400
     assert api.post("/default/roads/jobs", {"version": 7}).status_code == 404
 
 

@@ -28,6 +28,7 @@ from atrous.server.platform.answer_schemas import Succeeded, answered_by
 from atrous.server.platform.body_schemas import AnnotationBody
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import Services, services_of
+from atrous.server.work_queue import stop_if_unwanted
 from atrous.store.images import Image
 from atrous.store.label_maps import store_label_map
 
@@ -95,7 +96,8 @@ async def _annotate(request: Request, owned: Owned, image_id: str, wishes: Label
     def work() -> dict[str, Any]:
         image = services.store.images.get(owned.project, image_id)
         upload = cache.read(text, wishes.name or "annotationFile", labelmap)
-        label_map = upload.label_map(image.name, Size(image.height, image.width))
+        size = Size(image.height, image.width)
+        label_map = upload.label_map(image.name, size, stop_if_unwanted)
         return _save(services, owned, image, label_map, upload.class_names, wishes)
 
     return await _run(services, owned, work)

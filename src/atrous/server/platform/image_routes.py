@@ -8,6 +8,7 @@ from fastapi import Depends, Request, Response
 from atrous.domain.classes import IGNORE_ID
 from atrous.domain.errors import BadRequest
 from atrous.images.media_types import SUFFIXES
+from atrous.masks.boxes import box_around
 from atrous.masks.png import decode_label_map
 from atrous.server.authentication import needs
 from atrous.server.described_bodies import json_body
@@ -41,8 +42,7 @@ from atrous.server.platform.descriptions import describe_image
 from atrous.server.platform.links import Links
 from atrous.server.platform.routing import platform_router
 from atrous.server.platform.search_query import read_query
-from atrous.server.services import services_of
-from atrous.store import Store
+from atrous.server.services import Services, services_of
 from atrous.store.image_search import MAX_PAGE, ImageQuery, Page
 from atrous.store.images import Batch, Image
 from atrous.store.projects import Project
@@ -93,7 +93,8 @@ async def search_workspace(request: Request, workspace: NamedWorkspace) -> Respo
     """Read `query` (`project:slug tag:rain` and a part of a name), `pageSize` and so on."""
     services, body = services_of(request), await read_json(request)
     token = text_field(body, "continuationToken", "0")
-    if not token.isdecimal() or int(token) > MAX_OFFSET:
+    is_ours = token.isdecimal() and len(token) <= len(str(MAX_OFFSET))
+    if not is_ours or int(token) > MAX_OFFSET:
         raise BadRequest(f"continuationToken {token[:100]!r} is none that this server gave")
     query = read_query(
         text_field(body, "query", ""),
@@ -139,15 +140,18 @@ async def get_image(request: Request, owned: NamedProject, image: IdPath) -> Res
     A box of the annotation goes round all pixels of one class.
     """
     services, links = services_of(request), Links(request, services_of(request))
+    queue = f"photo:{owned.project.slug}"
 
     def read() -> dict[str, Any]:
         found = services.store.images.get(owned.project, image)
-        return {"image": _details(services.store, owned.project, found, links)}
+        return {"image": _details(services, owned.project, found, links)}
 
-    return json_response(await services.look_up(read))
+    with services.work.place(queue):  # a label is decoded
+        return json_response(await services.work.run(queue, read))
 
 
-def _details(store: Store, project: Project, image: Image, links: Links) -> dict[str, Any]:
+def _details(services: Services, project: Project, image: Image, links: Links) -> dict[str, Any]:
+    store = services.store
     suffix = SUFFIXES[image.media_type]
     urls = {
         "original": links.to(image.digest, image.media_type, f"{image.id}{suffix}"),
@@ -158,11 +162,13 @@ def _details(store: Store, project: Project, image: Image, links: Links) -> dict
     if label is not None:
         urls["annotation"] = links.to(label.digest, "image/png", f"{image.id}_mask.png")
         names = store.projects.class_names(project)
+        with services.decoded_pixels.take(image.height * image.width):
+            boxes = _boxes(store.blobs.read(label.digest), image, names)
         details["annotation"] = {
             "key": label.name,
             "width": image.width,
             "height": image.height,
-            "boxes": _boxes(store.blobs.read(label.digest), image, names),
+            "boxes": boxes,
         }
     return {**details, "urls": urls, "embedding": None}
 
@@ -174,16 +180,14 @@ def _boxes(mask: bytes, image: Image, names: tuple[str, ...]) -> list[dict[str, 
     for number in np.unique(label_map):
         if number in (0, IGNORE_ID):
             continue
-        rows, columns = np.nonzero(label_map == number)
-        top, bottom = int(rows.min()), int(rows.max()) + 1
-        left, right = int(columns.min()), int(columns.max()) + 1
+        box = box_around(label_map == number)
         boxes.append(
             {
                 "label": names[number],
-                "x": (left + right) / 2,
-                "y": (top + bottom) / 2,
-                "width": right - left,
-                "height": bottom - top,
+                "x": (box.left + box.right) / 2,
+                "y": (box.top + box.bottom) / 2,
+                "width": box.size.width,
+                "height": box.size.height,
             }
         )
     return boxes

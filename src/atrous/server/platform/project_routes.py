@@ -9,6 +9,7 @@ from atrous.domain.errors import BadRequest
 from atrous.server.authentication import needs
 from atrous.server.described_bodies import json_body
 from atrous.server.errors import json_response
+from atrous.server.inference.hosted_route import RESERVED
 from atrous.server.platform.access import NamedProject, NamedWorkspace, read_json, text_field
 from atrous.server.platform.answer_schemas import answered_by
 from atrous.server.platform.body_schemas import ProjectBody
@@ -57,7 +58,7 @@ async def create_project(request: Request, workspace: NamedWorkspace) -> Respons
         raise BadRequest(
             f"project type {kind[:100]!r} is not offered; this server trains '{KIND}' alone"
         )
-    if slug_of(name) in AFTER_WORKSPACE:
+    if slug_of(name) in AFTER_WORKSPACE | RESERVED:
         raise BadRequest(f"a project can't be called {name[:100]!r}; choose another name")
 
     def create() -> dict[str, Any]:

@@ -38,6 +38,7 @@ from atrous.store.trainings import Training
 
 router = platform_router("trainings")
 Write = Depends(needs("write"))
+MAX_VERSION = 10**9 - 1
 VERSION = "/{workspace:slug}/{project:slug}/{version:number}"
 TrainingId = Annotated[  # as the client spells it
     str | None, Query(max_length=100, description="Not needed where there is only one.")
@@ -84,11 +85,11 @@ async def create_job(request: Request, owned: NamedProject) -> Response:
     """Read `version` and what the routes above read, and queue the training."""
     services, body = services_of(request), await read_json(request)
     number = body.get("version")
-    if isinstance(number, str) and number.isdecimal():
+    if isinstance(number, str) and number.isdecimal() and len(number) <= len(str(MAX_VERSION)):
         body = {**body, "version": int(number)}
     if body.get("version") is None:
         raise BadRequest("'version' is missing; send the number of a version")
-    asked = number_field(body, "version", 1, 10**9 - 1)
+    asked = number_field(body, "version", 1, MAX_VERSION)
     version = await services.look_up(lambda: services.store.versions.get(owned.project, asked))
     training = await _start(services, OwnedVersion(owned.workspace, owned.project, version), body)
     return json_response({"id": training.job_id, "status": "training", "trainingId": training.id})
