@@ -84,7 +84,7 @@ class OpenVinoSession:
         self.input_size = Size(height, width) if height and width else None
         self.enlarged = enlarged_size(self._compiled)
         self.precision = _precision_of(self._compiled)
-        self.batch_size = batch or 1
+        self.batch_size: int | None = batch or 1
         self._dtype = source.element_type.to_dtype()
 
     def run(
@@ -104,7 +104,7 @@ class OpenVinoSession:
         except IndexError:
             request = self._compiled.create_infer_request()
         try:
-            logits = run_in_parts(batch, self.batch_size, partial(self._run_part, request))
+            logits = run_in_parts(batch, self.batch_size or 1, partial(self._run_part, request))
             if self._file and not self._packed:
                 self._file.forget_pages()
             self._packed = True
