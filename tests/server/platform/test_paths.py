@@ -1,9 +1,9 @@
 import pytest
 from starlette.routing import compile_path
 
-from atrous.server.inference.hosted_route import RESERVED
 from atrous.server.platform.paths import (
     AFTER_WORKSPACE,
+    RESERVED,
     NumberConvertor,
     SlugConvertor,
     register_path_shapes,

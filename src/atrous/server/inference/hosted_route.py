@@ -25,19 +25,12 @@ from atrous.server.inference.answer_schemas import HostedSegmentation, answers_w
 from atrous.server.inference.confidence import of_hosted_route
 from atrous.server.inference.responses import with_flat_copies
 from atrous.server.inference.segmentation import Skipped, Wishes, fetch_picture, segment
+from atrous.server.platform.paths import RESERVED
 from atrous.server.request_lifetime import waiting_for_load
 from atrous.server.services import key_of, services_of
 
 router = APIRouter(tags=["inference"], dependencies=[Depends(needs("infer"))])
 
-# First segments of other routes, present or to come: no project is looked up under them.
-RESERVED = frozenset(
-    """
-    _next api auth-cli build clear_cache dashboard.html dataset device docs files healthz infer
-    inference_pipelines info logs metrics model models notebook openapi.json query readiness
-    redoc sam2 start static universe usage videoinfer workflows
-    """.split()  # noqa: SIM905
-)
 MAX_STROKE = 20
 
 BODY = picture_body(

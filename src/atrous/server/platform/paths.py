@@ -15,6 +15,15 @@ AFTER_WORKSPACE = frozenset(
     """.split()  # noqa: SIM905
 )
 
+# First segments of other routes, present or to come: models are not asked under them.
+RESERVED = frozenset(
+    """
+    _next api auth-cli build clear_cache dashboard.html dataset device docs files healthz infer
+    inference_pipelines info logs metrics model models notebook openapi.json query readiness
+    redoc sam2 start static universe usage videoinfer workflows
+    """.split()  # noqa: SIM905
+)
+
 
 class SlugConvertor(Convertor[str]):
     """A workspace or project by its slug: not digits alone."""

@@ -9,7 +9,6 @@ from atrous.domain.errors import BadRequest
 from atrous.server.authentication import needs
 from atrous.server.described_bodies import json_body
 from atrous.server.errors import json_response
-from atrous.server.inference.hosted_route import RESERVED
 from atrous.server.platform.access import NamedProject, NamedWorkspace, read_json, text_field
 from atrous.server.platform.answer_schemas import answered_by
 from atrous.server.platform.body_schemas import ProjectBody
@@ -20,7 +19,7 @@ from atrous.server.platform.descriptions import (
     describe_workspace,
 )
 from atrous.server.platform.links import Links
-from atrous.server.platform.paths import AFTER_WORKSPACE
+from atrous.server.platform.paths import AFTER_WORKSPACE, RESERVED
 from atrous.server.platform.project_schemas import Project, ProjectAnswer
 from atrous.server.platform.routing import PlatformRoute, platform_router
 from atrous.server.services import services_of
