@@ -10,5 +10,5 @@ def test_a_box_holds_every_pixel_that_is_set() -> None:
         mask = rng.random((9, 12)) < 0.05
         mask[rng.integers(9), rng.integers(12)] = True
         rows, columns = np.nonzero(mask)
-        expected = Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        assert box_around(mask) == expected
+        corners = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert box_around(mask) == Box(*map(int, corners))
