@@ -59,12 +59,12 @@ def test_auto_asks_the_hardware(
     assert dtype_inside("fp32", tiny) == torch.float32
 
 
-@pytest.mark.parametrize("amx", [True, False])
-def test_a_cpu_needs_amx(amx: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A private function of torch: this fails when a release of torch renames it.
-    assert torch.cpu._is_amx_tile_supported() in (True, False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert bf16_is_fast(CPU) is amx
+@pytest.mark.parametrize("guess", [True, False, None])
+def test_of_a_cpu_bf16_has_to_be_known_as_fast(
+    guess: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "guess_fast_bf16", lambda: guess)
+    assert bf16_is_fast(CPU) is bool(guess)
 
 
 def test_device(monkeypatch: pytest.MonkeyPatch) -> None:

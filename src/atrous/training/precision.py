@@ -8,6 +8,7 @@ import torch
 from torch.amp import GradScaler
 
 from atrous.domain.recipes import TrainingRecipe
+from atrous.runtime.processor import guess_fast_bf16
 
 logger = logging.getLogger(__name__)
 
@@ -51,11 +52,11 @@ def float32_products(recipe: TrainingRecipe, device: torch.device) -> Iterator[N
 
 
 def bf16_is_fast(device: torch.device) -> bool:
-    """Whether a step is quicker in bf16: on GPUs since Ampere, on CPUs with AMX.
+    """Whether a step is quicker in bf16: on GPUs since Ampere, on CPUs with AMX, AMD's since Zen 4.
 
-    A CPU's vector instructions alone (AVX-512 BF16) gain less in products than the conversions
-    around them cost: a step takes 8 % longer than in float32 (docs/training_log.md).
+    Intel's AVX-512 BF16 without AMX gains less in products than the conversions around them cost: a
+    step takes 8 % longer than in float32, on Zen 4 two thirds of the time (docs/training_log.md).
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_amx_tile_supported())
+    return guess_fast_bf16() is True

@@ -15,7 +15,7 @@ AFTER_WORKSPACE = frozenset(
     """.split()  # noqa: SIM905
 )
 
-# First segments of other routes, present or to come: models are not asked under them.
+# First segments of other routes, present or to come: no project is made, or looked up, under them.
 RESERVED = frozenset(
     """
     _next api auth-cli build clear_cache dashboard.html dataset device docs files healthz infer
