@@ -10,6 +10,7 @@ from atrous.training.precision import (
     float32_products,
     gradient_scaler,
     pick_device,
+    precision_in_use,
 )
 
 CPU = torch.device("cpu")
@@ -57,6 +58,9 @@ def test_auto_asks_the_hardware(
     monkeypatch.setattr(precision, "bf16_is_fast", lambda device: fast)
     assert dtype_inside("auto", tiny) == dtype
     assert dtype_inside("fp32", tiny) == torch.float32
+    names = {torch.bfloat16: "bf16", torch.float32: "fp32"}
+    assert precision_in_use(tiny.tiny_recipe(precision="auto"), CPU) == names[dtype]
+    assert precision_in_use(tiny.tiny_recipe(precision="fp16"), CPU) == "fp16"
 
 
 @pytest.mark.parametrize("guess", [True, False, None])

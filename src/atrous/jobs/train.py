@@ -30,6 +30,7 @@ from atrous.training.checkpoint import load_best
 from atrous.training.configure import recipe_for
 from atrous.training.full_disk import explained_full_disk
 from atrous.training.loop import Report, train
+from atrous.training.precision import pick_device, precision_in_use
 from atrous.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -97,10 +98,11 @@ def _train(run: RunFolder, dataset: Dataset, report: Report) -> None:
     recipe = run.read_recipe()
     size = recipe.preprocess.size
     logger.info(
-        "training %s on %s at %s, %d photos",
+        "training %s on %s at %s in %s, %d photos",
         recipe.architecture,
         recipe.backbone,
         size,
+        precision_in_use(recipe, pick_device()),
         len(dataset.splits["train"]),
     )
     try:

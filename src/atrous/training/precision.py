@@ -19,11 +19,18 @@ def pick_device() -> torch.device:
 
 
 def autocast(recipe: TrainingRecipe, device: torch.device) -> AbstractContextManager[object]:
-    """Run the network in fp16 or bf16 where the recipe says so, bf16 where "auto" is quicker so."""
-    if recipe.precision == "fp16":
+    """Run the network in fp16 or bf16 where `precision_in_use` is one of them."""
+    precision = precision_in_use(recipe, device)
+    if precision == "fp16":
         return torch.autocast(device.type, torch.float16)
-    enabled = recipe.precision == "bf16" or (recipe.precision == "auto" and bf16_is_fast(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def precision_in_use(recipe: TrainingRecipe, device: torch.device) -> str:
+    """What the recipe says: "fp32", "bf16" or "fp16"; of "auto" bf16 where a step is quicker so."""
+    if recipe.precision == "auto":
+        return "bf16" if bf16_is_fast(device) else "fp32"
+    return recipe.precision
 
 
 def gradient_scaler(recipe: TrainingRecipe, device: torch.device) -> GradScaler:
