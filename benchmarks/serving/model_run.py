@@ -48,10 +48,10 @@ class Plan:
 
     case_s: float = 10.0  # on one photo, all sides together
     clients: tuple[tuple[int, int, float], ...] = (  # how many, in how many turns, for how long
-        (1, 2, 3.0),
-        (4, 1, 4.0),
-        (16, 2, 5.0),
-        (64, 1, 8.0),
+        (1, 3, 4.0),
+        (4, 2, 4.0),
+        (16, 3, 5.0),
+        (64, 2, 8.0),
     )
     overload_s: float = 25.0  # at most; enough to fill the queue and go on
     capacity_s: float = 5.0  # before it and after it
