@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -33,6 +34,7 @@ def processor_name(info_file: Path = CPU_INFO) -> str:
     return " ".join([name, f"model {facts['model']}" if "model" in facts else "", *kinds]).strip()
 
 
+@cache  # a training asks in every step
 def guess_fast_bf16(info_file: Path = CPU_INFO) -> bool | None:
     """Whether bf16 should be faster than fp32, where nothing was measured; None: not known.
 
