@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from atrous.domain.errors import TrainingFailed
+from atrous.domain.errors import OutOfMemory, TrainingFailed
 from atrous.jobs import companion
-from atrous.jobs.companions import EXPLAINED
+from atrous.jobs.companions import EXPLAINED, LACKS_MEMORY
 from atrous.training.processes import Processes
 
 
@@ -52,3 +52,19 @@ def test_a_failure_is_its_last_word(
     with caplog.at_level(logging.ERROR):
         assert companion.main(str(tmp_path), os.getppid()) == EXPLAINED
     assert caplog.messages[-1] == "the memory does not suffice"
+
+
+def test_where_memory_was_short_it_is_told_how_many_parts_to_take(
+    tiny: ModuleType, tmp_path: Path, monkeypatch: Any
+) -> None:
+    tiny.new_run(tmp_path, tiny.tiny_recipe())
+    seen: list[int] = []
+
+    def fail(dataset: Any, recipe: Any, *_: Any) -> None:
+        seen.append(recipe.accumulation)
+        raise OutOfMemory("the memory of process 2 of 2 does not suffice")
+
+    monkeypatch.setattr(companion, "train", fail)
+    assert companion.main(str(tmp_path), os.getppid(), 2) == LACKS_MEMORY
+    assert companion.main(str(tmp_path), os.getppid()) == LACKS_MEMORY
+    assert seen == [2, 1]

@@ -6,15 +6,16 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 
 from atrous.datasets.detect import open_dataset
-from atrous.domain.errors import TrainingFailed
+from atrous.domain.errors import OutOfMemory, TrainingFailed
 from atrous.jobs import companions as module
 from atrous.jobs.companions import Companion, companions, numbers_of
-from atrous.jobs.train import start_run
+from atrous.jobs.train import finish_run, start_run
 from atrous.jobs.training_request import TrainingRequest
 from atrous.store.opening import Store
 from atrous.training import loop
@@ -59,7 +60,7 @@ def test_a_killed_companion_ends_the_training_and_resume_goes_on(
     recipe, dataset = run.read_recipe(), open_dataset(directory)
 
     def trained(report: Callable[[Progress], None]) -> bool:
-        with companions(run, recipe.devices) as processes:
+        with companions(run, recipe) as processes:
             assert processes.count == 2
             return train(dataset, recipe, run, report, processes).finished
 
@@ -80,12 +81,56 @@ def test_a_killed_companion_ends_the_training_and_resume_goes_on(
     assert finished in (0, -signal.SIGTERM)  # the latter where it was slow to leave
 
 
-def test_one_device_is_this_process(tmp_path: Path) -> None:
-    with companions(RunFolder(tmp_path), 1) as processes:
+@pytest.mark.slow
+def test_out_of_memory_begins_again_in_more_parts(
+    store: Store,
+    tiny: ModuleType,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The first of two processes holds one photo at once from the second epoch on."""
+    seen: list[tuple[int, int]] = []
+    epoch = 1
+    computed = loop.loss_of
+
+    def short_of_memory(output: Any, targets: torch.Tensor, recipe: Any) -> torch.Tensor:
+        seen.append((epoch, len(targets)))
+        if epoch == 2 and len(targets) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return computed(output, targets, recipe)
+
+    def note(progress: Progress) -> None:
+        nonlocal epoch
+        epoch = progress.epoch + (progress.results is not None)
+
+    monkeypatch.setattr(loop, "loss_of", short_of_memory)
+    choices = {**tiny.CHOICES, "devices": 2}
+    run = start_run(TrainingRequest(directory, "cats", choices=choices), store)
+    assert finish_run(run, store, note)
+    # Two steps of two photos; another that failed; two steps of a photo and another one.
+    assert seen == [(1, 2), (1, 2), (2, 2), *[(2, 1)] * 4]
+    assert "each with its photos of a batch in 2 parts" in caplog.text
+    assert run.read_recipe().accumulation == 1
+
+
+def test_a_companion_without_memory_is_told_from_others(tmp_path: Path) -> None:
+    others = [ended_process(tmp_path, "raise SystemExit(4)")]
+    with (
+        pytest.raises(OutOfMemory, match="exit code 4"),
+        module._explained(RunFolder(tmp_path), others),
+    ):
+        raise RuntimeError("Connection closed by peer")
+
+
+def test_one_device_is_this_process(tiny: ModuleType, tmp_path: Path) -> None:
+    with companions(RunFolder(tmp_path), tiny.tiny_recipe(devices=1)) as processes:
         assert processes is ALONE
 
 
-def test_an_interrupt_ends_the_companions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_ends_the_companions(
+    tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waiting: list[Companion] = []
 
     def wait_forever(run: RunFolder, rank: int, *_: object) -> Companion:
@@ -99,7 +144,8 @@ def test_an_interrupt_ends_the_companions(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "END_S", 300.0)
     monkeypatch.setattr(module, "_start", wait_forever)
     monkeypatch.setattr(module, "joined", interrupted)
-    with pytest.raises(KeyboardInterrupt), companions(RunFolder(tmp_path), 3):
+    three = tiny.tiny_recipe(devices=3)
+    with pytest.raises(KeyboardInterrupt), companions(RunFolder(tmp_path), three):
         pass
     assert [other.process.poll() for other in waiting] == [-signal.SIGTERM] * 2
 
@@ -147,7 +193,7 @@ def test_a_resume_is_advised_where_the_companion_advises_nothing(
     run.checkpoints.mkdir()
     for resume in (
         "begin again with --resume",
-        "the last epoch's checkpoint is kept, go on with --resume",
+        "the last checkpoint is kept, go on with --resume",
     ):
         with pytest.raises(TrainingFailed) as caught, module._explained(run, others):
             raise RuntimeError("Connection closed by peer")

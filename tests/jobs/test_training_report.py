@@ -12,6 +12,7 @@ from atrous.jobs.train import finish_run, start_run
 from atrous.jobs.training_report import report_unfinished
 from atrous.jobs.training_request import TrainingRequest
 from atrous.store.opening import Store
+from atrous.training.loop import Progress
 
 
 def stopping_after(epochs: int, error: BaseException) -> Callable[[Any], None]:
@@ -41,7 +42,26 @@ def test_a_training_that_ends_early_leaves_its_report(
     assert not run.package.exists()
 
 
-def test_nothing_to_report_before_the_first_epoch_is_over(
+def test_an_interrupt_in_the_first_epoch_leaves_a_report_of_its_weights(
+    store: Store, tiny: ModuleType, directory: Path
+) -> None:
+    """And a resume begins anew, as nothing was saved to go on from."""
+
+    def interrupt(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    run = start_run(TrainingRequest(directory, "cats", choices=dict(tiny.CHOICES)), store)
+    with pytest.raises(KeyboardInterrupt):
+        finish_run(run, store, interrupt)
+    assert "unfinished; ended in its first epoch" in (run.path / "report.html").read_text()
+    assert "miou" in json.loads((run.path / "metrics.json").read_text())["valid"]
+    steps: list[Progress] = []
+    finish_run(run, store, steps.append)
+    assert steps[0].epoch == 1
+    assert "is published" in (run.path / "report.html").read_text()
+
+
+def test_nothing_to_report_before_the_first_step(
     store: Store, tiny: ModuleType, directory: Path
 ) -> None:
     run = start_run(TrainingRequest(directory, "cats", choices=dict(tiny.CHOICES)), store)

@@ -34,7 +34,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
 
     with pytest.raises(TrainingFailed) as failed:
         train(dataset, recipe, run, fill_disk)
-    assert "the disk is full; the checkpoint of epoch 1 is kept" in str(failed.value)
+    assert "the disk is full; the checkpoint before it is kept" in str(failed.value)
     assert "go on with --resume: free" in str(failed.value)
     assert not list(tmp_path.rglob("*.tmp"))
     monkeypatch.undo()
@@ -46,17 +46,22 @@ def test_a_full_disk_keeps_the_last_checkpoint(
 
 def test_other_reasons_are_named(tmp_path: Path) -> None:
     with (
-        pytest.raises(TrainingFailed, match="Read-only file system; none is kept.*repair that"),
-        explained_write_errors(RunFolder(tmp_path), 0),
+        pytest.raises(
+            TrainingFailed, match="Read-only file system; no checkpoint is kept.*repair that"
+        ),
+        explained_write_errors(RunFolder(tmp_path)),
     ):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
 def test_an_export_explains_a_full_disk_and_nothing_else(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.checkpoints.mkdir()
+    (run.checkpoints / "last.json").touch()
     with (
-        pytest.raises(TrainingFailed, match="disk is full; the checkpoint of epoch 3 is kept"),
-        explained_full_disk(RunFolder(tmp_path), 3),
+        pytest.raises(TrainingFailed, match="disk is full; the checkpoint before it is kept"),
+        explained_full_disk(run),
     ):
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
-    with pytest.raises(FileNotFoundError), explained_full_disk(RunFolder(tmp_path), 3):
+    with pytest.raises(FileNotFoundError), explained_full_disk(run):
         (tmp_path / "photo that is gone").read_bytes()

@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -161,6 +162,46 @@ def test_an_interrupt_loses_at_most_its_epoch(
     again: list[Progress] = []
     train(dataset, recipe, run, again.append)
     assert [progress.epoch for progress in again] == [3, 3, 3]
+
+
+@pytest.mark.parametrize("choices", [{}, {"early_share": 0.5, "repeat_threshold": 1.0}])
+def test_long_epochs_are_saved_in_their_midst(
+    tiny: ModuleType,
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    choices: dict[str, float],
+) -> None:
+    """A step takes a minute here, an epoch has ten or more; after the sixth, one is saved."""
+    splits = {**dataset.splits, "train": dataset.splits["train"] * 5}
+    recipe = tiny.tiny_recipe(**choices)
+    runs = [tiny.new_run(tmp_path / name, recipe) for name in ("whole", "parts")]
+    whole = train(replace(dataset, splits=splits), recipe, runs[0], quiet)
+    now_s = 0.0
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now_s)
+
+    def stop_after_minutes(minutes: int) -> Callable[[Progress], None]:
+        def report(progress: Progress) -> None:
+            nonlocal now_s, minutes
+            now_s, minutes = now_s + 60.0, minutes - 1
+            if minutes < 0:
+                raise KeyboardInterrupt
+
+        return report
+
+    begun = []
+    for minutes in (3, 8, 3):
+        with pytest.raises(KeyboardInterrupt):
+            train(replace(dataset, splits=splits), recipe, runs[1], stop_after_minutes(minutes))
+        last = runs[1].checkpoints / "last.json"
+        begun.append(json.loads(last.read_text())["state"]["step"] if last.exists() else 0)
+        assert load_best(runs[1]).epoch == 0
+        assert load_best(runs[1]).metrics == {}
+    assert begun == [0, 6, 6]
+    again = train(replace(dataset, splits=splits), recipe, runs[1], stop_after_minutes(1000))
+    assert weights(runs[1]) == weights(runs[0])
+    figures = [[{**row, "elapsed_s": 0} for row in state.results] for state in (whole, again)]
+    assert figures[0] == figures[1]
 
 
 @pytest.mark.slow
@@ -358,8 +399,8 @@ def test_norms_settle_in_the_midst_of_an_epoch(
         means.append(norm.running_mean.clone())
 
     while not training.state.finished:
-        loss, rate = loop.train_epoch(training, report)
-        loop.end_epoch(training, loss, rate)
+        rate = loop.train_epoch(training, report)
+        loop.end_epoch(training, training.state.mean_loss, rate)
     learning = [not torch.equal(a, b) for a, b in pairwise(means)]
     assert learning == [True] * 5 + [False] * 2  # the averaged statistics come in the sixth
     assert followed == [2, 4, 5, 6, 8]  # at the end of each epoch, and when they came

@@ -100,8 +100,8 @@ def train_command(
 ) -> None:
     """Train a DeepLabv3 model on a folder of labelled pictures and publish it.
 
-    Ctrl-C or a crash loses at most one epoch: `--resume` goes on. Prints `project/version` last on
-    standard output, and progress on standard error.
+    Ctrl-C or a crash loses at most one epoch, of a long one five minutes: `--resume` goes on.
+    Prints `project/version` last on standard output, and progress on standard error.
 
     \b
     Example:  atrous train pictures/ --as cats --time-budget 20m --dry-run

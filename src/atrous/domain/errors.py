@@ -97,5 +97,9 @@ class TrainingFailed(AtrousError):
     """A training stopped and can't go on as it is."""
 
 
+class OutOfMemory(TrainingFailed):
+    """One of several processes of a training lacks memory: all have to begin again with less."""
+
+
 class ExportRefused(AtrousError):
     """An exported network does not agree with the trained one."""

@@ -12,10 +12,11 @@ import signal
 import sys
 import threading
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
-from atrous.domain.errors import AtrousError
-from atrous.jobs.companions import EXPLAINED
+from atrous.domain.errors import AtrousError, OutOfMemory
+from atrous.jobs.companions import EXPLAINED, LACKS_MEMORY
 from atrous.jobs.settling import end_with
 from atrous.jobs.train import reopen
 from atrous.training.loop import Progress, train
@@ -25,8 +26,11 @@ from atrous.training.run_folder import RunFolder
 logger = logging.getLogger(__name__)
 
 
-def main(run_folder: str, parent: int) -> int:
-    """Train the run to its end, or until `parent` has died; gives the exit code."""
+def main(run_folder: str, parent: int, accumulation: int | None = None) -> int:
+    """Train the run to its end, or until `parent` has died; gives the exit code.
+
+    accumulation: in place of the recipe's, once the memory was short.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
     threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     first = os.environ["RANK"] == "0"
@@ -36,7 +40,12 @@ def main(run_folder: str, parent: int) -> int:
         # What `atrous train` has started works under its claim; torchrun's first has its own.
         with run.claimed() if first else nullcontext(), joined() as processes:
             _, dataset = reopen(run)
-            train(dataset, run.read_recipe(), run, _log_epoch, processes)
+            recipe = run.read_recipe()
+            recipe = replace(recipe, accumulation=accumulation or recipe.accumulation)
+            train(dataset, recipe, run, _log_epoch, processes)
+    except OutOfMemory as error:
+        logger.error("%s", error)
+        return LACKS_MEMORY
     except AtrousError as error:
         logger.error("%s", error)
         return EXPLAINED
@@ -51,5 +60,6 @@ def _log_epoch(progress: Progress) -> None:
 
 
 if __name__ == "__main__":
+    folder, *numbers = sys.argv[1:]
     # torchrun doesn't say which process it is.
-    sys.exit(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else os.getppid()))
+    sys.exit(main(folder, *map(int, numbers or [os.getppid()])))

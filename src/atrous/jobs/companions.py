@@ -19,7 +19,8 @@ from pathlib import Path
 
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-from atrous.domain.errors import TrainingFailed
+from atrous.domain.errors import OutOfMemory, TrainingFailed
+from atrous.domain.recipes import TrainingRecipe
 from atrous.training.checkpoint import has_last
 from atrous.training.machine import devices_here
 from atrous.training.processes import ALONE, Processes, joined
@@ -31,7 +32,9 @@ END_S = 10.0  # a companion that was asked to end gets so long before it is kill
 NOTICE_S = 5.0  # from an error here until the death that may have caused it is known
 STUCK_S = 60.0  # from a companion's death until this process, stuck in a wait, is ended too
 POLL_S = 0.2
-EXPLAINED = 3  # exit code of a companion whose last words say why it ended and what to do
+# Exit codes of a companion whose last words say why it ended and what to do; the second where
+# memory was short.
+EXPLAINED, LACKS_MEMORY = 3, 4
 
 
 @dataclass(frozen=True)
@@ -54,19 +57,24 @@ class Companion:
 
 
 @contextmanager
-def companions(run: RunFolder, devices: int) -> Iterator[Processes]:
-    """Start as many processes as the machine has of these devices, and end them on leaving.
+def companions(run: RunFolder, recipe: TrainingRecipe) -> Iterator[Processes]:
+    """Start as many processes as the machine has of its devices, and end them on leaving.
 
-    Where one dies, what this process waits for fails, and TrainingFailed says which one died.
+    recipe: the run's, whose `accumulation` may have grown since it was written.
+    Where one dies, what this process waits for fails, and TrainingFailed says which one died, or
+    OutOfMemory where it lacked memory.
     """
-    count = devices_here(devices)
+    count = devices_here(recipe.devices)
     if count == 1:
         yield ALONE
         return
     logger.info("%d processes share each batch", count)
     store = _meeting_place(count)  # serves for as long as it is referred to
     with tempfile.TemporaryDirectory(prefix="atrous-") as logs, _numbers(0, count, store.port):
-        others = [_start(run, rank, count, store.port, Path(logs)) for rank in range(1, count)]
+        others = [
+            _start(run, rank, count, store.port, Path(logs), recipe.accumulation)
+            for rank in range(1, count)
+        ]
         over = threading.Event()
         threading.Thread(target=_end_if_stuck, args=(others, over), daemon=True).start()
         try:
@@ -126,11 +134,14 @@ def _numbers(rank: int, count: int, port: int) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _start(run: RunFolder, rank: int, count: int, port: int, logs: Path) -> Companion:
+def _start(
+    run: RunFolder, rank: int, count: int, port: int, logs: Path, accumulation: int
+) -> Companion:
+    numbers = (str(os.getpid()), str(accumulation))
     log = logs / f"{rank}.log"
     with log.open("wb") as words:
         process = subprocess.Popen(
-            [sys.executable, "-m", "atrous.jobs.companion", str(run.path), str(os.getpid())],
+            [sys.executable, "-m", "atrous.jobs.companion", str(run.path), *numbers],
             env={**os.environ, **numbers_of(rank, count, port)},
             stdin=subprocess.DEVNULL,
             stdout=words,
@@ -150,15 +161,17 @@ def _explained(run: RunFolder, others: Sequence[Companion]) -> Iterator[None]:
             time.sleep(POLL_S)
         if not failures:
             raise
-        raise TrainingFailed(_with_remedy(run, others, failures)) from error
+        short = LACKS_MEMORY in [other.process.poll() for other in others]
+        failure = OutOfMemory if short else TrainingFailed
+        raise failure(_with_remedy(run, others, failures)) from error
 
 
 def _with_remedy(run: RunFolder, others: Sequence[Companion], failures: Sequence[str]) -> str:
     """What a companion says itself; else, as where one was killed, that a resume goes on."""
-    explained = [other for other in others if other.process.poll() == EXPLAINED]
+    explained = [other for other in others if other.process.poll() in (EXPLAINED, LACKS_MEMORY)]
     if explained:  # others may have failed because it did
         return _failures(explained)[0]
-    kept = "the last epoch's checkpoint is kept, go on" if has_last(run) else "begin again"
+    kept = "the last checkpoint is kept, go on" if has_last(run) else "begin again"
     return f"{failures[0]}; {kept} with --resume"
 
 

@@ -12,9 +12,9 @@ from atrous.datasets.check import CheckReport, check_dataset
 from atrous.datasets.detect import open_dataset
 from atrous.datasets.version import Dataset
 from atrous.disk.whole import write_whole
-from atrous.domain.errors import BadDataset, NotFound
+from atrous.domain.errors import BadDataset, NotFound, OutOfMemory
 from atrous.domain.model_ids import ModelId, checked_project
-from atrous.domain.recipes import preprocess_from_json
+from atrous.domain.recipes import TrainingRecipe, preprocess_from_json
 from atrous.export.package import export_package
 from atrous.jobs.companions import companions
 from atrous.jobs.evaluate import measure_package
@@ -26,10 +26,11 @@ from atrous.reports.model_card import model_card
 from atrous.store.database import new_id
 from atrous.store.opening import Store
 from atrous.store.runs import REQUEST, run_id_of
-from atrous.training.checkpoint import load_best
+from atrous.training.checkpoint import TrainingState, load_best
 from atrous.training.configure import recipe_for
 from atrous.training.full_disk import explained_full_disk
 from atrous.training.loop import Report, train
+from atrous.training.machine import devices_here
 from atrous.training.precision import pick_device, precision_in_use
 from atrous.training.run_folder import RunFolder
 
@@ -64,8 +65,8 @@ def start_run(
 def finish_run(run: RunFolder, store: Store, report: Report) -> ModelId:
     """Train a run to its end, from its last checkpoint if it has one, and publish the model.
 
-    `report` may raise StoppedEarly once there is a best checkpoint. However else it ends after
-    its first epoch, it leaves a report. Raises Conflict where another process trains the run.
+    `report` may raise StoppedEarly once there is a best checkpoint. However else it ends, it
+    leaves a report. Raises Conflict where another process trains the run.
     """
     published = run.path / "published.json"
     with run.claimed():
@@ -106,11 +107,29 @@ def _train(run: RunFolder, dataset: Dataset, report: Report) -> None:
         len(dataset.splits["train"]),
     )
     try:
-        with companions(run, recipe.devices) as processes:
-            state = train(dataset, recipe, run, report, processes)
+        state = _train_in_parts(run, dataset, recipe, report)
         logger.info("best validation mIoU %.4f in epoch %d", state.best_miou, state.best_epoch)
     except StoppedEarly:
         logger.info("stopped as asked; the best epoch so far is exported")
+
+
+def _train_in_parts(
+    run: RunFolder, dataset: Dataset, recipe: TrainingRecipe, report: Report
+) -> TrainingState:
+    """Train; where several processes lack memory, all go on from the last checkpoint with less."""
+    while True:
+        try:
+            with companions(run, recipe) as processes:
+                return train(dataset, recipe, run, report, processes)
+        except OutOfMemory:
+            if recipe.accumulation >= recipe.batch_size // devices_here(recipe.devices):
+                raise  # single photos are too large for one of them
+        recipe = replace(recipe, accumulation=2 * recipe.accumulation)
+        logger.warning(
+            "out of memory: all processes go on from the last checkpoint, each with its photos of "
+            "a batch in %d parts; the effective batch size stays",
+            recipe.accumulation,
+        )
 
 
 def checked_dataset(
@@ -211,7 +230,7 @@ def _export(run: RunFolder, dataset: Dataset, serving: dict[str, Any]) -> ModelP
     best = load_best(run)
     logger.info("exporting, and comparing the export with the trained network")
     with (
-        explained_full_disk(run, best.epoch),
+        explained_full_disk(run),
         tempfile.TemporaryDirectory(prefix=".export-", dir=run.path) as scratch,
     ):
         candidate = export_package(

@@ -47,12 +47,12 @@ def report_finished(
 def report_unfinished(run: RunFolder, dataset: Dataset) -> Path | None:
     """Write the artefacts of a run that ends early, from its best epoch so far.
 
-    None before the first epoch's end, or where it can't be made: why the training ended, a full
-    disk or a photo that is gone, is then to be said first.
+    In its first epoch, from its weights as they are. None before there are any, or where it can't
+    be made: why the training ended, a full disk or a photo that is gone, is to be said first.
     """
     if not (run.checkpoints / "best.json").exists():
         return None
-    logger.info("writing the report of the epochs so far; Ctrl-C leaves it out")
+    logger.info("writing the report of the training so far; Ctrl-C leaves it out")
     try:
         return _report_best(run, dataset)
     except (AtrousError, OSError, RuntimeError, MemoryError) as error:
@@ -78,7 +78,8 @@ def _report_best(run: RunFolder, dataset: Dataset) -> Path:
         figures=figures,
         examples=draw_examples(predict, samples, figures, same_ids),
     )
-    return _write(run, best, [evaluation], f"unfinished; epoch {best.epoch} is the best so far")
+    so_far = f"epoch {best.epoch} is the best so far" if best.epoch else "ended in its first epoch"
+    return _write(run, best, [evaluation], f"unfinished; {so_far}")
 
 
 def _write(

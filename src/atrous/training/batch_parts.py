@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from atrous.domain.classes import IGNORE_ID
-from atrous.domain.errors import TrainingFailed
+from atrous.domain.errors import OutOfMemory, TrainingFailed
 from atrous.training.processes import ALONE, Processes
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ def with_less_memory(
     """Call `compute(parts)`, with twice the parts each time the memory does not suffice.
 
     Gives its result and the parts that it took. Raises TrainingFailed where not even a single
-    photo fits, and of several processes, which would wait for each other in different parts.
+    photo fits, and OutOfMemory where there are several processes: they would wait for each other
+    in different parts.
     """
     while True:
         try:
@@ -60,7 +61,7 @@ def with_less_memory(
                     "a lighter --backbone, or close other programs"
                 ) from error
             if processes.count > 1:
-                raise TrainingFailed(
+                raise OutOfMemory(
                     f"the memory of process {processes.rank + 1} of {processes.count} does not "
                     f"suffice for {-(-photos // parts)} photos at once; start anew with --set "
                     f"accumulation={min(photos, 2 * parts)}, or with a smaller --batch-size"

@@ -36,10 +36,26 @@ class TrainingState:
     validation_s: float = 0.0  # that a validation takes, by the last ones
     photos_unmeasured: float = 0.0  # trained on since the last validation, in whole crops
     norms_settled: bool = False  # batch norms keep their statistics from now on
+    batch: int = 0  # batches that are done of the epoch at hand
+    loss_sum: float = 0.0  # over these batches
     parts: int = 1  # that a batch is computed in; more than planned once the memory was short
     scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's gradients
     finished: bool = False
     results: list[dict[str, Any]] = field(default_factory=list)  # a row per epoch
+
+    @property
+    def mean_loss(self) -> float:
+        """Of the epoch at hand so far."""
+        return self.loss_sum / max(1, self.batch)
+
+    @property
+    def moment(self) -> str:
+        """Epochs that are done, and batches of the next one, for the name of a file.
+
+        >>> TrainingState(epoch=3).moment, TrainingState(epoch=3, batch=250).moment
+        ('00003', '00003-250')
+        """
+        return f"{self.epoch:05d}" + (f"-{self.batch}" if self.batch else "")
 
 
 def save_last(
@@ -56,11 +72,11 @@ def save_last(
         **_optimizer_tensors(optimizer),
     }
     state.average_updates = average.updates
-    _save(run, "last", state.epoch, tensors, {"state": asdict(state)})
+    _save(run, "last", state.moment, tensors, {"state": asdict(state)})
 
 
 def has_last(run: RunFolder) -> bool:
-    """Whether the run has a checkpoint to go on from: one of its epochs was done."""
+    """Whether the run has a checkpoint to go on from."""
     return (run.checkpoints / "last.json").exists()
 
 
@@ -90,7 +106,10 @@ def save_best(
     recipe: TrainingRecipe,
     metrics: dict[str, Any],
 ) -> None:
-    """Save the weights to export, with all that it takes to rebuild their network."""
+    """Save the weights to export, with all that it takes to rebuild their network.
+
+    epoch: that they were measured after; 0 for those of an unfinished first one, not measured.
+    """
     facts = {
         "epoch": epoch,
         "network": asdict(network.config),
@@ -98,7 +117,7 @@ def save_best(
         "recipe": recipe.to_json(),
         "metrics": metrics,
     }
-    _save(run, "best", epoch, dict(network.state_dict()), facts)
+    _save(run, "best", f"{epoch:05d}", dict(network.state_dict()), facts)
 
 
 @dataclass(frozen=True)
@@ -108,12 +127,12 @@ class BestCheckpoint:
     network: DeepLab  # in evaluation mode
     classes: ClassTable
     recipe: TrainingRecipe
-    metrics: dict[str, Any]  # on the validation split
-    epoch: int
+    metrics: dict[str, Any]  # on the validation split; empty where not measured
+    epoch: int  # 0: in the midst of the first one
 
 
 def load_best(run: RunFolder) -> BestCheckpoint:
-    """The best checkpoint of a run; NotFound before the first epoch's end."""
+    """The best checkpoint of a run; NotFound before there is one."""
     if not (run.checkpoints / "best.json").exists():
         raise NotFound(f"run {run.path} has no checkpoint yet: let it train at least one epoch")
     facts, tensors = _load(run, "best")
@@ -132,9 +151,9 @@ def load_best(run: RunFolder) -> BestCheckpoint:
 
 
 def _save(
-    run: RunFolder, name: str, epoch: int, tensors: dict[str, Tensor], facts: dict[str, Any]
+    run: RunFolder, name: str, moment: str, tensors: dict[str, Tensor], facts: dict[str, Any]
 ) -> None:
-    file = run.checkpoints / f"{name}-{epoch:05d}.safetensors"
+    file = run.checkpoints / f"{name}-{moment}.safetensors"
     plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     write_whole(file, save(plain))
     write_whole(

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,7 @@ from atrous.training.samples import (
 from atrous.training.schedule import rate_factor, seconds_left, usual_s
 
 logger = logging.getLogger(__name__)
+CHECKPOINT_S = 300.0  # after so long a checkpoint is written in the midst of an epoch
 
 
 @dataclass(frozen=True)
@@ -71,23 +73,25 @@ def train(
 ) -> TrainingState:
     """Train until the recipe's epochs or time budget are spent; go on where `run` left off.
 
-    After every epoch `results.csv` and the checkpoint to go on from are written, so that a kill
-    loses at most one epoch. Raises BadDataset without a training or validation split,
-    TrainingFailed when the loss is no number any more. Of several processes each calls it; the
-    first one writes the files.
+    After every epoch `results.csv` and the checkpoint to go on from are written, and in the midst
+    of an epoch after CHECKPOINT_S: a kill loses no more. Raises BadDataset without a training or
+    validation split, TrainingFailed when the loss is no number any more. Of several processes each
+    calls it; the first one writes the files.
     """
     keep_freed_memory()
     training = prepare(dataset, recipe, run, processes)
     scale = training.scale  # by the first process's clock, which all have to ask for
     if processes.is_first and not training.state.finished:
         write_augmented_picture(training.samples, training.state.epoch, scale, dataset.classes, run)
-    with float32_products(recipe, training.device):
+    with float32_products(recipe, training.device), something_to_report(training):
         while not training.state.finished:
-            loss, rate = train_epoch(training, report)
-            row = end_epoch(training, loss, rate)
-            with explained_write_errors(run, training.state.epoch - 1):
+            rate = train_epoch(training, report)
+            loss = training.state.mean_loss
+            row = end_epoch(training, loss, rate) if training.epoch_is_over else None
+            with explained_write_errors(run):
                 save(training)
-            report(progress_now(training, loss, row))
+            if row:
+                report(progress_now(training, loss, row))
     return training.state
 
 
@@ -114,8 +118,9 @@ def prepare(
     average = WeightAverage(network, recipe.ema_decay)
     optimizer = make_optimizer(network, recipe)
     scaler = gradient_scaler(recipe, device)
-    state = load_last(run, network, average, optimizer) or TrainingState(parts=recipe.accumulation)
-    state.parts = min(state.parts, photos_each)  # the same number in all processes
+    state = load_last(run, network, average, optimizer) or TrainingState()
+    # At least what the recipe says now, and the same number in all processes.
+    state.parts = min(max(state.parts, recipe.accumulation), photos_each)
     if state.scaler:
         scaler.load_state_dict(state.scaler)
     processes.follow_first(network, average.network)
@@ -164,49 +169,64 @@ def load_first_weights(network: DeepLab, recipe: TrainingRecipe) -> None:
         logger.warning("backbone %s starts from RANDOM weights, as asked", recipe.backbone)
 
 
-def train_epoch(training: Training, report: Report) -> tuple[float, float]:
-    """One pass over the training photos, cut short where the time budget ends.
+def train_epoch(training: Training, report: Report) -> float:
+    """The rest of one pass over the training photos; gives the last learning rate of the head.
 
-    Gives the mean loss and the last learning rate of the head.
+    Cut short where the time budget ends, or where it is time for a checkpoint: the next call goes
+    on from there.
     """
-    recipe, network, state = training.recipe, training.network, training.state
-    samples, processes, scaler = training.samples, training.processes, training.scaler
-    total_loss, batches, rate = 0.0, 0, 0.0
-    # Dropout draws from this state: a resumed epoch draws what its first attempt drew.
-    torch.manual_seed(recipe.seed * 1_000_003 + state.epoch + processes.rank * 1_000_000_007)
+    network, state = training.network, training.state
     network.train()
-    set_norms(network, recipe, state.norms_settled)
+    set_norms(network, training.recipe, state.norms_settled)
+    rate, begun = 0.0, state.step
     for images, label_maps in batches_at_hand(training):
-        if training.fraction >= 1.0 and batches:
+        if training.fraction >= 1.0 and state.step > begun:
             break
-        if training.norms_settle_now:
-            settle_norms(network, training.average.network)
-            processes.follow_first(network, training.average.network)  # each has its own until now
-            state.norms_settled = True
-            set_norms(network, recipe, state.norms_settled)
-        rate = set_rates(training.optimizer, rate_factor(training.fraction_at_step, recipe))
-        compute = partial(gradients_of, training, images, label_maps)
-        loss, state.parts = with_less_memory(compute, state.parts, len(images), processes)
-        total_loss += loss
-        batches += 1
-        state.photos_unmeasured += samples.batch_size * images[0, 0].numel() / recipe.crop.area
-        scaler.unscale_(training.optimizer)
-        clip_gradients(network, recipe)
-        scaler.step(training.optimizer)
-        scaler.update()
-        training.average.update(network)
-        state.step += 1
-        report(progress_now(training, total_loss / batches))
-    processes.follow_first(network, training.average.network)  # norms may have seen other photos
+        rate = take_step(training, images, label_maps)
+        progress = progress_now(training, state.mean_loss)
+        report(progress)
+        if progress.elapsed_s - state.elapsed_s >= CHECKPOINT_S:
+            break
+    training.processes.follow_first(network, training.average.network)  # norms saw other photos
     insist_on_finite_weights(training)
-    return total_loss / batches, rate
+    return rate
+
+
+def take_step(
+    training: Training,
+    images: UInt8[Tensor, "batch 3 height width"],
+    label_maps: UInt8[Tensor, "batch height width"],
+) -> float:
+    """Learn from one batch; gives the learning rate of the head."""
+    recipe, network, state = training.recipe, training.network, training.state
+    processes, scaler = training.processes, training.scaler
+    # Dropout draws from this state: a resumed training draws what an uninterrupted one drew.
+    torch.manual_seed(recipe.seed * 1_000_003 + state.step + processes.rank * 1_000_000_007)
+    if training.norms_settle_now:
+        settle_norms(network, training.average.network)
+        processes.follow_first(network, training.average.network)  # each has its own until now
+        state.norms_settled = True
+        set_norms(network, recipe, state.norms_settled)
+    rate = set_rates(training.optimizer, rate_factor(training.fraction_at_step, recipe))
+    compute = partial(gradients_of, training, images, label_maps)
+    loss, state.parts = with_less_memory(compute, state.parts, len(images), processes)
+    state.loss_sum += loss
+    state.photos_unmeasured += training.samples.batch_size * images[0, 0].numel() / recipe.crop.area
+    scaler.unscale_(training.optimizer)
+    clip_gradients(network, recipe)
+    scaler.step(training.optimizer)
+    scaler.update()
+    training.average.update(network)
+    state.step += 1
+    state.batch += 1
+    return rate
 
 
 def batches_at_hand(
     training: Training,
 ) -> Iterator[tuple[UInt8[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]]]:
-    """The batches of this epoch; where smaller photos come first, that may end in its midst."""
-    samples, epoch, done = training.samples, training.state.epoch, 0
+    """The batches that are left of this epoch; smaller photos may end in its midst."""
+    samples, epoch, done = training.samples, training.state.epoch, training.state.batch
     while done < steps_per_epoch(samples.epoch_length, samples.recipe.batch_size):
         scale = training.scale
         for batch in batches_of_epoch(samples, epoch, scale, training.processes, first=done):
@@ -259,7 +279,7 @@ def end_epoch(training: Training, loss: float, rate: float) -> dict[str, Any]:
     """Measure the epoch where that is due, count it, and give its row for `results.csv`."""
     state, due = training.state, training.validation_is_due
     figures = validate(training) if due else {}
-    state.epoch += 1
+    state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
     state.finished = due and training.is_over
     row = {
         "epoch": state.epoch,
@@ -280,22 +300,37 @@ def validate(training: Training) -> dict[str, Any]:
     Gives the figures as reports have them.
     """
     classes, state = training.dataset.classes, training.state
-    averaged = training.recipe.ema_decay > 0
-    candidate = training.average.network if averaged else training.network.eval()
-    predictor = NetworkPredictor(candidate, training.recipe)
+    predictor = NetworkPredictor(training.candidate, training.recipe)
     photos = training.processes.part_of(training.dataset.splits["valid"])
     began_s = training.elapsed_s
     counts = training.processes.sum_of_counts(measure(predictor, photos, len(classes)).counts)
     metrics = ConfusionMatrix(counts).as_report(classes.names, classes.labelled_ids)
     state.validation_s = usual_s(state.validation_s, training.elapsed_s - began_s)
     state.photos_unmeasured = 0.0
-    miou, epoch = metrics["miou"] or 0.0, state.epoch + 1
+    miou = metrics["miou"] or 0.0
     if miou > state.best_miou:
-        state.best_miou, state.best_epoch = miou, epoch
-        if training.processes.is_first:
-            with explained_write_errors(training.run, state.epoch):
-                save_best(training.run, epoch, candidate, classes, training.recipe, metrics)
+        state.best_miou, state.best_epoch = miou, state.epoch + 1
+        with explained_write_errors(training.run):
+            keep_candidate(training, state.best_epoch, metrics)
     return metrics
+
+
+def keep_candidate(training: Training, epoch: int, metrics: dict[str, Any]) -> None:
+    """Save the weights that would be published, with what was measured after `epoch`."""
+    if training.processes.is_first:
+        classes, recipe = training.dataset.classes, training.recipe
+        save_best(training.run, epoch, training.candidate, classes, recipe, metrics)
+
+
+@contextmanager
+def something_to_report(training: Training) -> Iterator[None]:
+    """Where Ctrl-C ends the first epoch, keep its weights: the report is made of them."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if training.state.step and not training.state.best_epoch:
+            keep_candidate(training, 0, {})
+        raise
 
 
 def save(training: Training) -> None:
@@ -305,7 +340,10 @@ def save(training: Training) -> None:
     state.scaler = training.scaler.state_dict()
     if not training.processes.is_first:
         return
-    training.run.write_results(state.results)
+    if state.results:
+        training.run.write_results(state.results)
+    else:  # in the midst of a first epoch that is long
+        keep_candidate(training, 0, {})
     save_last(training.run, state, training.network, training.average, training.optimizer)
 
 

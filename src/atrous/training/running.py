@@ -57,6 +57,16 @@ class Training:
         return progress_of(self.state.step + 0.5, self._steps, self.elapsed_s, self.training_s)
 
     @property
+    def epoch_is_over(self) -> bool:
+        """Whether all batches of the epoch at hand are done, or no time is left for more."""
+        return self.state.batch >= self._steps_in_epoch or self.fraction >= 1.0
+
+    @property
+    def candidate(self) -> DeepLab:
+        """The network to measure and publish, in evaluation mode: averaged, where that is asked."""
+        return self.average.network if self.recipe.ema_decay > 0 else self.network.eval()
+
+    @property
     def scale(self) -> float:
         """How much shorter the sides of photos and crops are in the step at hand."""
         early = bool(self.recipe.early_share) and self.fraction < self.recipe.early_share
@@ -117,7 +127,10 @@ class Training:
         return MEASURING_COST * larger * photos * self.elapsed_s / crops
 
     @property
+    def _steps_in_epoch(self) -> int:
+        return steps_per_epoch(self.samples.epoch_length, self.recipe.batch_size)
+
+    @property
     def _steps(self) -> int:
         """Steps of the whole training, were there no time budget."""
-        in_epoch = steps_per_epoch(self.samples.epoch_length, self.recipe.batch_size)
-        return in_epoch * self.recipe.epochs
+        return self._steps_in_epoch * self.recipe.epochs
