@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from atrous.sam2 import engine_choice
+from atrous.sam2.embedding import Embedding
 from atrous.sam2.engine import shared_core
 from atrous.sam2.engine_choice import EngineReport, open_networks
+from atrous.sam2.prompt_arrays import PromptBatch
 from atrous.sam2.segmenter import InteractiveSegmenter
 
 HAS_BF16 = "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -63,7 +65,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, *, fast_s: float, off: float) -> tup
     fast = engine_choice._Pair(
         Timed("bf16", [np.zeros(1)] * 3, fast_s), Timed("bf16", [masks + off], fast_s)
     )
-    taken, report = engine_choice._try_both(exact, fast)
+    taken, report = engine_choice._try_both(exact, fast, None)
     assert taken is (fast if report.precision == "bf16" else exact)
     assert [pair.encoder.closed for pair in (exact, fast)].count(True) == 1
     assert not taken.encoder.closed
@@ -90,15 +92,72 @@ def test_damaged_record_counts_as_none(tmp_path: Path, content: str) -> None:
     assert engine_choice._read_record(tmp_path / "record.json") is None
 
 
+@pytest.mark.parametrize("off", [0.001, 1.0])
+def test_many_prompts_are_left_to_the_decoder_where_their_networks_do_not_agree(
+    monkeypatch: pytest.MonkeyPatch, off: float
+) -> None:
+    """As with a kernel of an engine that is wrong for some shapes."""
+    masks = np.random.default_rng(0).normal(0, 1, (4, 4, 256, 256)).astype(np.float32)
+    asked: list[dict[str, Any]] = []
+
+    class Many:
+        def __init__(self, *paths: Any, **settings: Any) -> None:
+            asked.append(settings)
+
+        def answer(self, embedding: Embedding, prompts: PromptBatch) -> Any:
+            scores = np.zeros((4, 4), np.float32)
+            for part in prompts.parts(3):
+                chosen = list(part.indices)
+                yield part, masks[chosen] + np.float32(off), scores[chosen]
+
+        def close(self) -> None:
+            asked[0]["closed"] = True
+
+    monkeypatch.setattr(engine_choice, "ManyPrompts", Many)
+    precision, report = choose_with_many(monkeypatch, masks)
+    assert precision == "bf16"
+    assert asked == [{"precision": "bf16", "half": False, "closed": True}]
+    assert report.computes_many is (off < 0.1)
+
+
+def choose_with_many(
+    monkeypatch: pytest.MonkeyPatch, masks: np.ndarray
+) -> tuple[str, EngineReport]:
+    Timed.clock = 0.0
+    monkeypatch.setattr(engine_choice.time, "process_time", lambda: Timed.clock)
+    features = [np.zeros((1, 2, 2), np.float32)] * 3
+    pairs = [
+        engine_choice._Pair(Timed(kind, features, seconds), Timed(kind, [masks], seconds))
+        for kind, seconds in (("fp32", 1.0), ("bf16", 0.5))
+    ]
+    taken, report = engine_choice._try_both(*pairs, (Path("terms"), Path("many")))
+    return taken.encoder.precision, report
+
+
+@pytest.mark.parametrize(
+    ("report", "computes"),
+    [
+        (EngineReport("openvino", "fp32"), True),
+        (EngineReport("openvino", "bf16"), True),  # as asked, not tried
+        (EngineReport("openvino", "bf16", 1.0, many_agreement=0.72), False),
+        (EngineReport("onnxruntime", "fp32"), False),
+    ],
+)
+def test_who_computes_many_prompts(report: EngineReport, computes: bool) -> None:
+    assert report.computes_many is computes
+
+
 @bf16_only
+@pytest.mark.parametrize("count", [3, 9])
 def test_bf16_masks_agree(
-    sam2_package: Any, exact: InteractiveSegmenter, embeddings: Any, photos: Any
+    count: int, sam2_package: Any, exact: InteractiveSegmenter, embeddings: Any, photos: Any
 ) -> None:
     from atrous.domain.prompts import Point, Prompt
 
     segmenter = InteractiveSegmenter(sam2_package, precision="bf16")
     assert segmenter.precision == "bf16"
-    prompts = [Prompt(points=(Point(x, 150.0, positive=True),)) for x in (40.0, 110.0, 180.0)]
+    places = [(x, y) for x in (40.0, 110.0, 180.0) for y in (70.0, 150.0, 230.0)]
+    prompts = [Prompt(points=(Point(x, y, positive=True),)) for x, y in places[:count]]
     agreement = [
         np.mean((one.low_res_logits > 0) == (other.low_res_logits > 0))
         for one, other in zip(
@@ -107,5 +166,6 @@ def test_bf16_masks_agree(
             strict=True,
         )
     ]
+    assert segmenter._many is not None  # nine go to its networks
     segmenter.close()
     assert np.mean(agreement) > 0.97

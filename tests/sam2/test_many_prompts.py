@@ -71,14 +71,19 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Counting]:
 def test_what_prompts_share_is_computed_once_and_answers_come_in_order(
     opened: list[Counting],
 ) -> None:
-    many = ManyPrompts(*PATHS, 2, BUDGET, half=True)
+    many = ManyPrompts(*PATHS, 2, BUDGET, precision="bf16", half=True)
     assert not opened  # nothing is loaded before it is needed
     mask = np.ones((256, 256), np.float32)
     answers = list(many.answer(EMBEDDING, clicks(2 * PROMPTS_PER_RUN + 1, mask=mask)))
     photo_side, decoder = opened
     assert photo_side.settings == {"threads": 2, "half_inputs": 3}
     shapes = {"point_coords": (PROMPTS_PER_RUN, 2, 2), "point_labels": (PROMPTS_PER_RUN, 2)}
-    assert decoder.settings == {"threads": 1, "side_by_side": 2, "fixed_shapes": shapes}
+    assert decoder.settings == {
+        "precision": "bf16",
+        "threads": 1,
+        "side_by_side": 2,
+        "fixed_shapes": shapes,
+    }
     assert all(len(labels) == PROMPTS_PER_RUN for _, _, labels in decoder.given)
     assert photo_side.free == [1]  # all cores of the model, one is another's
     assert photo_side.given[0][3].shape == (1, 1, 256, 256)
@@ -96,7 +101,7 @@ def test_what_prompts_share_is_computed_once_and_answers_come_in_order(
 
 
 def test_parts_of_a_request_share_what_is_computed(opened: list[Counting]) -> None:
-    many = ManyPrompts(*PATHS, 2, BUDGET, half=True)
+    many = ManyPrompts(*PATHS, 2, BUDGET, precision="bf16", half=True)
     mask, other_photo = np.ones((256, 256), np.float32), replace(EMBEDDING)
     for embedding, of_mask in (
         *((EMBEDDING, None), (EMBEDDING, None)),
@@ -109,7 +114,7 @@ def test_parts_of_a_request_share_what_is_computed(opened: list[Counting]) -> No
 
 
 def test_few_prompts_and_long_ones_are_left_to_the_decoder() -> None:
-    many = ManyPrompts(*PATHS, 2, BUDGET, half=False)
+    many = ManyPrompts(*PATHS, 2, BUDGET, precision="fp32", half=False)
     assert many.pays_for(clicks(LEAST_PROMPTS))
     assert not many.pays_for(clicks(LEAST_PROMPTS - 1))
     assert many.pays_for(clicks(LEAST_PROMPTS, points=MOST_POINTS - 1))  # and one that is none
@@ -128,7 +133,7 @@ def test_a_failure_reaches_who_asked(
     def fail(self: Counting, inputs: Any) -> None:
         raise RuntimeError("out of memory")
 
-    many = ManyPrompts(*PATHS, 2, BUDGET, half=True)
+    many = ManyPrompts(*PATHS, 2, BUDGET, precision="bf16", half=True)
     monkeypatch.setattr(Counting, "run", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         list(many.answer(EMBEDDING, clicks(9)))

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from atrous.export.sam2_graphs import ANSWERING, PromptDecoder, self_attention, split_heads
+from atrous.export.sam2_graphs import ANSWERING, PromptDecoder, self_attention, soft, split_heads
 from atrous.export.sam2_photo_terms import HEADS, POSITIONS, FoldedWeights, PhotoTerms, projected
 
 CHANNELS = 256
@@ -72,7 +72,7 @@ class ManyPromptsDecoder(nn.Module):
         said = layer.layer_norm1(self_attention(layer.self_attn, tokens, tokens))
         look = layer.cross_attn_token_to_image
         query = _queries(look, said + tokens)
-        weights, total = _soft(query @ terms.key_1)
+        weights, total = soft(query @ terms.key_1)
         said = _heard(layer, said, weights @ terms.value_1.transpose(2, 3) / total)
         key, value = _answers(layer.cross_attn_image_to_token, said, tokens)
         mixes = torch.softmax(key @ terms.query_1, dim=2).flatten(1, 2)
@@ -102,7 +102,7 @@ class ManyPromptsDecoder(nn.Module):
         scores = (
             by_head * (query @ terms.key_2) + query @ self.placed_key_2 + _across(probes, mixes_1)
         )
-        weights, total = _soft(scores)
+        weights, total = soft(scores)
         seen = (weights * by_head) @ terms.value_2.transpose(2, 3)
         shares = _across(weights, mixes_1.transpose(1, 2))
         seen = (seen + shares @ _by_head(vectors_1 @ folded.value_2.T)) / total
@@ -139,7 +139,7 @@ class ManyPromptsDecoder(nn.Module):
         constant = query @ (folded.key_3 @ folded.offset_2).reshape(1, HEADS, -1, 1)
         probes = query @ _by_head(vectors @ folded.key_3.T).transpose(2, 3)
         scores = by_head_1 * (query @ terms.key_3) + constant + _across(probes, mixes)
-        weights, total = _soft(by_head_2 * scores + query @ self.placed_key_3)
+        weights, total = soft(by_head_2 * scores + query @ self.placed_key_3)
         weights = weights * by_head_2
         seen = (weights * by_head_1) @ terms.value_3.transpose(2, 3)
         shares = _across(weights, mixes.transpose(1, 2))
@@ -170,15 +170,6 @@ def _answers(attention: Any, said: Tensor, tokens: Tensor) -> tuple[Tensor, Tens
     """Keys and values of tokens that positions look at."""
     key = split_heads(attention, attention.k_proj(said + tokens))
     return key, split_heads(attention, attention.v_proj(said))
-
-
-def _soft(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights of positions, and by what they are to be divided.
-
-    OpenVINO would make one kernel of a softmax between two products, a slow one in these shapes.
-    """
-    weights = torch.exp(scores - scores.amax(dim=-1, keepdim=True))
-    return weights, weights.sum(dim=-1, keepdim=True)
 
 
 def _heard(layer: Any, said: Tensor, seen: Tensor, constant: Tensor | None = None) -> Tensor:

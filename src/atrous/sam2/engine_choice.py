@@ -12,13 +12,18 @@ import numpy as np
 from atrous.disk.whole import write_whole
 from atrous.domain.errors import MissingDependency
 from atrous.domain.geometry import Size
+from atrous.domain.prompts import Point, Prompt
 from atrous.runtime.agreement import label_agreement
 from atrous.runtime.compiled_networks import Environment
+from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.engine_names import Engine, EngineName, Precision, PrecisionName
 from atrous.runtime.trial_pictures import trial_pictures
-from atrous.sam2.engine import Network, open_network, shared_core
+from atrous.sam2.embedding import Embedding
+from atrous.sam2.engine import Arrays, Network, open_network, shared_core
+from atrous.sam2.many_prompts import ManyPrompts
 from atrous.sam2.models import Sam2Package
 from atrous.sam2.photo_input import SIDE
+from atrous.sam2.prompt_arrays import PromptBatch, batch_prompts
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +42,13 @@ class EngineReport:
     agreement: float | None = None  # of bf16 with fp32, 0..1
     encode_cpu_s: dict[str, float] | None = None  # by precision
     decode_cpu_s: dict[str, float] | None = None
+    many_agreement: float | None = None  # of the networks for many prompts, in bf16 with fp32
+
+    @property
+    def computes_many(self) -> bool:
+        """Whether the networks for many prompts can be used: OpenVINO's, where they agree."""
+        agreement = 1.0 if self.many_agreement is None else self.many_agreement
+        return self.engine == "openvino" and agreement >= LEAST_AGREEMENT
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +96,7 @@ def open_networks(
         if known is not None:
             pair, report = open_pair(known.precision), known
         else:
-            pair, report = _try_both(open_pair("fp32"), open_pair("bf16"))
+            pair, report = _try_both(open_pair("fp32"), open_pair("bf16"), package.for_many)
             logger.info("SAM 2 %s: %s", package.name, report)
             if record is not None:
                 _keep(record, report)
@@ -113,12 +125,14 @@ def _may_gain_by_bf16(engine: EngineName) -> bool:
     return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def _try_both(exact: _Pair, fast: _Pair) -> tuple[_Pair, EngineReport]:
+def _try_both(
+    exact: _Pair, fast: _Pair, for_many: tuple[Path, Path] | None
+) -> tuple[_Pair, EngineReport]:
     """Run both on a trial picture in turn; close the one that is not taken.
 
     What counts is the processor's time, and the least of it: other programs make all take longer.
     """
-    photo = trial_pictures(Size(SIDE, SIDE))[-1]
+    photo, prompts = trial_pictures(Size(SIDE, SIDE))[-1], _trial_prompts()
     encode_s: dict[str, list[float]] = {"fp32": [], "bf16": []}
     decode_s: dict[str, list[float]] = {"fp32": [], "bf16": []}
     masks: dict[str, np.ndarray] = {}
@@ -127,7 +141,7 @@ def _try_both(exact: _Pair, fast: _Pair) -> tuple[_Pair, EngineReport]:
             start = time.process_time()
             embedding = pair.encoder.run([photo])
             encode_s[kind].append(time.process_time() - start)
-            inputs = [*embedding, *_trial_prompts()]
+            inputs = [*embedding, prompts.coords, prompts.labels, *prompts.earlier_mask]
             pair.decoder.run(inputs)  # the first run of a shape allocates
             start = time.process_time()
             masks[kind] = pair.decoder.run(inputs)[0]
@@ -139,16 +153,33 @@ def _try_both(exact: _Pair, fast: _Pair) -> tuple[_Pair, EngineReport]:
     takes_fast = agreement >= LEAST_AGREEMENT and gain >= LEAST_GAIN
     taken, left = (fast, exact) if takes_fast else (exact, fast)
     left.close()
+    many_agreement = None
+    if takes_fast and for_many:
+        many_agreement = _agreement(masks["fp32"], _answers_of_many(for_many, embedding, prompts))
     precision: PrecisionName = "bf16" if takes_fast else "fp32"
-    return taken, EngineReport("openvino", precision, agreement, encode, decode)
+    return taken, EngineReport("openvino", precision, agreement, encode, decode, many_agreement)
 
 
-def _trial_prompts() -> list[np.ndarray]:
-    """Four clicks over the picture, as the decoder takes them."""
-    places = [[256, 256], [768, 256], [256, 768], [768, 768]]
-    coords = np.array([[place, [0, 0]] for place in places], np.float32)
-    labels = np.tile(np.array([1, -1], np.int64), (len(places), 1))
-    return [coords, labels, np.zeros((1, 1, 256, 256), np.float32), np.zeros(1, np.float32)]
+def _answers_of_many(
+    for_many: tuple[Path, Path], embedding: Arrays, prompts: PromptBatch
+) -> np.ndarray:
+    """Logits of the networks for many prompts, in bf16."""
+    positions, *cells = embedding
+    photo = Embedding(Size(SIDE, SIDE), positions, (cells[0], cells[1]))
+    cores = CoreBudget()
+    many = ManyPrompts(*for_many, cores.cores, cores, precision="bf16", half=False)
+    try:
+        return np.concatenate([logits for _, logits, _ in many.answer(photo, prompts)])
+    finally:
+        many.close()
+
+
+def _trial_prompts() -> PromptBatch:
+    """Four clicks over the picture, at places that bf16 has no numbers for."""
+    places = [(255.3, 257.4), (769.4, 254.7), (253.6, 771.2), (765.3, 766.6)]
+    prompts = [Prompt(points=(Point(x, y, positive=True),)) for x, y in places]
+    [batch] = batch_prompts(prompts, Size(SIDE, SIDE))
+    return batch
 
 
 def _agreement(exact: np.ndarray, other: np.ndarray) -> float:
@@ -162,7 +193,8 @@ def _record_path(
     """Where the choice for these weights, this machine and this number of threads lies."""
     if cache_folder is None:
         return None
-    name = f"{package.name}-{package.identity[:12]}-{Environment.here().digest}-{threads or 'all'}"
+    here = Environment.here().digest
+    name = f"{package.name}-{package.networks_digest[:12]}-{here}-{threads or 'all'}"
     return cache_folder / "sam2" / f"{name}.json"
 
 

@@ -11,6 +11,7 @@ from weakref import ReferenceType, ref
 import numpy as np
 
 from atrous.runtime.core_budget import CoreBudget
+from atrous.runtime.engine_names import PrecisionName
 from atrous.sam2.embedding import Embedding
 from atrous.sam2.engine import Network, open_network
 from atrous.sam2.prompt_arrays import PromptBatch
@@ -39,14 +40,23 @@ class ManyPrompts:
     """The networks for many prompts, loaded with the first that need them; for many threads."""
 
     def __init__(
-        self, photo_terms: Path, many_prompts: Path, cores: int, budget: CoreBudget, *, half: bool
+        self,
+        photo_terms: Path,
+        many_prompts: Path,
+        cores: int,
+        budget: CoreBudget,
+        *,
+        precision: PrecisionName,
+        half: bool,
     ) -> None:
         """Remember what to load.
 
         cores: so many runs go side by side, each on one.
         budget: in which they take their turn.
+        precision: of the prompts' part; what they have in common is computed in fp32.
         half: embeddings come as float16.
         """
+        self._precision = precision
         self._paths = (photo_terms, many_prompts)
         self._cores, self._budget = cores, budget
         self._half_inputs = EMBEDDING_PARTS if half else 0
@@ -92,6 +102,7 @@ class ManyPrompts:
                 labels = (PROMPTS_PER_RUN, points)
                 self._decoders[points] = open_network(
                     many_prompts,
+                    precision=self._precision,
                     threads=1,
                     side_by_side=self._cores,
                     fixed_shapes={"point_coords": (*labels, 2), "point_labels": labels},

@@ -1,5 +1,6 @@
 """Converted SAM 2 models: one folder each, read, found and written as a whole."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -60,6 +61,12 @@ class Sam2Package:
     def identity(self) -> str:
         """Tells the weights apart: embeddings of one encoder are no use to another."""
         return str(self.manifest["checksums"][ENCODER])
+
+    @property
+    def networks_digest(self) -> str:
+        """Tells all networks apart."""
+        checksums = json.dumps(self.manifest["checksums"], sort_keys=True)
+        return hashlib.sha256(checksums.encode()).hexdigest()
 
 
 def read_sam2_package(folder: Path, *, verify: bool = True) -> Sam2Package:

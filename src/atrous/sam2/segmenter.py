@@ -103,10 +103,14 @@ class InteractiveSegmenter:
                 "a photo; to convert it again: %s --version %s",
                 *(package.name, again, package.version),
             )
-        # In bf16, sums of squares of what is of low rank would be too rough.
-        if package.for_many and (report.engine, report.precision) == ("openvino", "fp32"):
-            half = embeddings == "float16"
-            self._many = ManyPrompts(*package.for_many, self._threads, self._cores, half=half)
+        if package.for_many and report.computes_many:
+            self._many = ManyPrompts(
+                *package.for_many,
+                self._threads,
+                self._cores,
+                precision=report.precision,
+                half=embeddings == "float16",
+            )
 
     @property
     def engine(self) -> EngineName:
