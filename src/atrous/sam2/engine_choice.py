@@ -46,9 +46,9 @@ class EngineReport:
 
     @property
     def computes_many(self) -> bool:
-        """Whether the networks for many prompts can be used: OpenVINO's, where they agree."""
-        agreement = 1.0 if self.many_agreement is None else self.many_agreement
-        return self.engine == "openvino" and agreement >= LEAST_AGREEMENT
+        """Whether the networks for many prompts can be used: OpenVINO's, in bf16 once tried."""
+        agrees = self.precision == "fp32" or (self.many_agreement or 0.0) >= LEAST_AGREEMENT
+        return self.engine == "openvino" and agrees
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,7 @@ from atrous.domain.errors import BadInput, Conflict, MissingDependency
 from atrous.store.disk_full import naming_full_disk
 from atrous.store.outages import naming_outages
 from atrous.store.schema_upgrade import HEAD, newest_revision, revision_of, upgrade
+from atrous.store.unfit_values import naming_unfit_values
 
 LOCK_TIMEOUT_S = 30.0  # how long a writer waits for another
 MAPPED_BYTES = 1 << 28  # of SQLite's file: larger than the cache, read without being copied
@@ -171,15 +172,21 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Give a connection on one consistent state; a writer does not make it wait.
 
-        Raises Unavailable, as `write` does, where the database does not answer.
+        As `write` does, raises Unavailable where the database does not answer, and BadRequest for
+        a value that it has no place for.
         """
-        with naming_outages(), self._engine.connect() as connection:
+        with naming_outages(), naming_unfit_values(), self._engine.connect() as connection:
             yield connection.execution_options(**self._read_options)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """Give a connection whose changes are committed together, or not at all."""
-        with naming_outages(), naming_full_disk(), self._engine.begin() as connection:
+        with (
+            naming_outages(),
+            naming_full_disk(),
+            naming_unfit_values(),
+            self._engine.begin() as connection,
+        ):
             yield connection
 
     def migrate(self, target: str = HEAD) -> None:
