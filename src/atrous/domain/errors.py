@@ -18,6 +18,7 @@ AtrousError
 ├── DiskFull             no room for what was to be stored; nothing of it was
 ├── MissingDependency    an optional part of the installation is needed for this
 ├── TrainingFailed       a training stopped and can't go on as it is
+│   └── OutOfMemory      one of several processes of a training lacks memory
 └── ExportRefused        an exported network does not agree with the trained one
 
 A message gives the value, what was expected and the remedy. `atrous.server.errors` maps these to
