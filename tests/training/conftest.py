@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from atrous.datasets.version import Dataset
+from atrous.training import loop
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a training sets for its process would last for all tests of this one."""
+    monkeypatch.setattr(loop, "keep_freed_memory", lambda: False)
 
 
 @pytest.fixture(scope="session")

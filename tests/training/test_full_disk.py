@@ -44,6 +44,25 @@ def test_a_full_disk_keeps_the_last_checkpoint(
     assert {progress.epoch for progress in seen} == {2}
 
 
+def test_ctrl_c_on_a_full_disk_says_so(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first epoch, whose weights are then to be kept for the report."""
+
+    def no_space(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def interrupt(progress: Progress) -> None:
+        monkeypatch.setattr(os, "fsync", no_space)
+        raise KeyboardInterrupt
+
+    recipe = tiny.tiny_recipe()
+    run = tiny.new_run(tmp_path, recipe)
+    with pytest.raises(TrainingFailed, match="the disk is full; no checkpoint is kept"):
+        train(dataset, recipe, run, interrupt)
+    assert not list(run.checkpoints.iterdir())
+
+
 def test_other_reasons_are_named(tmp_path: Path) -> None:
     with (
         pytest.raises(

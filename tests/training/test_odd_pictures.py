@@ -14,7 +14,6 @@ from atrous.datasets.version import Dataset
 from atrous.deeplab.network import build_network
 from atrous.domain.errors import BadDataset
 from atrous.domain.geometry import Size
-from atrous.training import loop
 from atrous.training.configure import recipe_for
 from atrous.training.loop import train
 from atrous.training.network_predictor import NetworkPredictor
@@ -44,11 +43,6 @@ def write_set(folder: Path, pictures: dict[str, dict[str, np.ndarray]]) -> Datas
             mask[:, : mask.shape[1] // 2] = 1
             assert cv2.imwrite(str(path.with_name(f"{path.stem}_mask.png")), mask)
     return open_dataset(folder)
-
-
-@pytest.fixture(autouse=True)
-def memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "keep_freed_memory", lambda: False)
 
 
 def drawn() -> dict[str, np.ndarray]:

@@ -15,11 +15,6 @@ from atrous.training.loop import train
 from atrous.training.running import EXPORT_S, Training
 
 
-@pytest.fixture(autouse=True)
-def memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "keep_freed_memory", lambda: False)
-
-
 @pytest.mark.parametrize(
     ("choices", "measured"),
     [

@@ -53,6 +53,11 @@ def new_run(folder: Path, recipe: TrainingRecipe) -> RunFolder:
     return run
 
 
+def weights(run: RunFolder) -> bytes:
+    """All tensors of a run's checkpoints."""
+    return b"".join(path.read_bytes() for path in sorted(run.checkpoints.glob("*.safetensors")))
+
+
 def stop_after(epoch: int, error: type[BaseException] = KeyboardInterrupt) -> Callable[..., None]:
     """A report of progress that raises once this epoch is done and saved."""
 

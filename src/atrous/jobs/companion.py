@@ -62,4 +62,4 @@ def _log_epoch(progress: Progress) -> None:
 if __name__ == "__main__":
     folder, *numbers = sys.argv[1:]
     # torchrun doesn't say which process it is.
-    sys.exit(main(folder, *(int(number) for number in numbers or [str(os.getppid())])))
+    sys.exit(main(folder, *map(int, numbers)) if numbers else main(folder, os.getppid()))

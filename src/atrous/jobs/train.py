@@ -66,7 +66,7 @@ def finish_run(run: RunFolder, store: Store, report: Report) -> ModelId:
     """Train a run to its end, from its last checkpoint if it has one, and publish the model.
 
     `report` may raise StoppedEarly once there is a best checkpoint. However else it ends, it
-    leaves a report. Raises Conflict where another process trains the run.
+    leaves a report if there are weights. Raises Conflict where another process trains the run.
     """
     published = run.path / "published.json"
     with run.claimed():

@@ -329,7 +329,8 @@ def something_to_report(training: Training) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if training.state.step and not training.state.best_epoch:
-            keep_candidate(training, 0, {})
+            with explained_write_errors(training.run):
+                keep_candidate(training, 0, {})
         raise
 
 
