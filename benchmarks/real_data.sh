@@ -18,7 +18,8 @@ case ${1:-} in
     report=report-without-photos.html
     options=(--ignore-id 11 --classes
       sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist)
-    recipe=(--export-stride 8 --export-size 640 --set frozen_stride=4 --loss 'ce + lovasz'
+    recipe=(--export-stride 8 --export-size 640 --export-flip --set frozen_stride=4
+      --loss 'ce + lovasz'
       --class-weights none
       --set early_share=0.45 --set color_jitter=0.5 --set ema_decay=0.995
       --set label_smoothing=0.1) ;;
@@ -44,7 +45,7 @@ export ATROUS_HOME=${ATROUS_HOME:-$(mktemp -d)}
   echo "wall time of the training command: $((SECONDS - start)) s"
   echo "atrous evaluate $1/1 $folder ${options[*]} --json"
 } | tee "$out.log"
-"$atrous" evaluate "$1/1" "$folder" "${options[@]}" --json > "$out.json"
+"$atrous" evaluate "$1/1" "$folder" "${options[@]}" --scales 1 --json > "$out.json"
 "$atrous" evaluate "$1/1" "$folder" "${options[@]}" --flip --json > "$out-flip.json"
 cp "$ATROUS_HOME/runs/$1/0001/results.csv" "$out.csv"
 cp "$ATROUS_HOME/runs/$1/0001/$report" "$out.html"

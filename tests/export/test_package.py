@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +10,7 @@ from atrous.datasets.version import Dataset
 from atrous.deeplab.network import DeepLab
 from atrous.domain.errors import ExportRefused
 from atrous.domain.geometry import Size
+from atrous.domain.views import Views
 from atrous.export import package as package_module
 from atrous.export.package import export_package
 from atrous.packages.directory import read_package
@@ -51,6 +53,24 @@ def test_its_input_may_be_larger_than_in_training(
     segmenter = Segmenter(package)
     try:
         assert segmenter.predict(photos[0].read_image()).label_map.shape == (64, 64)
+    finally:
+        segmenter.close()
+
+
+def test_it_may_look_at_the_mirrored_photo_too(
+    network: DeepLab, tiny: ModuleType, dataset: Dataset, tmp_path: Path
+) -> None:
+    photos = dataset.splits["valid"]
+    recipe = tiny.tiny_recipe(export_flip=True)
+    package = export_package(network, dataset.classes, recipe, photos, tmp_path / "package", {})
+    assert package.views == Views(flip=True)
+    segmenter = Segmenter(package)
+    try:
+        photo = photos[0].read_image()
+        found, mirrored = segmenter.predict(photo), segmenter.predict(photo[:, ::-1].copy())
+        assert np.allclose(found.confidence, mirrored.confidence[:, ::-1], rtol=0, atol=1e-6)
+        once = segmenter.predict(photo, views=Views())
+        assert not np.allclose(found.confidence, once.confidence, rtol=0, atol=1e-5)
     finally:
         segmenter.close()
 

@@ -68,6 +68,14 @@ ExportSizeOption = Annotated[
         "than --size often finds small objects better, and takes longer. Default: as in training.",
     ),
 ]
+ExportFlipOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--export-flip/--no-export-flip",
+        help="The published model looks at each photo twice, mirrored besides: often half a point "
+        "to two points better, at twice the time. Default: once.",
+    ),
+]
 PrecisionOption = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"] | None,
     typer.Option(

@@ -26,6 +26,7 @@ from atrous.cli.recipe_options import (
     DevicesOption,
     DryRunOption,
     EpochsOption,
+    ExportFlipOption,
     ExportSizeOption,
     ExportStrideOption,
     LearningRateOption,
@@ -86,6 +87,7 @@ def train_command(
     norm: NormOption = "auto",
     export_stride: ExportStrideOption = None,
     export_size: ExportSizeOption = None,
+    export_flip: ExportFlipOption = None,
     precision: PrecisionOption = None,
     devices: DevicesOption = None,
     compile: CompileOption = None,
@@ -117,6 +119,7 @@ def train_command(
         "norm": None if norm == "auto" else norm,
         "export_output_stride": export_stride,
         "export_side": export_size,
+        "export_flip": export_flip,
         "start": str(start.absolute()) if start else None,
         **read_settings(settings or []),
     }

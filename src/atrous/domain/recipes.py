@@ -58,6 +58,7 @@ class TrainingRecipe:
     output_stride: Literal[8, 16] = 16  # while training
     export_output_stride: Literal[8, 16] = 16  # of the exported network, same weights
     export_side: int | None = None  # longer side of the exported network's input; None: as trained
+    export_flip: bool = False  # the exported package asks for a mirrored look besides, in serving
     separable: bool = True  # depthwise-separable 3x3 convolutions in ASPP and decoder
     aligned: bool = False  # of DeepLabv3+: the context lies alike at both output strides
     auxiliary_weight: float = 0.0  # weight of an auxiliary head's loss; 0: no such head

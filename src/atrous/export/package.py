@@ -9,6 +9,7 @@ from typing import Any
 from atrous.deeplab.network import DeepLab, with_output_stride
 from atrous.domain.classes import ClassTable
 from atrous.domain.recipes import TrainingRecipe
+from atrous.domain.views import Views
 from atrous.export.onnx_file import export_onnx
 from atrous.export.parity import Photo, insist, measure_parity
 from atrous.packages.directory import ModelPackage, write_package
@@ -43,6 +44,7 @@ def export_package(
             "network": asdict(exported.config),
             "parity": parity.as_json(),
             "recipe": recipe.to_json(),
+            "views": Views(flip=recipe.export_flip).to_json(),
         }
         return write_package(
             folder,

@@ -14,7 +14,7 @@ FIGURES = (
 )
 CHOICES = (
     *("epochs", "time_budget_s", "loss", "batch_size", "optimizer", "learning_rate"),
-    *("output_stride", "export_output_stride", "export_side", "precision", "seed"),
+    *("output_stride", "export_output_stride", "export_side", "export_flip", "precision", "seed"),
 )
 
 
