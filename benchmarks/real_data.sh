@@ -3,8 +3,8 @@
 #
 # SET is camvid, nuclei or nuclei-coco, read from ../shared/data (or DATA). Writes the log, the
 # epochs' figures, the test figures and the report to benchmarks/results/SET.{log,csv,json,html},
-# and the test figures with a second, mirrored look at each photo to SET-flip.json. CamVid's report
-# is the one without photos, which are CC BY-NC.
+# and the test figures with a second, mirrored look at each photo to SET-flip.json, which CamVid's
+# package asks for wherever it is served. CamVid's report is the one without photos (CC BY-NC).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,10 +19,9 @@ case ${1:-} in
     options=(--ignore-id 11 --classes
       sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist)
     recipe=(--export-stride 8 --export-size 640 --export-flip --set frozen_stride=4
-      --loss 'ce + lovasz'
-      --class-weights none
-      --set early_share=0.45 --set color_jitter=0.5 --set ema_decay=0.995
-      --set label_smoothing=0.1) ;;
+      --loss 'ce + lovasz' --class-weights none --set early_share=0.45 --set color_jitter=0.5
+      --set copy_paste=0.5 --set label_smoothing=0.1 --set ema_decay=0.999
+      --set weight_decay=0.05) ;;
   nuclei) folder=$data/nuclei; budget=${2:-12m}; options=(); recipe=(--export-stride 8) ;;
   nuclei-coco)
     folder=$data/nuclei

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 import torch
 
 from atrous.deeplab.network import DeepLab
@@ -16,10 +17,10 @@ from atrous.export import onnx_file
 def test_input_and_output(exported: Path) -> None:
     graph = onnx.load(exported).graph
     described = {
-        value.name: [side.dim_value for side in value.type.tensor_type.shape.dim]
+        value.name: [side.dim_value or side.dim_param for side in value.type.tensor_type.shape.dim]
         for value in (*graph.input, *graph.output)
     }
-    assert described == {"image": [1, 3, 64, 64], "logits": [1, 4, 64, 64]}
+    assert described == {"image": ["n", 3, 64, 64], "logits": ["n", 4, 64, 64]}
 
 
 def test_one_file_that_is_valid(exported: Path) -> None:
@@ -29,8 +30,9 @@ def test_one_file_that_is_valid(exported: Path) -> None:
     assert [entry.version for entry in model.opset_import if entry.domain == ""] == [18]
 
 
-def test_says_what_the_network_says(exported: Path, network: DeepLab) -> None:
-    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_says_what_the_network_says(exported: Path, network: DeepLab, pictures: int) -> None:
+    x = torch.randn(pictures, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = network(x).numpy()
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])

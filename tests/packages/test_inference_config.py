@@ -86,7 +86,7 @@ def test_fields_have_the_names_that_peers_parse() -> None:
         "scaling_factor": 127.5,
         "normalization": [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]],
     }
-    assert config["forward_pass"] == {"static_batch_size": 1}
+    assert config["forward_pass"] == {"max_dynamic_batch_size": 8}
     assert config["post_processing"] == {"type": "softmax", "fused": False}
 
 

@@ -16,12 +16,12 @@ INPUT_NAME, OUTPUT_NAME = "image", "logits"
 
 
 def export_onnx(network: nn.Module, size: Size, path: Path) -> None:
-    """Write `network` in evaluation mode: (1, 3, height, width) float -> (1, classes, h, w) logits.
+    """Write `network` in evaluation mode: (n, 3, height, width) float -> (n, classes, h, w) logits.
 
-    One self-contained file; the batch is 1, which engines compile to the fastest network.
+    One self-contained file, for batches of any n.
     """
     network = network.cpu().float().eval()
-    example = torch.zeros(1, 3, size.height, size.width)
+    example = torch.zeros(2, 3, size.height, size.width)  # of 1 the exporter would make a constant
     # The exporter tells its progress on standard output and warns about its own internals.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), quiet_exporter():
         warnings.simplefilter("ignore")
@@ -29,6 +29,7 @@ def export_onnx(network: nn.Module, size: Size, path: Path) -> None:
             network,
             (example,),
             dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
             opset_version=OPSET,
             input_names=[INPUT_NAME],
             output_names=[OUTPUT_NAME],

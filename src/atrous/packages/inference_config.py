@@ -11,10 +11,11 @@ from atrous.domain.recipes import ContrastMode, PreprocessRecipe, ResizeMode, St
 
 FILE_NAME = "inference_config.json"
 MAX_SIDE = 16_384
+MOST_PICTURES = 8  # of one run of a network, where requests are gathered for it
 
 
 def config_from_recipe(recipe: PreprocessRecipe) -> dict[str, Any]:
-    """The JSON values that peers and `recipe_from_config` read; one picture per forward pass."""
+    """The JSON values that peers and `recipe_from_config` read, of a network for any batch."""
     steps: dict[str, Any] = {"auto-orient": {"enabled": True}}
     if recipe.static_crop is not None:
         # Peers refuse fractions of a percent; whole ones may be written as 10.0.
@@ -35,7 +36,7 @@ def config_from_recipe(recipe: PreprocessRecipe) -> dict[str, Any]:
             "scaling_factor": recipe.scaling_factor,
             "normalization": [list(recipe.mean), list(recipe.std)],
         },
-        "forward_pass": {"static_batch_size": 1},
+        "forward_pass": {"max_dynamic_batch_size": MOST_PICTURES},
         "post_processing": {"type": "softmax", "fused": False},
     }
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32
 
+from atrous.packages.inference_config import MOST_PICTURES
 from atrous.runtime.session import Session
 
 Photos = Float32[np.ndarray, "n 3 height width"]
@@ -30,7 +31,9 @@ class GatheringSession:
     the batch while the next one gathers. For sessions whose graph takes any batch.
     """
 
-    def __init__(self, session: Session, gather_s: float, most_pictures: int = 8) -> None:
+    def __init__(
+        self, session: Session, gather_s: float, most_pictures: int = MOST_PICTURES
+    ) -> None:
         """Wrap a session, which is closed with this one."""
         self._session = session
         self._gather_s = gather_s

@@ -10,6 +10,7 @@ from jaxtyping import Float32
 
 from atrous.domain.errors import BadInput, BadPackage
 from atrous.domain.geometry import Size
+from atrous.packages.inference_config import MOST_PICTURES
 from atrous.runtime.engine_names import Precision
 from atrous.runtime.network_io import (
     Logits,
@@ -105,7 +106,7 @@ def _load(model: bytes, threads: int, precision: Precision, cache_folder: Path |
     offered = onnxruntime.get_available_providers()
     try:
         return onnxruntime.InferenceSession(
-            model, options, providers=providers_from(offered, precision, cache_folder)
+            model, options, providers=providers_from(model, offered, precision, cache_folder)
         )
     except (
         states.Fail,
@@ -121,7 +122,7 @@ def _load(model: bytes, threads: int, precision: Precision, cache_folder: Path |
 
 
 def providers_from(
-    offered: list[str], precision: Precision, cache_folder: Path | None
+    model: bytes, offered: list[str], precision: Precision, cache_folder: Path | None
 ) -> list[Provider]:
     """What the installed build offers, the fastest first; ONNX Runtime passes over what fails.
 
@@ -131,7 +132,29 @@ def providers_from(
     chosen: list[Provider] = []
     if "TensorrtExecutionProvider" in offered and precision == "auto" and cache_folder is not None:
         keep = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache_folder)}
-        chosen.append(("TensorrtExecutionProvider", keep))
+        chosen.append(("TensorrtExecutionProvider", {**keep, **_shapes_of_engine(model)}))
     if "CUDAExecutionProvider" in offered:
         chosen.append(("CUDAExecutionProvider", {"use_tf32": "0"}))
     return [*chosen, "CPUExecutionProvider"]
+
+
+def _shapes_of_engine(model: bytes) -> dict[str, str]:
+    """TensorRT's options that make one engine do for every batch, where the graph takes any.
+
+    Without them it builds another one, for minutes, whenever a batch is larger than those before.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    source = session.get_inputs()[0]
+    batch, *sides = checked_input([side_length(side) for side in source.shape])
+    if batch is not None or None in sides:
+        return {}
+    rest = "x".join(map(str, sides))
+    return {
+        f"trt_profile_{bound}_shapes": f"{source.name}:{pictures}x{rest}"
+        for bound, pictures in (("min", 1), ("opt", 1), ("max", MOST_PICTURES))
+    }
