@@ -104,6 +104,30 @@ def test_photos_are_measured_whole_and_trained_on_in_parts(
     assert training.training_s == pytest.approx(100 - EXPORT_S - 2.0 * (3 + 3 + 2))
 
 
+@pytest.mark.parametrize(
+    ("exported", "times"),
+    [
+        ({"export_output_stride": 8}, 2),
+        ({"export_side": 128}, 4),
+        ({"export_flip": True}, 2),
+        ({"export_output_stride": 8, "export_side": 128, "export_flip": True}, 16),
+    ],
+)
+def test_the_package_is_measured_in_the_time_that_it_takes(
+    tiny: ModuleType,
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    exported: dict[str, object],
+    times: int,
+) -> None:
+    monkeypatch.setattr(loop.time, "monotonic", lambda: 5.0)
+    recipe = tiny.tiny_recipe(time_budget_s=500.0, **exported)
+    training = loop.prepare(dataset, recipe, tiny.new_run(tmp_path, recipe))
+    training.state.validation_s = 6.0  # of 3 photos
+    assert training.training_s == pytest.approx(500 - EXPORT_S - 6.0 - 2.0 * times * (3 + 2))
+
+
 @pytest.mark.parametrize(("share", "due"), [(0.6, [5, 6, 7, 8]), (0.0, list(range(9))), (1.0, [])])
 def test_norms_settle_once_from_their_share_on(
     tiny: ModuleType, dataset: Dataset, tmp_path: Path, share: float, due: list[int]

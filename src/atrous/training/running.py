@@ -88,8 +88,9 @@ class Training:
         one_by_one = self.processes.count * validation_s / len(splits["valid"])
         finer = max(1, recipe.output_stride // recipe.export_output_stride)
         larger = max(1.0, recipe.export_preprocess.size.area / recipe.preprocess.size.area)
+        looks = 2 if recipe.export_flip else 1
         photos = len(splits["valid"]) + len(splits.get("test", ()))
-        measured = finer * larger * one_by_one * photos
+        measured = finer * larger * looks * one_by_one * photos
         ending_s = validation_s + EXPORT_S + measured
         return training_time_s(self.recipe.time_budget_s, ending_s)
 
