@@ -33,8 +33,10 @@ RECIPE = {
     "class_weights": "none",
     "early_share": 0.45,
     "color_jitter": 0.5,
-    "ema_decay": 0.995,
+    "copy_paste": 0.5,
     "label_smoothing": 0.1,
+    "ema_decay": 0.999,
+    "weight_decay": 0.05,
     "export_output_stride": 8,
 }
 # What is different in each training; all else is as in the recipe.
@@ -55,7 +57,9 @@ VARIANTS: dict[str, dict[str, object]] = {
     "colours as they are": {"color_jitter": 0.0},
     "no averaged weights": {"ema_decay": 0.0},
     "exported at output stride 16": {"export_output_stride": 16},
-    "copy-paste of rare classes": {"copy_paste": 0.5},
+    "averaged over a shorter past": {"ema_decay": 0.995},
+    "less weight decay": {"weight_decay": 0.01},
+    "no copy-paste": {"copy_paste": 0.0},
     "photos of rare classes more often": {"repeat_threshold": 0.3},
     "no label smoothing": {"label_smoothing": 0.0},
     "the context as it falls": {"aligned": False},
@@ -104,7 +108,13 @@ def main() -> None:
             runs.append(train(name, choices, seed, options))
             figures = {"machine": machine_facts(), "runs": [asdict(run) for run in runs]}
             options.out.write_text(json.dumps(figures, indent=2) + "\n")
-    console.print(table_of([run for run in runs if run.budget == options.budget]))
+    console.print(table_of(run for run in runs if is_current(run, options)))
+
+
+def is_current(run: Run, options: argparse.Namespace) -> bool:
+    """Whether it is a training of these options and of the recipe as it is now."""
+    changes = VARIANTS.get(run.name)
+    return changes is not None and run.is_of(run.name, {**RECIPE, **changes}, options)
 
 
 def read_options() -> argparse.Namespace:

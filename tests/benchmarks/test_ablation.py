@@ -1,6 +1,7 @@
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import ablation
@@ -79,3 +80,12 @@ def test_what_was_trained_before_is_not_trained_again(
     monkeypatch.setattr("sys.argv", [*command, "--seeds", "0,1"])
     ablation.main()
     assert sorted(trained) == sorted([*first, *((name, 1) for name, _ in first)])
+
+
+def test_the_table_leaves_out_what_was_trained_by_another_recipe() -> None:
+    options = argparse.Namespace(budget="8m", size=240)
+    now = replace(run(ablation.WHOLE, 0, 0.6), choices=dict(ablation.RECIPE))
+    assert ablation.is_current(now, options)
+    assert not ablation.is_current(replace(now, choices={"ema_decay": 0.5}), options)
+    assert not ablation.is_current(replace(now, name="a lever of before"), options)
+    assert not ablation.is_current(replace(now, size=480), options)
