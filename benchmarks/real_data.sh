@@ -42,7 +42,7 @@ export ATROUS_HOME=${ATROUS_HOME:-$(mktemp -d)}
     --time-budget "$budget" 2>&1 |
     sed -u "s#$ATROUS_HOME#ATROUS_HOME#"
   echo "wall time of the training command: $((SECONDS - start)) s"
-  echo "atrous evaluate $1/1 $folder ${options[*]} --json"
+  echo "atrous evaluate $1/1 $folder ${options[*]} --scales 1 --json"
 } | tee "$out.log"
 "$atrous" evaluate "$1/1" "$folder" "${options[@]}" --scales 1 --json > "$out.json"
 "$atrous" evaluate "$1/1" "$folder" "${options[@]}" --flip --json > "$out-flip.json"

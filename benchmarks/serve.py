@@ -56,6 +56,7 @@ def main() -> None:
     cases = choose_cases(options, work)
     models = list(dict.fromkeys(case.model for case in cases))
     console.print(f"{len(cases)} cases; packages, photos and logs in {work}", highlight=False)
+    quality = measure_quality(options, work, console)  # first: it finds at once what it can't read
     results = []
     for model in models:
         ensure_package(model, console)
@@ -63,7 +64,6 @@ def main() -> None:
         results.append(
             measure_model(model, own_cases, work, plan, lambda text: note(console, text))
         )
-    quality = measure_quality(options, work, console)
     targets = judge(results, quality)
     print_tables(console, results, targets)
     figures = {
@@ -93,6 +93,8 @@ def read_options() -> argparse.Namespace:
     add("--photos", type=Path, help="folder of JPEGs to compare label maps on, in fp32")
     add("--data", type=Path, help="labelled data set: mIoU of the packages in fp32, bf16, int8")
     add("--split", default="test", help="of the data set (default test)")
+    add("--classes", default="", help="of a data set that doesn't say them, as sky,road,car")
+    add("--ignore-id", type=int, help="mask id of pixels that don't count")
     add("--work", type=Path, help="folder for packages, photos and logs, to be used again")
     add("--out", type=Path, default=HERE / "results" / "serve.json", help="where the JSON goes")
     options = parser.parse_args()
@@ -184,6 +186,8 @@ def measure_quality(
                 "mean_iou",
                 package=str(package),
                 data=str(options.data),
+                classes=[name for name in options.classes.split(",") if name],
+                ignore_id=options.ignore_id,
                 split=options.split,
                 precision=precision,
             )

@@ -61,14 +61,23 @@ class Own:
             np.save(label_map, prediction.label_map)
         return {"stages": watch.stages}
 
-    def mean_iou(self, package: str, data: str, split: str, precision: str) -> dict[str, Any]:
+    def mean_iou(
+        self,
+        package: str,
+        data: str,
+        split: str,
+        precision: str,
+        classes: list[str],
+        ignore_id: int | None,
+    ) -> dict[str, Any]:
         """Measure a package on a split of a labelled data set, in a precision."""
-        from atrous.datasets.detect import open_dataset
+        from atrous.datasets.detect import DatasetOptions, open_dataset
         from atrous.jobs.evaluate import measure_package
 
+        options = DatasetOptions(classes=tuple(classes) or None, ignore_id=ignore_id)
         evaluation = measure_package(
             read_package(Path(package)),
-            open_dataset(Path(data)),
+            open_dataset(Path(data), options),
             split,
             precision=precision,  # type: ignore[arg-type]
         )

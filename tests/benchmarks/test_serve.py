@@ -6,10 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import serve
+from rich.console import Console
 from serving.cases import QUICK, Model
 from serving.model_run import Plan, multiply_adds_of
+from serving.worker_process import WorkerFailed
 
 from atrous.packages.directory import read_package
 from atrous.packages.manifest import build_manifest
@@ -56,9 +60,7 @@ def test_mean_iou_needs_a_trained_model(options) -> None:
 
 
 def test_a_made_package_is_measured_like_any_other(tmp_path: Path, options) -> None:
-    folder = tmp_path / "made"
-    command = [sys.executable, "-m", "serving.random_packages", SMALL_BACKBONE, "3", str(folder)]
-    subprocess.run(command, check=True, cwd=BENCHMARKS)
+    folder = make_package(tmp_path / "made")
     package = read_package(folder)
     assert package.class_names == ("background", "class 1", "class 2")
     assert multiply_adds_of(folder) == package.manifest["multiply_adds"] > 10**7
@@ -68,6 +70,33 @@ def test_a_made_package_is_measured_like_any_other(tmp_path: Path, options) -> N
     assert cases[-1].is_reference
     with pytest.raises(SystemExit, match="give its fp32 network as --package"):
         serve.choose_cases(options("--int8-package", str(folder)), tmp_path)
+
+
+def test_quality_is_measured_first_and_on_classes_that_are_given(
+    tmp_path: Path, options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_package(tmp_path / "made")
+    data = tmp_path / "data"
+    for name in ("test", "testannot"):
+        (data / name).mkdir(parents=True)
+    grey = np.full((40, 60, 3), 90, np.uint8)
+    mask = np.repeat(np.arange(4, dtype=np.uint8), 15)[None].repeat(40, axis=0)
+    assert cv2.imwrite(str(data / "test" / "a.png"), grey)
+    assert cv2.imwrite(str(data / "testannot" / "a.png"), mask)
+    words = ("--quick", "--package", str(folder), "--data", str(data), "--work", str(tmp_path))
+
+    def unreached(*_: object) -> None:
+        raise AssertionError("minutes of measuring before the data set was read")
+
+    options(*words)
+    monkeypatch.setattr(serve, "measure_model", unreached)
+    with pytest.raises(WorkerFailed, match="doesn't say its class names"):
+        serve.main()
+
+    named = options(*words, "--classes", "background,class 1,class 2", "--ignore-id", "3")
+    quality = serve.measure_quality(named, tmp_path, Console(quiet=True))
+    assert {name: figures["photos"] for name, figures in quality.items()} == {"fp32": 1, "bf16": 1}
+    assert 0 <= quality["fp32"]["miou"] <= 1
 
 
 def test_a_trained_package_takes_the_place_of_the_random_one(options, tmp_path: Path) -> None:
@@ -90,6 +119,13 @@ def test_the_peer_gets_the_float_network_of_an_int8_package(tmp_path: Path) -> N
     model = serve.given_model(folder, "int8", tmp_path / "packages", [float_one])
     assert model.package == folder
     assert model.peer_package == tmp_path / "mine"
+
+
+def make_package(folder: Path) -> Path:
+    """A package of three classes and random weights, made as serve.py makes it."""
+    command = [sys.executable, "-m", "serving.random_packages", SMALL_BACKBONE, "3", str(folder)]
+    subprocess.run(command, check=True, cwd=BENCHMARKS)
+    return folder
 
 
 def write_words(folder: Path, backbone: str, classes: int) -> None:
