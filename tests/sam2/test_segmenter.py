@@ -1,5 +1,7 @@
 """The whole way from photo to masks, against the official code with the same weights."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +167,30 @@ def test_weights_are_worth_comparing(exact: InteractiveSegmenter, embeddings: An
     assert ((shares > 0.02) & (shares < 0.98)).all()
     masks = [answer.low_res_logits[0] > 0 for answer in answers]
     assert min(np.mean(masks[0] != other) for other in masks[1:]) > 0.005
+
+
+def test_a_crowd_gets_the_same_masks(
+    sam2_package: Any, exact: InteractiveSegmenter, embeddings: Any
+) -> None:
+    segmenter = InteractiveSegmenter(
+        sam2_package,
+        engine="openvino",
+        precision="fp32",
+        embeddings="float32",
+        crowded=lambda: True,
+    )
+    prompts = list(prompts_for(333, 217).values())
+    ask = partial(segmenter.segment, embeddings["odd"], prompts, multimask=True)
+    ask()  # the second network is loaded meanwhile
+    assert segmenter._decoder._halved is not None
+    segmenter._decoder._halved.result(timeout=120)
+    expected = exact.segment(embeddings["odd"], prompts, multimask=True)
+    with ThreadPoolExecutor(2) as threads:
+        for task in [threads.submit(ask) for _ in range(4)]:
+            for one, other in zip(expected, task.result(), strict=True):
+                difference = np.abs(one.low_res_logits - other.low_res_logits).max()
+                assert difference <= MOST_LOGIT_DIFFERENCE
+    segmenter.close()
 
 
 def test_onnx_runtime_says_the_same(

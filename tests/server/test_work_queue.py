@@ -51,12 +51,15 @@ def test_models_take_turns() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(queue.run, "busy", first)
             await until(first.running.is_set)
+            assert not queue.is_crowded()
             for name in ("busy 1", "busy 2", "busy 3", "quiet 1"):
                 model = name.split()[0]
                 group.start_soon(queue.run, model, lambda name=name: order.append(name))
                 await anyio.lowlevel.checkpoint()
             await until(lambda: len(queue._waiting) == 2)
+            assert queue.is_crowded()
             first.release.set()
+        assert not queue.is_crowded()
 
     anyio.run(scenario)
     assert order == ["busy 1", "quiet 1", "busy 2", "busy 3"]

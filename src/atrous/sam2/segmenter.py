@@ -1,8 +1,9 @@
 """One loaded SAM 2 model: photo -> embedding, embedding and prompts -> masks."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +15,10 @@ from atrous.domain.prompts import Prompt
 from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.engine_names import Engine, EngineName, Precision, PrecisionName
 from atrous.runtime.processor import available_cores
+from atrous.sam2.decoder_turns import DecoderTurns
 from atrous.sam2.embedding import Embedding
-from atrous.sam2.engine import Network
-from atrous.sam2.engine_choice import EngineReport, open_networks
+from atrous.sam2.engine import Network, open_network
+from atrous.sam2.engine_choice import EMBEDDING_PARTS, EngineReport, open_networks
 from atrous.sam2.many_prompts import Answer, ManyPrompts
 from atrous.sam2.models import Sam2Package
 from atrous.sam2.photo_input import prepare_photo
@@ -67,6 +69,7 @@ class InteractiveSegmenter:
         cache_folder: Path | None = None,
         embeddings: Literal["float16", "float32"] = "float16",
         cores: CoreBudget | None = None,
+        crowded: Callable[[], bool] = lambda: False,
     ) -> None:
         """Load the networks of a package; BadPackage where they can't be.
 
@@ -79,10 +82,12 @@ class InteractiveSegmenter:
         cores: shared by the networks of a process; None: this model has all to itself. Answers to
             prompts take their turn in it, an encoding does not: it takes seconds, for which all
             others would have to wait.
+        crowded: tells whether requests wait that nobody serves yet; then prompts are answered two
+            at a time, each on half of the cores.
         """
         self.package = package
-        self._cores = cores or CoreBudget()
-        self._threads = threads or available_cores()
+        cores = cores or CoreBudget()
+        threads_here = threads or available_cores()
         self._dtype = np.dtype(embeddings)
         encoder, decoder, report = open_networks(
             package,
@@ -93,7 +98,13 @@ class InteractiveSegmenter:
             half_embeddings=embeddings == "float16",
         )
         self._encoder: Network = encoder
-        self._decoder: Network = decoder
+        self._decoder = DecoderTurns(
+            decoder,
+            threads_here,
+            cores,
+            open_halved=_halved_decoder(package, report, threads_here, embeddings),
+            crowded=crowded,
+        )
         self.report: EngineReport = report  # what was tried, and how it was chosen
         self._many: ManyPrompts | None = None
         if package.for_many is None:
@@ -106,8 +117,8 @@ class InteractiveSegmenter:
         if package.for_many and report.computes_many:
             self._many = ManyPrompts(
                 *package.for_many,
-                self._threads,
-                self._cores,
+                threads_here,
+                cores,
                 precision=report.precision,
                 half=embeddings == "float16",
             )
@@ -159,8 +170,8 @@ class InteractiveSegmenter:
             batch.labels,
             *batch.earlier_mask,
         ]
-        with self._cores.take(self._threads):
-            logits, scores = self._decoder.run(inputs)
+        with self._decoder.take() as decoder:
+            logits, scores = decoder.run(inputs)
         return logits, scores
 
     def close(self) -> None:
@@ -169,6 +180,22 @@ class InteractiveSegmenter:
         self._decoder.close()
         if self._many is not None:
             self._many.close()
+
+
+def _halved_decoder(
+    package: Sam2Package, report: EngineReport, threads: int, embeddings: str
+) -> Callable[[], Network] | None:
+    """How to open the decoder for two runs at once; None where that is not possible."""
+    if report.engine != "openvino" or threads < 2:
+        return None
+    return partial(
+        open_network,
+        package.decoder,
+        precision=report.precision,
+        threads=threads // 2,
+        side_by_side=2,
+        half_inputs=EMBEDDING_PARTS if embeddings == "float16" else 0,
+    )
 
 
 def three_masks(

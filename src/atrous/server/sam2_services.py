@@ -87,13 +87,14 @@ def open_sam2(
         max_disk_bytes=settings.sam2_embedding_disk_bytes,
     )
     embeddings.make_room()  # the limit may have been lowered
+    decoders = queue(settings.sam2_decoder_threads)
     return Sam2Services(
-        models=open_sam2_models(settings, home, open_segmenter, cores),
+        models=open_sam2_models(settings, home, open_segmenter, cores, decoders.is_crowded),
         embeddings=embeddings,
         image_ids=ImageIds(MAX_IMAGE_IDS, disk / "names" if disk else None),
         logits=LogitsCache(_most_logits(settings), metrics),
         encoders=queue(settings.sam2_encoder_threads),
-        decoders=queue(settings.sam2_decoder_threads),
+        decoders=decoders,
         searchers=queue(SEARCH_THREADS),
     )
 
@@ -113,6 +114,7 @@ def open_sam2_models(
     home: Home,
     open_segmenter: OpenSegmenter | None = None,
     cores: CoreBudget | None = None,
+    crowded: Callable[[], bool] = lambda: False,
 ) -> LoadedSam2:
     """Give the models of a data folder, as the settings run them."""
     as_settings_say = partial(
@@ -121,6 +123,7 @@ def open_sam2_models(
         precision=settings.precision,
         cache_folder=Path(settings.model_cache_dir or home.cache),
         cores=cores or CoreBudget(),
+        crowded=crowded,
     )
     return LoadedSam2(
         home.sam2_models,

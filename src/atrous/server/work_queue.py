@@ -32,6 +32,10 @@ class WorkQueue:
         self._waiting: OrderedDict[str, deque[anyio.Event]] = OrderedDict()  # next model first
         self._metrics = metrics
 
+    def is_crowded(self) -> bool:
+        """Tell whether requests wait for a thread; may be asked in any thread."""
+        return bool(self._waiting)
+
     def is_full(self, model: str) -> bool:
         """Tell whether all of a model's places are taken."""
         return self._taken[model] >= self._places_per_model
