@@ -1,8 +1,11 @@
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from atrous.sam2.models import Sam2Package
+from atrous.server import sam2_services
 from atrous.server.metrics import Metrics
 from atrous.server.sam2_services import EMBEDDING_BYTES, open_sam2
 from atrous.server.settings import ServerSettings
@@ -52,6 +55,22 @@ def test_bounds_are_those_of_the_settings(
     opened = open_sam2(ServerSettings(**settings), Home(tmp_path), Metrics())
     assert opened.embeddings._max_bytes == embeddings
     assert opened.logits._max_masks == masks
+
+
+def test_models_know_when_clicks_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened_with: list[dict[str, Any]] = []
+
+    class Recorded:
+        def __init__(self, package: Sam2Package, **settings: Any) -> None:
+            opened_with.append(settings)
+
+    monkeypatch.setattr(sam2_services, "InteractiveSegmenter", Recorded)
+    opened = open_sam2(ServerSettings(), Home(tmp_path), Metrics())
+    opened.models._open(Sam2Package(tmp_path, "hiera_tiny", "2.1", {}))
+    crowded = opened_with[0]["crowded"]
+    assert not crowded()
+    opened.decoders._waiting["a model"] = deque()
+    assert crowded()
 
 
 def test_the_size_of_an_embedding_is_known() -> None:
