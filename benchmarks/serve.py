@@ -93,7 +93,7 @@ def read_options() -> argparse.Namespace:
     add("--photos", type=Path, help="folder of JPEGs to compare label maps on, in fp32")
     add("--data", type=Path, help="labelled data set: mIoU of the packages in fp32, bf16, int8")
     add("--split", default="test", help="of the data set (default test)")
-    add("--classes", default="", help="of a data set that doesn't say them, as sky,road,car")
+    add("--classes", type=class_names, help="of a data set that doesn't say them, as sky,road")
     add("--ignore-id", type=int, help="mask id of pixels that don't count")
     add("--work", type=Path, help="folder for packages, photos and logs, to be used again")
     add("--out", type=Path, default=HERE / "results" / "serve.json", help="where the JSON goes")
@@ -101,6 +101,11 @@ def read_options() -> argparse.Namespace:
     if options.data and not options.package:
         parser.error("--data needs a trained model to measure; give it with --package")
     return options
+
+
+def class_names(text: str) -> list[str]:
+    """Read names with commas between them."""
+    return [name.strip() for name in text.split(",")]
 
 
 def make_plan(options: argparse.Namespace) -> Plan:
@@ -186,7 +191,7 @@ def measure_quality(
                 "mean_iou",
                 package=str(package),
                 data=str(options.data),
-                classes=[name for name in options.classes.split(",") if name],
+                classes=options.classes,
                 ignore_id=options.ignore_id,
                 split=options.split,
                 precision=precision,

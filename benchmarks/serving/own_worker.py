@@ -67,14 +67,14 @@ class Own:
         data: str,
         split: str,
         precision: str,
-        classes: list[str],
+        classes: list[str] | None,
         ignore_id: int | None,
     ) -> dict[str, Any]:
         """Measure a package on a split of a labelled data set, in a precision."""
         from atrous.datasets.detect import DatasetOptions, open_dataset
         from atrous.jobs.evaluate import measure_package
 
-        options = DatasetOptions(classes=tuple(classes) or None, ignore_id=ignore_id)
+        options = DatasetOptions(classes=tuple(classes) if classes else None, ignore_id=ignore_id)
         evaluation = measure_package(
             read_package(Path(package)),
             open_dataset(Path(data), options),

@@ -1,3 +1,5 @@
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +63,17 @@ def test_what_nobody_foresaw_is_one_line_too(tmp_path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_is_told_with_the_file_and_the_remedy(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/runs/cats")
+    main_module._explain(OSError, error, None)
+    assert capsys.readouterr().err == (
+        "error: [Errno 28] No space left on device: '/data/runs/cats'; free some space on that "
+        "disk and try again\n"
+    )
 
 
 @pytest.mark.parametrize("name", COMMANDS)

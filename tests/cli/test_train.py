@@ -178,6 +178,19 @@ def test_a_dry_run_prints_what_is_decided_and_writes_nothing(
     assert atrous(*command, "--resume")[0] == 2
 
 
+def test_without_a_name_the_project_is_called_like_the_folder(
+    atrous: Run, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("atrous.cli.train._run", lambda request, _: asked.append(request.project))
+    assert atrous("train", directory)[0] == 0
+    (directory.parent / "My Cats").symlink_to(directory)
+    assert atrous("train", f"{directory}/../My Cats/.")[0] == 0
+    monkeypatch.chdir(directory)
+    assert atrous("train", ".")[0] == 0
+    assert asked == ["pictures", "my-cats", "pictures"]
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

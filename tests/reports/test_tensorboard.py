@@ -1,3 +1,4 @@
+import resource
 import struct
 from pathlib import Path
 
@@ -73,3 +74,19 @@ def test_tensorboard_reads_it(tmp_path: Path) -> None:
 def test_each_sitting_has_a_file_of_its_own(tmp_path: Path) -> None:
     assert EventFile(tmp_path).path != EventFile(tmp_path).path
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_a_full_disk_cut_off_leaves_the_rest_readable(tmp_path: Path) -> None:
+    file = EventFile(tmp_path)
+    file.add(1, {"valid_miou": 0.25})
+    before = file.path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            file.add(2, {"valid_miou": 0.5})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert file.path.read_bytes() == before
+    file.add(3, {"valid_miou": 0.75})
+    assert len(records(file.path.read_bytes())) == 3

@@ -1,7 +1,5 @@
 import logging
 import threading
-import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -39,8 +37,8 @@ class Crowd:
 
 def loaded(turns: DecoderTurns) -> None:
     """Wait until the second network is there, or has failed."""
-    assert turns._halved is not None
-    turns._halved.exception(timeout=30)
+    assert turns._loader is not None
+    turns._loader.join(30)
 
 
 def test_alone_on_all_cores_until_many_wait() -> None:
@@ -49,7 +47,7 @@ def test_alone_on_all_cores_until_many_wait() -> None:
     with turns.take() as network:
         assert network is alone
         assert cores._free == 0
-    assert turns._halved is None, "nobody needs it yet"
+    assert turns._loader is None, "nobody needs it yet"
 
     crowd.waits = True
     with turns.take() as network:  # it is being loaded: nobody waits for that
@@ -145,13 +143,12 @@ def test_both_are_closed_also_while_one_is_loaded(closed_first: bool) -> None:
     turns = DecoderTurns(alone, 2, CoreBudget(2), open_halved=open_slowly, crowded=lambda: True)
     with turns.take():
         pass
-    steps: list[Callable[[], None]] = [turns.close, may_end.set]
-    for step in steps if closed_first else reversed(steps):
-        step()
-        if step == may_end.set:
-            loaded(turns)
-    for _ in range(3000):
-        if halved.closed:
-            break
-        time.sleep(0.01)
+    if closed_first:
+        turns.close()
+        may_end.set()
+        loaded(turns)
+    else:
+        may_end.set()
+        loaded(turns)
+        turns.close()
     assert (alone.closed, halved.closed) == (1, 1)

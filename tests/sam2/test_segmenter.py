@@ -1,6 +1,8 @@
 """The whole way from photo to masks, against the official code with the same weights."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -176,20 +178,64 @@ def test_a_crowd_gets_the_same_masks(
         sam2_package,
         engine="openvino",
         precision="fp32",
+        threads=2,
         embeddings="float32",
         crowded=lambda: True,
     )
     prompts = list(prompts_for(333, 217).values())
     ask = partial(segmenter.segment, embeddings["odd"], prompts, multimask=True)
     ask()  # the second network is loaded meanwhile
+    assert segmenter._decoder._loader is not None
+    segmenter._decoder._loader.join(120)
     assert segmenter._decoder._halved is not None
-    segmenter._decoder._halved.result(timeout=120)
     expected = exact.segment(embeddings["odd"], prompts, multimask=True)
     with ThreadPoolExecutor(2) as threads:
         for task in [threads.submit(ask) for _ in range(4)]:
             for one, other in zip(expected, task.result(), strict=True):
                 difference = np.abs(one.low_res_logits - other.low_res_logits).max()
                 assert difference <= MOST_LOGIT_DIFFERENCE
+                scores_differ = np.abs(one.predicted_iou - other.predicted_iou).max()
+                assert scores_differ <= MOST_IOU_DIFFERENCE
+    segmenter.close()
+
+
+@pytest.mark.parametrize("settings", [{"engine": "onnxruntime"}, {"threads": 1}, {"threads": 3}])
+def test_a_crowd_waits_in_turn_where_halves_would_leave_cores_idle(
+    sam2_package: Any, embeddings: Any, settings: dict[str, Any]
+) -> None:
+    segmenter = InteractiveSegmenter(
+        sam2_package, precision="fp32", embeddings="float32", crowded=lambda: True, **settings
+    )
+    segmenter.segment(embeddings["odd"], [Prompt(points=(Point(3.0, 4.0, True),))], multimask=True)
+    assert segmenter._decoder._loader is None
+    segmenter.close()
+
+
+def test_what_is_loaded_later_is_of_the_package_that_was_loaded(
+    sam2_package: Any, exact: InteractiveSegmenter, embeddings: Any, tmp_path: Path
+) -> None:
+    """A package that is removed meanwhile goes on answering, crowds and many prompts too."""
+    folder = tmp_path / sam2_package.folder.name
+    shutil.copytree(sam2_package.folder, folder)
+    segmenter = InteractiveSegmenter(
+        replace(sam2_package, folder=folder),
+        engine="openvino",
+        precision="fp32",
+        threads=2,
+        embeddings="float32",
+        crowded=lambda: True,
+    )
+    shutil.rmtree(folder)
+    clicks = [Prompt(points=(Point(20.0 * x, 30.0, True),)) for x in range(9)]
+    for prompts in (clicks[:1], clicks):
+        answers = segmenter.segment(embeddings["odd"], prompts, multimask=True)
+        assert segmenter._decoder._loader is not None
+        segmenter._decoder._loader.join(120)
+        expected = exact.segment(embeddings["odd"], prompts, multimask=True)
+        for one, other in zip(expected, answers, strict=True):
+            difference = np.abs(one.low_res_logits - other.low_res_logits).max()
+            assert difference <= MOST_LOGIT_DIFFERENCE
+    assert segmenter._decoder._halved is not None
     segmenter.close()
 
 

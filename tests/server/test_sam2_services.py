@@ -57,7 +57,10 @@ def test_bounds_are_those_of_the_settings(
     assert opened.logits._max_masks == masks
 
 
-def test_models_know_when_clicks_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_models_know_when_clicks_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
     opened_with: list[dict[str, Any]] = []
 
     class Recorded:
@@ -65,12 +68,12 @@ def test_models_know_when_clicks_wait(tmp_path: Path, monkeypatch: pytest.Monkey
             opened_with.append(settings)
 
     monkeypatch.setattr(sam2_services, "InteractiveSegmenter", Recorded)
-    opened = open_sam2(ServerSettings(), Home(tmp_path), Metrics())
+    opened = open_sam2(ServerSettings(sam2_decoder_threads=threads), Home(tmp_path), Metrics())
     opened.models._open(Sam2Package(tmp_path, "hiera_tiny", "2.1", {}))
     crowded = opened_with[0]["crowded"]
     assert not crowded()
     opened.decoders._waiting["a model"] = deque()
-    assert crowded()
+    assert crowded() == (threads > 1)  # one thread answers one after the other, whatever waits
 
 
 def test_the_size_of_an_embedding_is_known() -> None:

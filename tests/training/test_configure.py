@@ -162,6 +162,35 @@ def test_every_decision_has_its_reason(dataset: Dataset, tiny: ModuleType) -> No
     assert recipe.to_json()["reasons"] == recipe.reasons
 
 
+@pytest.mark.parametrize(
+    ("choices", "name", "why"),
+    [
+        ({"loss": "dice", "label_smoothing": 0.1}, "label_smoothing", "loss dice takes labels"),
+        ({"loss": "lovasz", "class_weights": (1, 1, 1, 2)}, "class_weights", "no pixel weighs"),
+        ({"momentum": 0.5}, "momentum", "optimizer adamw has its own"),
+        ({"schedule": "cosine", "poly_power": 2.0}, "poly_power", "schedule cosine has none"),
+    ],
+)
+def test_what_is_given_without_effect_is_told(
+    dataset: Dataset, choices: dict[str, Any], name: str, why: str
+) -> None:
+    assert recipe_for(dataset, **choices).reasons[name].startswith(f"given, without effect: {why}")
+
+
+def test_what_is_given_with_effect_is_not(dataset: Dataset) -> None:
+    choices = {"label_smoothing": 0.1, "poly_power": 2.0, "optimizer": "sgd", "momentum": 0.5}
+    reasons = recipe_for(dataset, loss="dice + 0.5*ohem", **choices).reasons
+    assert {reasons[name] for name in choices} == {"given"}
+
+
+def test_no_class_weighs_more_in_a_loss_that_has_no_weights(dataset: Dataset) -> None:
+    pixels = (1000, 0, 5, 1000)
+    assert recipe_for(dataset, class_pixels=pixels).class_weights is not None
+    recipe = recipe_for(dataset, class_pixels=pixels, loss="dice")
+    assert recipe.class_weights is None
+    assert recipe.reasons["class_weights"].startswith("none")
+
+
 def test_short_memory_parts_the_batch(dataset: Dataset, tiny: ModuleType) -> None:
     parts = {}
     for megabytes in (2000, 60, 1):

@@ -34,6 +34,7 @@ def quiet(progress: Progress) -> None:
         {"norm_share": 0.5},  # norms settle in the midst of an epoch, and stay so
         {"ema_decay": 0.0, "workers": 1, "norm": "frozen", "schedule": "cosine"},
         {"repeat_threshold": 1.0, "accumulation": 2, "loss": "ce + 0.5*lovasz + dice"},
+        {"precision": "bf16", "copy_paste": 0.5, "class_weights": (1.0, 2.0, 1.0, 0.5)},
     ],
 )
 def test_resumed_is_uninterrupted_bit_for_bit(

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import atrous
+from atrous.disk.whole import FULL
 from atrous.domain.errors import AtrousError
 
 DEBUG_VARIABLE = "ATROUS_DEBUG"
@@ -113,7 +114,8 @@ def _explain(
     if os.environ.get(DEBUG_VARIABLE):
         sys.__excepthook__(kind, error, traceback)
     elif isinstance(error, OSError):
-        print(f"error: {_one_line(str(error))}", file=sys.stderr)
+        remedy = "; free some space on that disk and try again" if error.errno in FULL else ""
+        print(f"error: {_one_line(str(error))}{remedy}", file=sys.stderr)
     else:
         print(
             f"error: {kind.__name__}: {_one_line(str(error))} "

@@ -9,7 +9,11 @@ import typer
 from atrous.domain.recipes import TrainingRecipe
 
 ProjectOption = Annotated[
-    str, typer.Option("--as", help="Project to publish to; the next version is taken.")
+    str | None,
+    typer.Option(
+        "--as",
+        help="Project to publish to; the next version is taken. Default: called like the folder.",
+    ),
 ]
 SkipBadOption = Annotated[
     bool, typer.Option("--skip-bad", help="Leave faulty samples out instead of refusing.")

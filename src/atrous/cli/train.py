@@ -69,7 +69,7 @@ def parse_duration(text: str) -> float:
 
 def train_command(
     directory: DirectoryArgument,
-    project: ProjectOption,
+    project: ProjectOption = None,
     format: FormatOption = None,
     classes: ClassesOption = None,
     classes_file: ClassesFileOption = None,
@@ -146,7 +146,7 @@ def with_recipe_file(file: Path | None, options: dict[str, Any]) -> dict[str, An
 
 def _request(
     directory: Path,
-    project: str,
+    project: str | None,
     options: "DatasetOptions",
     skip_bad: bool,
     max_side: int,
@@ -154,8 +154,10 @@ def _request(
     tensorboard: bool,
 ) -> "TrainingRequest":
     from atrous.jobs.training_request import TrainingRequest
+    from atrous.store.projects import slug_of
 
     folder = directory.absolute()
+    project = project or slug_of(Path(os.path.abspath(directory)).name)
     return TrainingRequest(
         folder, project, options, skip_bad, max_side, choices, tensorboard=tensorboard
     )

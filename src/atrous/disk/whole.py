@@ -1,7 +1,10 @@
 """Writing so that after a crash either the old or the new content is there, never a part."""
 
+import errno
 import os
 from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of an OSError: the disk, or what the user may have of it
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -16,6 +16,8 @@ LOSSES: dict[str, dict[str, tuple[float, float, float]]] = {
     "tversky": {"alpha": (0.3, 0.0, 10.0), "beta": (0.7, 0.0, 10.0)},
     "rmi": {"radius": (3.0, 1.0, 7.0), "pool": (4.0, 1.0, 16.0)},
 }
+WEIGHTED = {"ce", "ohem", "focal"}  # by class; the others compare regions
+SMOOTHED = {"ce", "ohem"}  # labels
 WHOLE_NUMBERS = {"radius", "pool"}
 EXAMPLES = "'ce', 'ce + 0.5*lovasz' or 'ohem(threshold=0.8) + dice'"
 TERM = re.compile(r"(?:(?P<weight>[0-9.eE+-]+)\s*\*\s*)?(?P<name>[a-z]+)\s*(?:\((?P<given>.*)\))?")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from atrous.domain.errors import BadInput
-from atrous.domain.loss_terms import parse_loss
+from atrous.domain.loss_terms import SMOOTHED, WEIGHTED, parse_loss
 from atrous.domain.recipes import TrainingRecipe
 
 
@@ -104,6 +104,21 @@ def checked(recipe: TrainingRecipe) -> TrainingRecipe:
     _check_together(recipe)
     _check_loss(recipe)
     return recipe
+
+
+def without_effect(recipe: TrainingRecipe) -> dict[str, str]:
+    """Fields that change nothing, whatever their value, beside the others; and why."""
+    names = {term.name for term in parse_loss(recipe.loss)}
+    found = {}
+    if not names & WEIGHTED:
+        found["class_weights"] = f"no pixel weighs more in loss {recipe.loss}"
+    if not names & SMOOTHED:
+        found["label_smoothing"] = f"loss {recipe.loss} takes labels as they are"
+    if recipe.optimizer != "sgd":
+        found["momentum"] = f"optimizer {recipe.optimizer} has its own"
+    if recipe.schedule != "poly":
+        found["poly_power"] = f"schedule {recipe.schedule} has none"
+    return found
 
 
 def _check_loss(recipe: TrainingRecipe) -> None:

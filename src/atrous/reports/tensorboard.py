@@ -38,8 +38,14 @@ class EventFile:
         event = _field(1, 1, struct.pack("<d", time.time())) + fields
         length = struct.pack("<Q", len(event))
         record = (length, _checksum(length), event, _checksum(event))
-        with self.path.open("ab") as file:
-            file.write(b"".join(record))
+        with self.path.open("ab", buffering=0) as file:
+            end, rest = file.tell(), memoryview(b"".join(record))
+            try:
+                while rest:  # a disk that fills up takes a part first
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                file.truncate(end)  # what comes after a torn record is never read
+                raise
 
 
 def masked_crc32c(data: bytes) -> int:

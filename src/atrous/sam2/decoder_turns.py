@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 
 from atrous.domain.errors import AtrousError
@@ -40,7 +39,8 @@ class DecoderTurns:
         self._alone, self._threads, self._cores = decoder, threads, cores
         self._open_halved, self._crowded = open_halved, crowded
         self._lock = threading.Lock()
-        self._halved: Future[Network] | None = None  # begun to load
+        self._halved: Network | None = None  # loaded
+        self._loader: threading.Thread | None = None  # of it; works once
         self._halved_runs = 0
         self._closed = False
 
@@ -70,34 +70,32 @@ class DecoderTurns:
         with self._lock:
             if not (self._halved_runs or self._crowded()):
                 return None
-            if self._halved is None:
-                self._halved = Future()
-                loading = (self._open_halved, self._halved)
-                threading.Thread(target=self._load, args=loading, daemon=True).start()
-            if not self._halved.done() or self._halved.exception():
-                return None
-            self._halved_runs += 1
-            return self._halved.result()
+            if self._loader is None:
+                arguments = (self._open_halved,)
+                self._loader = threading.Thread(target=self._load, args=arguments, daemon=True)
+                self._loader.start()
+            self._halved_runs += self._halved is not None
+            return self._halved
 
-    def _load(self, open_halved: Callable[[], Network], halved: "Future[Network]") -> None:
+    def _load(self, open_halved: Callable[[], Network]) -> None:
         try:
             network = open_halved()
         except (AtrousError, RuntimeError, MemoryError, OSError) as error:
             # Clicks are answered one after the other, as before.
             logger.warning("the decoder can't be loaded for two runs at once: %s", error)
-            halved.set_exception(error)
             return
         with self._lock:
-            closed = self._closed
-            halved.set_result(network)
-        if closed:
-            network.close()
+            if not self._closed:
+                self._halved = network
+                logger.info("many clicks wait: the decoder is loaded for two runs at once, too")
+                return
+        network.close()
 
     def close(self) -> None:
         """Free the decoder; it must not be taken any more."""
         with self._lock:
             self._closed = True
-            halved = self._halved
+            halved, self._halved = self._halved, None
         self._alone.close()
-        if halved is not None and halved.done() and not halved.exception():
-            halved.result().close()
+        if halved is not None:
+            halved.close()

@@ -1,5 +1,6 @@
 """The networks of SAM 2 in an engine: OpenVINO, or ONNX Runtime."""
 
+import os
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -36,8 +37,42 @@ class Network(Protocol):
         ...
 
 
+@runtime_checkable
+class Graph(Protocol):
+    """An ONNX file: a path, or one that is kept open."""
+
+    @property
+    def name(self) -> str:
+        """The file's."""
+        ...
+
+    def read_bytes(self) -> bytes:
+        """All of it; OSError where that is not possible."""
+        ...
+
+
+class KeptGraph:
+    """An ONNX file that is read later, the same also when its package is replaced or removed.
+
+    What is loaded when somebody needs it has to fit what was loaded before.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; BadPackage where it can't be."""
+        self.name = path.name
+        try:
+            self._file = path.open("rb", buffering=0)  # closed when nobody holds this any more
+        except OSError as error:
+            raise BadPackage(f"{self.name} can't be read ({error.strerror})") from error
+
+    def read_bytes(self) -> bytes:
+        """All of it; may be called from many threads."""
+        handle = self._file.fileno()
+        return os.pread(handle, os.fstat(handle).st_size, 0)
+
+
 def open_network(
-    graph: Path,
+    graph: Graph,
     *,
     engine: EngineName = "openvino",
     precision: Precision = "fp32",

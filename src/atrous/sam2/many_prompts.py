@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 from weakref import ReferenceType, ref
 
@@ -13,7 +12,7 @@ import numpy as np
 from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.engine_names import PrecisionName
 from atrous.sam2.embedding import Embedding
-from atrous.sam2.engine import Network, open_network
+from atrous.sam2.engine import Graph, Network, open_network
 from atrous.sam2.prompt_arrays import PromptBatch
 
 EMBEDDING_PARTS = 3  # the first inputs of the photo's network
@@ -41,8 +40,8 @@ class ManyPrompts:
 
     def __init__(
         self,
-        photo_terms: Path,
-        many_prompts: Path,
+        photo_terms: Graph,
+        many_prompts: Graph,
         cores: int,
         budget: CoreBudget,
         *,
@@ -57,7 +56,7 @@ class ManyPrompts:
         half: embeddings come as float16.
         """
         self._precision = precision
-        self._paths = (photo_terms, many_prompts)
+        self._graphs = (photo_terms, many_prompts)
         self._cores, self._budget = cores, budget
         self._half_inputs = EMBEDDING_PARTS if half else 0
         self._loading = threading.Lock()
@@ -92,7 +91,7 @@ class ManyPrompts:
         yield from self._threads.map(answer_part, batch.parts(PROMPTS_PER_RUN))
 
     def _load(self, points: int) -> tuple[Network, Network]:
-        photo_terms, many_prompts = self._paths
+        photo_terms, many_prompts = self._graphs
         with self._loading:
             if self._photo_side is None:
                 self._photo_side = open_network(

@@ -17,7 +17,7 @@ from atrous.runtime.engine_names import Engine, EngineName, Precision, Precision
 from atrous.runtime.processor import available_cores
 from atrous.sam2.decoder_turns import DecoderTurns
 from atrous.sam2.embedding import Embedding
-from atrous.sam2.engine import Network, open_network
+from atrous.sam2.engine import KeptGraph, Network, open_network
 from atrous.sam2.engine_choice import EMBEDDING_PARTS, EngineReport, open_networks
 from atrous.sam2.many_prompts import Answer, ManyPrompts
 from atrous.sam2.models import Sam2Package
@@ -115,8 +115,10 @@ class InteractiveSegmenter:
                 *(package.name, again, package.version),
             )
         if package.for_many and report.computes_many:
+            terms, many_prompts = package.for_many
             self._many = ManyPrompts(
-                *package.for_many,
+                KeptGraph(terms),
+                KeptGraph(many_prompts),
                 threads_here,
                 cores,
                 precision=report.precision,
@@ -185,12 +187,12 @@ class InteractiveSegmenter:
 def _halved_decoder(
     package: Sam2Package, report: EngineReport, threads: int, embeddings: str
 ) -> Callable[[], Network] | None:
-    """How to open the decoder for two runs at once; None where that is not possible."""
-    if report.engine != "openvino" or threads < 2:
+    """How to open the decoder for two runs at once; None where that would leave cores idle."""
+    if report.engine != "openvino" or threads % 2:
         return None
     return partial(
         open_network,
-        package.decoder,
+        KeptGraph(package.decoder),
         precision=report.precision,
         threads=threads // 2,
         side_by_side=2,

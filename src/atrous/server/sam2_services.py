@@ -88,8 +88,10 @@ def open_sam2(
     )
     embeddings.make_room()  # the limit may have been lowered
     decoders = queue(settings.sam2_decoder_threads)
+    # One thread answers one prompt at a time, however many wait.
+    crowded = decoders.is_crowded if settings.sam2_decoder_threads > 1 else lambda: False
     return Sam2Services(
-        models=open_sam2_models(settings, home, open_segmenter, cores, decoders.is_crowded),
+        models=open_sam2_models(settings, home, open_segmenter, cores, crowded),
         embeddings=embeddings,
         image_ids=ImageIds(MAX_IMAGE_IDS, disk / "names" if disk else None),
         logits=LogitsCache(_most_logits(settings), metrics),

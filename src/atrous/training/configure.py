@@ -13,7 +13,7 @@ from atrous.deeplab.starting_point import network_of_checkpoint
 from atrous.deeplab.weights import normalization
 from atrous.domain.errors import BadDataset, BadInput
 from atrous.domain.geometry import SIDE_STEP, Size
-from atrous.domain.recipe_rules import checked
+from atrous.domain.recipe_rules import checked, without_effect
 from atrous.domain.recipes import MAX_SIDE, PreprocessRecipe, ResizeMode, TrainingRecipe
 from atrous.images.decode import image_size
 from atrous.training.activation_memory import step_bytes
@@ -62,6 +62,9 @@ class Decisions:
         reasons = {**self.reasons, **dict.fromkeys(undecided, GIVEN)}
         plain = TrainingRecipe(preprocess, self.values["crop"])
         chosen = replace(plain, **{**undecided, **self.values, "preprocess": preprocess})
+        for name, why in without_effect(chosen).items():
+            if reasons.get(name) == GIVEN:
+                reasons[name] = f"{GIVEN}, without effect: {why}"
         return checked(replace(chosen, reasons=reasons))
 
 
@@ -98,6 +101,8 @@ def recipe_for(
         logger.warning("%s", note)
     if checked_choices.architecture == "deeplabv3plus":
         decisions.decide("aligned", True, "weights trained at output stride 16 fit 8 as well")
+    if "class_weights" in without_effect(checked_choices):
+        balancing = "none"
     weights = class_weights(class_pixels, balancing, pixels_beside)
     _decide_weights(decisions, dataset, class_pixels, weights, balancing)
     machine = machine or Machine.here()

@@ -1,14 +1,12 @@
 """What a training says when its folder can't be written any more."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from atrous.disk.whole import FULL
 from atrous.domain.errors import TrainingFailed
 from atrous.training.checkpoint import has_last
 from atrous.training.run_folder import RunFolder
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
