@@ -76,6 +76,26 @@ def test_a_full_disk_is_told_with_the_file_and_the_remedy(
     )
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 9 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("CUDA out of memory. Tried to allocate 9 GiB"),
+    ],
+    ids=str,
+)
+def test_no_memory_is_told_with_the_remedy(
+    capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    """Where no batch can be made smaller: in a validation, an export, a report."""
+    main_module._explain(type(error), error, None)
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: out of memory ({error})"[:60])
+    assert "a training with --resume" in told
+    assert "fault of atrous" not in told
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(atrous, name) -> None:
     assert load_command(name).name == name

@@ -2,6 +2,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -123,3 +124,25 @@ def test_nuclei_has_no_fault(shared_data: Path, format: str) -> None:
     )
     assert report.ok
     assert report.counts["test"].images == 92
+
+
+def test_pixels_that_are_read_otherwise_than_saved_are_told(
+    png_masks_root: Path, save_mask: SaveMask
+) -> None:
+    train = png_masks_root / "train"
+    ramp = np.linspace(0, 1, 48).reshape(6, 8)
+    for name, pixels in {
+        "clear": (np.dstack([ramp] * 4) * 255).astype(np.uint8),
+        "deep": (np.dstack([ramp] * 3) * 65535).astype(np.uint16),
+        "microscope": (ramp * 4095).astype(np.uint16),
+    }.items():
+        assert cv2.imwrite(str(train / f"{name}.png"), pixels)
+        save_mask(train / f"{name}_mask.png")
+    report = check_dataset(open_dataset(png_masks_root))
+    assert report.ok
+    told = [note for note in report.notes if "of 7 pictures: " in note]
+    assert [note.rsplit(" ", 1)[1] for note in told] == ["clear", "deep", "microscope"]
+    assert told[0].startswith("1 of 7 pictures: an alpha channel, which is dropped")
+    assert "the upper 8 are seen" in told[1]
+    assert "nearly black so" in told[2]
+    assert "Scale them to 0..65535" in told[2]

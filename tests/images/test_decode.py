@@ -3,6 +3,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,9 +14,11 @@ from atrous.domain.errors import BadImage
 from atrous.domain.geometry import Size
 from atrous.images.decode import (
     MAX_SCANS,
+    PixelFormat,
     _pixels_of_png,
     decode_image,
     image_size,
+    pixel_format,
     read_image,
 )
 
@@ -303,3 +306,29 @@ def test_damage_gives_pixels_or_bad_image(name: str, changes: list[tuple[int, in
     except BadImage:
         return
     assert pixels.ndim == 3
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "expected"),
+    [
+        ("RGB", "PNG", PixelFormat(False, False)),
+        ("RGBA", "PNG", PixelFormat(True, False)),
+        ("LA", "PNG", PixelFormat(True, False)),
+        ("RGBA", "WEBP", PixelFormat(True, False)),
+        ("L", "JPEG", PixelFormat(False, False)),
+        ("P", "GIF", PixelFormat(False, False)),
+        ("I;16", "PNG", PixelFormat(False, True)),
+        ("I;16", "TIFF", PixelFormat(False, True)),
+    ],
+)
+def test_what_is_left_out_of_the_pixels(mode: str, kind: str, expected: PixelFormat) -> None:
+    file = io.BytesIO()
+    Image.new(mode, (8, 6)).save(file, kind)
+    assert pixel_format(file.getvalue()) == expected
+    assert decode_image(file.getvalue()).shape == (6, 8, 3)
+
+
+def test_16_bits_of_colour_are_told() -> None:
+    done, data = cv2.imencode(".png", np.zeros((6, 8, 4), np.uint16))
+    assert done
+    assert pixel_format(data.tobytes()) == PixelFormat(True, True)

@@ -13,6 +13,7 @@ from atrous.disk.whole import FULL
 from atrous.domain.errors import AtrousError
 
 DEBUG_VARIABLE = "ATROUS_DEBUG"
+NO_MEMORY = ("out of memory", "t allocate memory", "bad_alloc")  # in errors of torch and engines
 FAILURE = 1  # wrong usage is 2, by typer
 
 # Command to where it is written: a sub-command is imported when it is called, so that
@@ -116,6 +117,12 @@ def _explain(
     elif isinstance(error, OSError):
         remedy = "; free some space on that disk and try again" if error.errno in FULL else ""
         print(f"error: {_one_line(str(error))}{remedy}", file=sys.stderr)
+    elif isinstance(error, MemoryError) or any(word in str(error) for word in NO_MEMORY):
+        print(
+            f"error: out of memory ({_one_line(str(error))[:200]}); close other programs and try "
+            "again, a training with --resume, or train anew with a smaller --size",
+            file=sys.stderr,
+        )
     else:
         print(
             f"error: {kind.__name__}: {_one_line(str(error))} "

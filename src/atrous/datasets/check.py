@@ -15,11 +15,20 @@ from atrous.datasets.version import Dataset, Fault, FaultKind, Sample
 from atrous.domain.classes import IGNORE_ID
 from atrous.domain.errors import BadDataset, BadImage
 from atrous.domain.geometry import Size
-from atrous.images.decode import decode_image
+from atrous.images.decode import decode_image, pixel_format
 
 # Of a picture that lies in two splits, the copy in the last of these is kept: a figure on the
 # test split means something only if training has not seen its pictures.
 KEPT_LAST = ("train", "valid", "test")
+
+
+LEAST_OF_DEEP = 32  # of 255: less is left of pictures of 12 bits that lie in 16
+LEFT_OUT = {
+    "alpha": "an alpha channel, which is dropped: the colours under it are seen",
+    "bits": "16 bits per channel, of which the upper 8 are seen",
+    "nearly all": "16 bits per channel, of which the upper 8 are seen, and nearly black so: their "
+    "values don't use the whole range. Scale them to 0..65535, or save them with 8 bits",
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,7 @@ class _Reading:
     content_hash: str | None  # of the image file; None where it can't be read
     class_pixels: Int64[np.ndarray, "256"] | None  # per model id; None where it can't be read
     faults: tuple[Fault, ...]
+    left_out: frozenset[str] = frozenset()  # of the file's pixels: keys of LEFT_OUT
 
 
 def check_dataset(
@@ -90,6 +100,7 @@ def check_dataset(
                 progress(len(readings), len(tasks))
 
     copies, notes = _find_copies(dataset, tasks, readings)
+    notes += _left_out(tasks, readings)
     empty = [
         Fault(split, split, "empty split", "it has no image with a label; fill or remove it")
         for split, samples in dataset.splits.items()
@@ -117,7 +128,8 @@ def _read_sample(dataset: Dataset, split: str, sample: Sample) -> _Reading:
     try:
         data = sample.image.read_bytes()
         content_hash = hashlib.sha256(data).hexdigest()
-        size = Size(*decode_image(data).shape[:2])
+        pixels = decode_image(data)
+        size, left_out = Size(*pixels.shape[:2]), _kinds_left_out(data, int(pixels.max()))
     except (OSError, BadImage) as error:
         return faulty("undecodable image", str(error), image_file)
     try:
@@ -126,13 +138,37 @@ def _read_sample(dataset: Dataset, split: str, sample: Sample) -> _Reading:
         return faulty("size mismatch", str(error))
     except BadImage as error:
         return faulty("undecodable label", str(error))
-    sound = _Reading(content_hash, _count_ids(label_map), ())
+    sound = _Reading(content_hash, _count_ids(label_map), (), left_out)
     unknown = sample.label.unknown_ids(size) if (label_map == IGNORE_ID).any() else {}
     if unknown:
         said = ", ".join(f"{raw_id} ({pixels} pixels)" for raw_id, pixels in unknown.items())
         outcome = faulty("id outside the class list", f"mask ids {said} {_remedy(unknown)}")
         return replace(outcome, class_pixels=sound.class_pixels)
     return sound
+
+
+def _kinds_left_out(data: bytes, brightest: int) -> frozenset[str]:
+    """What of a picture's pixels is not in its RGB of 8 bits, whose highest value is given."""
+    found = pixel_format(data)
+    kinds = {"alpha"} if found.has_alpha else set()
+    if found.is_deep:
+        kinds.add("bits" if brightest >= LEAST_OF_DEEP else "nearly all")
+    return frozenset(kinds)
+
+
+def _left_out(tasks: list[tuple[str, Sample]], readings: list[_Reading]) -> list[str]:
+    """A note for each kind of pixels that are read otherwise than they were saved."""
+    notes = []
+    for kind, meaning in LEFT_OUT.items():
+        names = [
+            sample.name
+            for (_, sample), reading in zip(tasks, readings, strict=True)
+            if kind in reading.left_out
+        ]
+        if names:
+            count = f"{len(names)} of {len(tasks)} pictures"
+            notes.append(f"{count}: {meaning}; the first is {names[0]}")
+    return notes
 
 
 def _remedy(unknown: Iterable[int]) -> str:

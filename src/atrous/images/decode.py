@@ -29,6 +29,7 @@ MAX_SCANS = 100  # of a JPEG: encoders make about ten, and each is worked throug
 MAX_TILE_PIXELS = 1 << 24  # of a TIFF, whatever its size: a tile is decoded whole
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
 # PNG chunks that are no pixels and are compressed: OpenCV keeps up to 8 MB of each in memory.
+PNG_DEPTH = 24  # where a PNG's header has the bits per channel
 COMPRESSED_WORDS = (b"zTXt", b"iTXt", b"iCCP")
 MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # no restart, no byte FF of a JPEG's scan
 TEM, SOI, EOI, SOS = 0x01, 0xD8, 0xD9, 0xDA
@@ -86,6 +87,22 @@ def decode_image(
     else:
         pixels = _decode_with_pillow(header)
     return orient(pixels, header.orientation if auto_orient else UPRIGHT)
+
+
+@dataclass(frozen=True)
+class PixelFormat:
+    """What of a file's pixels `decode_image` leaves out."""
+
+    has_alpha: bool
+    is_deep: bool  # 16 bits per channel, of which the upper 8 are taken
+
+
+def pixel_format(data: bytes) -> PixelFormat:
+    """Look at the header alone; BadImage where there is none."""
+    header = _read_header(data, MAX_PIXELS)
+    mode = header.file.mode
+    deep_png = header.kind == "PNG" and data[PNG_DEPTH] == 16  # Pillow's mode does not say so
+    return PixelFormat(mode in ("LA", "PA", "RGBA"), deep_png or mode.startswith("I;16"))
 
 
 def read_image(
