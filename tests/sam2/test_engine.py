@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from onnx import TensorProto, helper
 
 from atrous.domain.errors import BadInput, BadPackage
 from atrous.runtime.engine_names import EngineName
-from atrous.sam2.engine import Network, last_line, open_network
+from atrous.sam2.engine import KeptGraph, Network, last_line, open_network
 
 ENGINES: list[EngineName] = ["openvino", "onnxruntime"]
 
@@ -105,3 +106,17 @@ def test_precision_must_be_one_that_the_engine_has(graph: Path) -> None:
 def test_reason_is_the_last_line() -> None:
     assert last_line(RuntimeError("in file a.cpp\n\n  the reason \n")) == "the reason"
     assert last_line(RuntimeError()) == "RuntimeError"
+
+
+def test_a_kept_graph_stays_what_it_was_until_nobody_needs_it(tmp_path: Path) -> None:
+    (tmp_path / "decoder.onnx").write_bytes(b"first")
+    graph = KeptGraph(tmp_path / "decoder.onnx")
+    handle = graph._handle
+    (tmp_path / "newer").write_bytes(b"second")
+    (tmp_path / "newer").replace(tmp_path / "decoder.onnx")
+    assert (graph.name, graph.read_bytes(), graph.read_bytes()) == ("decoder.onnx", *[b"first"] * 2)
+    del graph
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(handle)
+    with pytest.raises(BadPackage, match=r"gone\.onnx can't be read"):
+        KeptGraph(tmp_path / "gone.onnx")

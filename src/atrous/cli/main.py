@@ -13,7 +13,7 @@ from atrous.disk.whole import FULL
 from atrous.domain.errors import AtrousError
 
 DEBUG_VARIABLE = "ATROUS_DEBUG"
-NO_MEMORY = ("out of memory", "t allocate memory", "bad_alloc")  # in errors of torch and engines
+NO_MEMORY = ("out of memory", "CPUAllocator", "t allocate memory", "enough memory", "bad_alloc")
 FAILURE = 1  # wrong usage is 2, by typer
 
 # Command to where it is written: a sub-command is imported when it is called, so that

@@ -1,6 +1,7 @@
 """The networks of SAM 2 in an engine: OpenVINO, or ONNX Runtime."""
 
 import os
+import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -61,14 +62,14 @@ class KeptGraph:
         """Open the file; BadPackage where it can't be."""
         self.name = path.name
         try:
-            self._file = path.open("rb", buffering=0)  # closed when nobody holds this any more
+            self._handle = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise BadPackage(f"{self.name} can't be read ({error.strerror})") from error
+        weakref.finalize(self, os.close, self._handle)  # when nobody needs it any more
 
     def read_bytes(self) -> bytes:
         """All of it; may be called from many threads."""
-        handle = self._file.fileno()
-        return os.pread(handle, os.fstat(handle).st_size, 0)
+        return os.pread(self._handle, os.fstat(self._handle).st_size, 0)
 
 
 def open_network(

@@ -106,24 +106,7 @@ class InteractiveSegmenter:
             crowded=crowded,
         )
         self.report: EngineReport = report  # what was tried, and how it was chosen
-        self._many: ManyPrompts | None = None
-        if package.for_many is None:
-            again = f"atrous sam2 remove {package.name}; atrous sam2 add {package.variant}"
-            logger.info(
-                "%s was converted by an earlier version, and takes longer for many prompts about "
-                "a photo; to convert it again: %s --version %s",
-                *(package.name, again, package.version),
-            )
-        if package.for_many and report.computes_many:
-            terms, many_prompts = package.for_many
-            self._many = ManyPrompts(
-                KeptGraph(terms),
-                KeptGraph(many_prompts),
-                threads_here,
-                cores,
-                precision=report.precision,
-                half=embeddings == "float16",
-            )
+        self._many = _many_prompts(package, report, threads_here, cores, embeddings)
 
     @property
     def engine(self) -> EngineName:
@@ -182,6 +165,31 @@ class InteractiveSegmenter:
         self._decoder.close()
         if self._many is not None:
             self._many.close()
+
+
+def _many_prompts(
+    package: Sam2Package, report: EngineReport, threads: int, cores: CoreBudget, embeddings: str
+) -> ManyPrompts | None:
+    """The networks for many prompts, to be loaded when they are needed; None: there are none."""
+    if package.for_many is None:
+        again = f"atrous sam2 remove {package.name}; atrous sam2 add {package.variant}"
+        logger.info(
+            "%s was converted by an earlier version, and takes longer for many prompts about a "
+            "photo; to convert it again: %s --version %s",
+            *(package.name, again, package.version),
+        )
+        return None
+    if not report.computes_many:
+        return None
+    terms, prompts = package.for_many
+    return ManyPrompts(
+        KeptGraph(terms),
+        KeptGraph(prompts),
+        threads,
+        cores,
+        precision=report.precision,
+        half=embeddings == "float16",
+    )
 
 
 def _halved_decoder(
