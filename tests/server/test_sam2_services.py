@@ -2,8 +2,11 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from atrous.domain.geometry import Size
+from atrous.sam2.embedding import Embedding
 from atrous.sam2.models import Sam2Package
 from atrous.server import sam2_services
 from atrous.server.metrics import Metrics
@@ -55,6 +58,21 @@ def test_bounds_are_those_of_the_settings(
     opened = open_sam2(ServerSettings(**settings), Home(tmp_path), Metrics())
     assert opened.embeddings._max_bytes == embeddings
     assert opened.logits._max_masks == masks
+
+
+def test_bytes_of_embeddings_are_told_from_the_start_and_after_clearing(tmp_path: Path) -> None:
+    folder = Home(tmp_path).sam2_embeddings
+    folder.mkdir(parents=True)
+    (folder / "earlier.npz").write_bytes(b"1234")
+    metrics = Metrics()
+    opened = open_sam2(ServerSettings(), Home(tmp_path), metrics)
+    features = np.zeros((1, 2, 2), np.float16)
+    opened.embeddings.put("photo", Embedding(Size(2, 2), features, (features, features)))
+    lines = metrics.as_text().decode().splitlines()
+    assert 'atrous_sam2_embedding_bytes{tier="memory"} 24.0' in lines
+    assert 'atrous_sam2_embedding_bytes{tier="disk"} 0.0' not in lines
+    opened.clear()
+    assert 'atrous_sam2_embedding_bytes{tier="memory"} 0.0' in metrics.as_text().decode()
 
 
 @pytest.mark.parametrize("threads", [1, 2])

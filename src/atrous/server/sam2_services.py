@@ -87,6 +87,9 @@ def open_sam2(
         max_disk_bytes=settings.sam2_embedding_disk_bytes,
     )
     embeddings.make_room()  # the limit may have been lowered
+    tiers = metrics.sam2_embedding_bytes
+    tiers.labels("memory").set_function(lambda: embeddings.bytes_in_memory)
+    tiers.labels("disk").set_function(lambda: embeddings.bytes_on_disk)
     decoders = queue(settings.sam2_decoder_threads)
     # One thread answers one prompt at a time, however many wait.
     crowded = decoders.is_crowded if settings.sam2_decoder_threads > 1 else lambda: False

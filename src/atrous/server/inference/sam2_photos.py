@@ -203,10 +203,7 @@ class PhotoFinder:
         )
 
     def _count(self, cache: str) -> None:
-        metrics, embeddings = self.services.metrics, self.services.sam2.embeddings
-        metrics.sam2_embeddings.labels(cache).inc()
-        metrics.sam2_embedding_bytes.labels("memory").set(embeddings.bytes_in_memory)
-        metrics.sam2_embedding_bytes.labels("disk").set(embeddings.bytes_on_disk)
+        self.services.metrics.sam2_embeddings.labels(cache).inc()
 
 
 def _look_twice(cache: EmbeddingCache, key: str) -> tuple[Embedding | None, str]:
