@@ -8,6 +8,7 @@ import pytest
 
 from atrous.domain.errors import TrainingFailed
 from atrous.jobs import train as train_module
+from atrous.jobs.artefacts import read_results
 from atrous.jobs.train import finish_run, start_run
 from atrous.jobs.training_report import report_unfinished
 from atrous.jobs.training_request import TrainingRequest
@@ -55,9 +56,16 @@ def test_an_interrupt_in_the_first_epoch_leaves_a_report_of_its_weights(
         finish_run(run, store, interrupt)
     assert "unfinished; ended in its first epoch" in (run.path / "report.html").read_text()
     assert "miou" in json.loads((run.path / "metrics.json").read_text())["valid"]
+    columns = read_results(run.results)
+    assert (columns["epoch"], columns["valid_miou"]) == ([0], [None])
+    assert columns["train_loss"][0] > 0
+    names = {path.name for path in (run.path / "pictures").iterdir()}
+    assert {"curves.png", "confusion-valid.png", "classes-valid.png"} < names
+    assert any(name.startswith("valid-1-") and name.endswith(".jpg") for name in names)
     steps: list[Progress] = []
     finish_run(run, store, steps.append)
     assert steps[0].epoch == 1
+    assert read_results(run.results)["epoch"][0] == 1
     assert "is published" in (run.path / "report.html").read_text()
 
 

@@ -330,8 +330,22 @@ def something_to_report(training: Training) -> Iterator[None]:
     except KeyboardInterrupt:
         if training.state.step and not training.state.best_epoch:
             with explained_write_errors(training.run):
-                keep_candidate(training, 0, {})
+                keep_beginning(training)
         raise
+
+
+def keep_beginning(training: Training) -> None:
+    """Save what there is before the end of the first epoch: its weights, and a row of epoch 0."""
+    keep_candidate(training, 0, {})
+    if training.processes.is_first:
+        row = {
+            "epoch": 0,
+            "train_loss": training.state.mean_loss,
+            "valid_miou": None,
+            "valid_pixel_accuracy": None,
+            "elapsed_s": round(training.elapsed_s, 1),
+        }
+        training.run.write_results([row])
 
 
 def save(training: Training) -> None:
@@ -344,7 +358,7 @@ def save(training: Training) -> None:
     if state.results:
         training.run.write_results(state.results)
     else:  # in the midst of a first epoch that is long
-        keep_candidate(training, 0, {})
+        keep_beginning(training)
     save_last(training.run, state, training.network, training.average, training.optimizer)
 
 
