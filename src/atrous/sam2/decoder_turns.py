@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from atrous.domain.errors import AtrousError
 from atrous.runtime.core_budget import CoreBudget
+from atrous.runtime.process_memory import give_back_freed
 from atrous.sam2.engine import Network
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class DecoderTurns:
             # Clicks are answered one after the other, as before.
             logger.warning("the decoder can't be loaded for two runs at once: %s", error)
             return
+        give_back_freed()  # what only its compilation needed
         with self._lock:
             if not self._closed:
                 self._halved = network
