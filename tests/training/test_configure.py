@@ -166,7 +166,7 @@ def test_every_decision_has_its_reason(dataset: Dataset, tiny: ModuleType) -> No
     ("choices", "name", "why"),
     [
         ({"loss": "dice", "label_smoothing": 0.1}, "label_smoothing", "loss dice takes labels"),
-        ({"loss": "lovasz", "class_weights": (1.0, 1.0, 1.0, 2.0)}, "class_weights", "no pixel weighs"),
+        ({"loss": "lovasz", "class_weights": (1.0,) * 4}, "class_weights", "no pixel weighs"),
         ({"momentum": 0.5}, "momentum", "optimizer adamw has its own"),
         ({"schedule": "cosine", "poly_power": 2.0}, "poly_power", "schedule cosine has none"),
     ],
