@@ -10,10 +10,10 @@ import typer
 
 import atrous
 from atrous.disk.whole import FULL
-from atrous.domain.errors import AtrousError
+from atrous.domain.errors import CPU_ALLOCATION, AtrousError
 
 DEBUG_VARIABLE = "ATROUS_DEBUG"
-NO_MEMORY = ("out of memory", "CPUAllocator", "t allocate memory", "enough memory", "bad_alloc")
+NO_MEMORY = (*CPU_ALLOCATION, "out of memory", "bad_alloc")  # of torch and the engines
 FAILURE = 1  # wrong usage is 2, by typer
 
 # Command to where it is written: a sub-command is imported when it is called, so that

@@ -20,8 +20,6 @@ from atrous.images.decode import decode_image, pixel_format
 # Of a picture that lies in two splits, the copy in the last of these is kept: a figure on the
 # test split means something only if training has not seen its pictures.
 KEPT_LAST = ("train", "valid", "test")
-
-
 LEAST_OF_DEEP = 32  # of 255: less is left of pictures of 12 bits that lie in 16
 LEFT_OUT = {
     "alpha": "an alpha channel, which is dropped: the colours under it are seen",
@@ -129,7 +127,7 @@ def _read_sample(dataset: Dataset, split: str, sample: Sample) -> _Reading:
         data = sample.image.read_bytes()
         content_hash = hashlib.sha256(data).hexdigest()
         pixels = decode_image(data)
-        size, left_out = Size(*pixels.shape[:2]), _kinds_left_out(data, int(pixels.max()))
+        size, left_out = Size(*pixels.shape[:2]), _kinds_left_out(data, pixels)
     except (OSError, BadImage) as error:
         return faulty("undecodable image", str(error), image_file)
     try:
@@ -147,12 +145,12 @@ def _read_sample(dataset: Dataset, split: str, sample: Sample) -> _Reading:
     return sound
 
 
-def _kinds_left_out(data: bytes, brightest: int) -> frozenset[str]:
-    """What of a picture's pixels is not in its RGB of 8 bits, whose highest value is given."""
+def _kinds_left_out(data: bytes, pixels: UInt8[np.ndarray, "height width 3"]) -> frozenset[str]:
+    """What of a picture file is not in the pixels that were decoded of it."""
     found = pixel_format(data)
     kinds = {"alpha"} if found.has_alpha else set()
     if found.is_deep:
-        kinds.add("bits" if brightest >= LEAST_OF_DEEP else "nearly all")
+        kinds.add("bits" if pixels.max() >= LEAST_OF_DEEP else "nearly all")
     return frozenset(kinds)
 
 

@@ -98,6 +98,10 @@ class TrainingFailed(AtrousError):
     """A training stopped and can't go on as it is."""
 
 
+# What torch says where the CPU has no memory left; CUDA has an error of its own.
+CPU_ALLOCATION = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")
+
+
 class OutOfMemory(TrainingFailed):
     """One of several processes of a training lacks memory: all have to begin again with less."""
 

@@ -28,8 +28,8 @@ FORMATS = "JPEG, PNG, WebP, BMP, TIFF or GIF"
 MAX_SCANS = 100  # of a JPEG: encoders make about ten, and each is worked through whole
 MAX_TILE_PIXELS = 1 << 24  # of a TIFF, whatever its size: a tile is decoded whole
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
-# PNG chunks that are no pixels and are compressed: OpenCV keeps up to 8 MB of each in memory.
 PNG_DEPTH = 24  # where a PNG's header has the bits per channel
+# PNG chunks that are no pixels and are compressed: OpenCV keeps up to 8 MB of each in memory.
 COMPRESSED_WORDS = (b"zTXt", b"iTXt", b"iCCP")
 MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # no restart, no byte FF of a JPEG's scan
 TEM, SOI, EOI, SOS = 0x01, 0xD8, 0xD9, 0xDA

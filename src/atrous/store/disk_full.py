@@ -1,14 +1,13 @@
 """A full disk, told by what the system and the databases say of it."""
 
 import contextlib
-import errno
 from collections.abc import Iterator
 
 from sqlalchemy.exc import DBAPIError
 
+from atrous.disk.whole import FULL
 from atrous.domain.errors import DiskFull
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 WORDS = ("disk is full", "no space left")  # of SQLite, and of PostgreSQL
 MESSAGE = "the disk is full, so that nothing was stored; free some space and send it again"
 

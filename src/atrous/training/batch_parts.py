@@ -8,12 +8,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from atrous.domain.classes import IGNORE_ID
-from atrous.domain.errors import OutOfMemory, TrainingFailed
+from atrous.domain.errors import CPU_ALLOCATION, OutOfMemory, TrainingFailed
 from atrous.training.processes import ALONE, Processes
 
 logger = logging.getLogger(__name__)
-# What torch says where the CPU has no memory left; CUDA has an error of its own.
-CPU_ALLOCATION = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")
 
 
 def parts_of(

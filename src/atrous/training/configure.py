@@ -101,10 +101,10 @@ def recipe_for(
         logger.warning("%s", note)
     if checked_choices.architecture == "deeplabv3plus":
         decisions.decide("aligned", True, "weights trained at output stride 16 fit 8 as well")
-    if "class_weights" in without_effect(checked_choices):
-        balancing = "none"
     weights = class_weights(class_pixels, balancing, pixels_beside)
     _decide_weights(decisions, dataset, class_pixels, weights, balancing)
+    if why := without_effect(checked_choices).get("class_weights"):
+        decisions.decide("class_weights", None, f"none: {why}")
     machine = machine or Machine.here()
     _decide_rates(decisions, checked_choices, machine)
     _decide_pace(decisions, machine)
@@ -178,7 +178,9 @@ def _decide_weights(
 ) -> None:
     """Loss and class weights."""
     decisions.decide("loss", TrainingRecipe.loss, "the most even-tempered; a sum is an option")
-    decisions.decide("copy_paste", TrainingRecipe.copy_paste, "off: its gain is not measured yet")
+    decisions.decide(
+        "copy_paste", TrainingRecipe.copy_paste, "off: what it gave was too little to tell"
+    )
     total = max(1, sum(class_pixels))
     shares = [(pixels / total, id) for id, pixels in enumerate(class_pixels) if pixels]
     why = "classes were not counted"
