@@ -54,7 +54,7 @@ def recipe_of(side: Side, job: Job, photo: Size) -> TrainingRecipe:
         crop=Size(job.height, job.width),
         backbone=side.backbone,
         pretrained=False,
-        epochs=100_000,
+        iterations=1_000_000,
         batch_size=job.batch_size,
         learning_rate=RATE,
         precision=side.precision,

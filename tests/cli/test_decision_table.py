@@ -6,13 +6,14 @@ SIZE = Size(480, 640)
 
 
 def test_a_line_per_decision() -> None:
-    reasons = {"preprocess": "one shape", "crop": "the whole", "epochs": "given", "loss": "usual"}
-    recipe = TrainingRecipe(PreprocessRecipe(SIZE), crop=SIZE, epochs=12, reasons=reasons)
+    said = ("one shape", "the whole", "given", "usual")
+    reasons = dict(zip(("preprocess", "crop", "iterations", "loss"), said, strict=True))
+    recipe = TrainingRecipe(PreprocessRecipe(SIZE), crop=SIZE, iterations=12, reasons=reasons)
     assert decision_lines(recipe) == [
         "SETTING     VALUE            WHY",
         "preprocess  640x480 stretch  one shape",
         "crop        640x480          the whole",
-        "epochs      12               given",
+        "iterations  12               given",
         "loss        ce               usual",
     ]
 

@@ -44,11 +44,12 @@ def test_an_epoch_is_a_line_in_a_log(capsys: pytest.CaptureFixture[str]) -> None
         log_to_standard_error(bar.console)
         bar.report(step(left_s=None))
         assert capsys.readouterr().err == ""
-        bar.report(step(left_s=90.0, results={"valid_miou": 0.125}))
+        bar.report(step(left_s=90.0, results={"valid_miou": 0.125, "waiting_share": 0.0312}))
     out, err = capsys.readouterr()
     assert out == ""
     assert err.strip().endswith(
-        "epoch 2: loss 0.5000, validation mIoU 0.1250, 1m00s gone, 1m30s left"
+        "epoch 2: loss 0.5000, validation mIoU 0.1250, 3.1 % of its time waiting for photos; "
+        "1m00s gone, 1m30s left"
     )
     assert err.count("\n") == 1
 
@@ -56,8 +57,9 @@ def test_an_epoch_is_a_line_in_a_log(capsys: pytest.CaptureFixture[str]) -> None
 def test_an_epoch_that_was_not_measured(capsys: pytest.CaptureFixture[str]) -> None:
     with TrainingBar() as bar:
         log_to_standard_error(bar.console)
-        bar.report(step(left_s=90.0, results={"valid_miou": None}))
-    assert capsys.readouterr().err.strip().endswith("epoch 2: loss 0.5000, 1m00s gone, 1m30s left")
+        bar.report(step(left_s=90.0, results={"valid_miou": None, "waiting_share": 0.0}))
+    said = "epoch 2: loss 0.5000, 0.0 % of its time waiting for photos; 1m00s gone, 1m30s left"
+    assert capsys.readouterr().err.strip().endswith(said)
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:

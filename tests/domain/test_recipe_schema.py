@@ -23,7 +23,7 @@ WHOLE = TrainingRecipe(
 
 GOOD: list[dict[str, Any]] = [
     {},
-    {"epochs": 3, "learning_rate": 1, "time_budget_s": None},
+    {"epochs": 3, "iterations": None, "learning_rate": 1, "time_budget_s": None},
     {"preprocess": {"padding_value": 3}, "class_weights": [1, 2.5]},
     {"crop": {"height": 64, "width": 32}, "norm": "frozen", "flip": 0},
 ]
@@ -32,11 +32,13 @@ BAD: list[tuple[Any, str]] = [
     ({"epocs": 3}, "epocs is no field; known are "),
     ({"preprocess": {"side": 3}}, "preprocess.side is no field"),
     ({"crop": {"height": 64}}, "crop.width is missing; give height, width"),
-    ({"epochs": "3"}, 'epochs is "3"; give a whole number'),
-    ({"epochs": 3.5}, "epochs is 3.5; give a whole number"),
-    ({"epochs": True}, "epochs is true; give a whole number"),
-    ({"epochs": 0}, "epochs is 0; give 1 or more"),
-    ({"epochs": None}, "epochs is null; give a whole number"),
+    ({"batch_size": "3"}, 'batch_size is "3"; give a whole number'),
+    ({"batch_size": 3.5}, "batch_size is 3.5; give a whole number"),
+    ({"batch_size": True}, "batch_size is true; give a whole number"),
+    ({"batch_size": 0}, "batch_size is 0; give 1 or more"),
+    ({"batch_size": None}, "batch_size is null; give a whole number"),
+    ({"iterations": 0}, "iterations is 0; give 1 or more"),
+    ({"iterations": 3.5}, "iterations is 3.5; give a whole number"),
     ({"flip": 1.5}, "flip is 1.5; give a number from 0 to 1"),
     ({"pretrained": 1}, "pretrained is 1; give true or false"),
     ({"norm": "group"}, 'norm is "group"; give one of batch, frozen, sync'),
@@ -101,6 +103,6 @@ def test_the_schema_takes_and_refuses_the_same() -> None:
 def test_the_schema_has_every_field_and_default() -> None:
     properties = recipe_schema()["properties"]
     assert set(properties) == set(WHOLE.to_json())
-    assert properties["epochs"] == {"type": "integer", "minimum": 1, "default": 40}
+    assert properties["batch_size"] == {"type": "integer", "minimum": 1, "default": 8}
     assert properties["optimizer"] == {"enum": ["adamw", "sgd"], "default": "adamw"}
     assert properties["flip"] == {"type": "number", "minimum": 0, "maximum": 1, "default": 0.5}

@@ -44,7 +44,7 @@ def test_an_older_recipe_gets_the_defaults() -> None:
     values = {"preprocess": {"size": {"height": 8, "width": 9}}, "crop": {"height": 8, "width": 9}}
     recipe = TrainingRecipe.from_json(values)
     assert recipe.preprocess == PreprocessRecipe(Size(8, 9))
-    assert recipe.epochs == TrainingRecipe.epochs
+    assert recipe.batch_size == TrainingRecipe.batch_size
 
 
 def test_the_exported_network_may_see_a_larger_photo() -> None:

@@ -30,15 +30,15 @@ def test_a_card_says_what_the_model_is() -> None:
     assert "| epochs | 3 |" in card
 
 
-def test_epochs_are_told_where_somebody_chose_them() -> None:
-    """A training that the clock ended has a number of epochs that nobody reaches."""
-    recipe = {"epochs": 100_000, "time_budget_s": 5400.0, "loss": "ce + dice", "start": None}
+def test_the_end_of_a_training_is_told_as_it_was_chosen() -> None:
+    recipe = {"iterations": None, "epochs": None, "time_budget_s": 5400.0, "loss": "ce + dice"}
     card = model_card("cats", ("a",), {"recipe": recipe, "best_epoch": 37}, {})
-    assert "100,000" not in card
+    assert "iterations" not in card
+    assert "epochs" not in card
     for line in ("| time_budget_s | 5400 |", "| loss | ce + dice |", "| best epoch | 37 |"):
         assert line in card
-    recipe = {**recipe, "epochs": 5, "reasons": {"epochs": "given"}}
-    assert "| epochs | 5 |" in model_card("cats", ("a",), {"recipe": recipe}, {})
+    recipe = {**recipe, "iterations": 1500}
+    assert "| iterations | 1,500 |" in model_card("cats", ("a",), {"recipe": recipe}, {})
 
 
 def test_tables_have_as_many_cells_as_their_heads() -> None:

@@ -97,7 +97,7 @@ def contents(run: RunFolder) -> list[bytes]:
     tensors = [path.read_bytes() for path in sorted(run.checkpoints.glob("*.safetensors"))]
     epochs = [line.split(",") for line in run.results.read_text().splitlines()]
     timed = epochs[0].index("elapsed_s")
-    figures = [repr(line[:timed] + line[timed + 1 :]).encode() for line in epochs]
+    figures = [repr(line[:timed] + line[timed + 2 :]).encode() for line in epochs]
     return [*tensors, *figures, str(load_best(run).epoch).encode()]
 
 

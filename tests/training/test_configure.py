@@ -12,11 +12,10 @@ from atrous.domain.errors import BadDataset, BadInput
 from atrous.domain.geometry import Size
 from atrous.domain.recipes import INCEPTION_MEAN, TrainingRecipe
 from atrous.training.configure import (
-    EPOCHS_AT_MOST,
+    ITERATIONS,
+    PASSES_AT_MOST,
     SGD_DECAY,
     SGD_RATE,
-    STEPS,
-    UNLIMITED_EPOCHS,
     input_size,
 )
 from atrous.training.configure import (
@@ -79,21 +78,30 @@ def test_several_sizes_are_letterboxed(several: Dataset) -> None:
 
 
 def test_length_of_a_training(dataset: Dataset) -> None:
-    assert recipe_for(dataset).epochs == EPOCHS_AT_MOST  # of one step each
-    assert recipe_for(dataset, batch_size=1, epochs=3).epochs == 3
+    short = recipe_for(dataset)  # a pass is two iterations
+    assert (short.iterations, short.epochs) == (2 * PASSES_AT_MOST, None)
+    given = recipe_for(dataset, batch_size=1, epochs=3)
+    assert (given.iterations, given.epochs) == (None, 3)
+    assert given.reasons["iterations"] == "the epochs end it, of some 8 iterations"
+    both = recipe_for(dataset, iterations=7, epochs=3)
+    assert (both.iterations, both.epochs) == (7, 3)
     many = Dataset(
         dataset.root, dataset.format, dataset.classes, {"train": dataset.splits["train"] * 60}
     )
     photos = len(many.splits["train"])
-    assert recipe_for(many, batch_size=8).epochs == round(STEPS / (photos // 8))
-    assert recipe_for(many, batch_size=4).epochs == round(2 * STEPS / (photos // 4))
-    assert recipe_for(many, batch_size=16).epochs == round(STEPS / (photos // 16))
+    usual = recipe_for(many, batch_size=8)
+    assert (usual.iterations, usual.epochs) == (ITERATIONS, None)
+    passes = ITERATIONS / (photos // 8)
+    assert usual.reasons["iterations"] == f"{passes:.3g} passes over {photos} photos"
+    assert recipe_for(many, batch_size=4).iterations == 2 * ITERATIONS
+    assert recipe_for(many, batch_size=16).iterations == ITERATIONS
 
 
 def test_a_time_budget_alone_ends_by_the_clock(dataset: Dataset) -> None:
     recipe = recipe_for(dataset, time_budget_s=60.0)
-    assert (recipe.time_budget_s, recipe.epochs) == (60.0, UNLIMITED_EPOCHS)
+    assert (recipe.time_budget_s, recipe.iterations, recipe.epochs) == (60.0, None, None)
     assert recipe_for(dataset, time_budget_s=60.0, epochs=5).epochs == 5
+    assert recipe_for(dataset, time_budget_s=60.0, iterations=5).iterations == 5
 
 
 def test_choices_of_the_user(dataset: Dataset) -> None:
@@ -111,7 +119,13 @@ def test_photos_are_normalised_as_the_weights_want_them(dataset: Dataset) -> Non
 
 @pytest.mark.parametrize(
     ("choice", "value"),
-    [("epochs", 0), ("batch_size", 0), ("time_budget_s", 0.0), ("accumulation", 9)],
+    [
+        ("iterations", 0),
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("time_budget_s", 0.0),
+        ("accumulation", 9),
+    ],
 )
 def test_values_that_make_no_sense(dataset: Dataset, choice: str, value: float) -> None:
     with pytest.raises(BadInput, match=f"{choice} is {value}; give"):
@@ -150,9 +164,9 @@ def test_every_decision_has_its_reason(dataset: Dataset, tiny: ModuleType) -> No
     decided = {
         *("preprocess", "crop", "loss", "class_weights", "learning_rate", "backbone_rate"),
         *("early_share", "loss_stride", "scale_min", "copy_paste", "aligned"),
-        *("batch_size", "accumulation", "norm", "norm_share", "workers", "epochs"),
+        *("batch_size", "accumulation", "norm", "norm_share", "workers", "iterations"),
     }
-    assert set(recipe.reasons) == {*decided, "backbone"}
+    assert set(recipe.reasons) == {*decided, "backbone", "epochs"}
     for name in ("backbone", "epochs", "loss"):
         assert recipe.reasons[name] == "given"
     assert recipe.aligned
@@ -236,7 +250,7 @@ def test_few_photos_are_one_batch(dataset: Dataset, tiny: ModuleType) -> None:
 def test_a_gpu_has_larger_batches_and_helpers(dataset: Dataset, tiny: ModuleType) -> None:
     machine = Machine(6, 10**11, "Card 8")
     recipe = recipe_for(few(dataset, 160), machine=machine, backbone=tiny.BACKBONE)
-    assert (recipe.batch_size, recipe.workers, recipe.epochs) == (16, 5, 150)
+    assert (recipe.batch_size, recipe.workers, recipe.iterations) == (16, 5, 1500)
     recipe = recipe_for(few(dataset, 159), machine=machine, backbone=tiny.BACKBONE)
     assert recipe.batch_size == 8
 

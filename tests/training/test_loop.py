@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from atrous.datasets.version import Dataset
-from atrous.domain.errors import BadDataset, TrainingFailed
+from atrous.domain.errors import BadDataset, BadInput, TrainingFailed
 from atrous.training import loop, running
 from atrous.training.checkpoint import load_best
 from atrous.training.loop import Progress, train
@@ -53,6 +53,46 @@ def test_a_training_from_beginning_to_end(
     assert tiny.weights(run) == before
 
 
+def test_iterations_end_a_training_in_the_midst_of_an_epoch(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path
+) -> None:
+    """Five steps are two epochs and a half; stopped and resumed they are the same five."""
+    recipe = tiny.tiny_recipe(epochs=None, iterations=5)
+    run, resumed = (tiny.new_run(tmp_path / name, recipe) for name in ("whole", "parts"))
+    state = train(dataset, recipe, run, quiet)
+    assert (state.finished, state.epoch, state.step) == (True, 3, 5)
+    assert state.results[-1]["valid_miou"] is not None
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, recipe, resumed, tiny.stop_after(2))
+    assert train(dataset, recipe, resumed, quiet).step == 5
+    assert tiny.weights(resumed) == tiny.weights(run)
+    # Of two ends the first one counts.
+    for choices, steps in (({"iterations": 3, "epochs": 2}, 3), ({"iterations": 9}, 4)):
+        shorter = tiny.tiny_recipe(**choices)
+        run = tiny.new_run(tmp_path / str(steps), shorter)
+        assert train(dataset, shorter, run, quiet).step == steps
+
+
+def test_a_training_without_an_end_is_refused(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path
+) -> None:
+    recipe = tiny.tiny_recipe(epochs=None)
+    with pytest.raises(BadInput, match="give iterations, epochs or time_budget_s"):
+        train(dataset, recipe, tiny.new_run(tmp_path, recipe), quiet)
+
+
+def test_the_time_that_steps_wait_for_photos_is_told(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path
+) -> None:
+    recipe = tiny.tiny_recipe()
+    run = tiny.new_run(tmp_path, recipe)
+    train(dataset, recipe, run, quiet)
+    with run.results.open(newline="") as file:
+        shares = [float(row["waiting_share"]) for row in csv.DictReader(file)]
+    assert len(shares) == 2
+    assert all(0 < share < 1 for share in shares)
+
+
 def test_the_seed_decides(tiny: ModuleType, dataset: Dataset, tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         recipe = tiny.tiny_recipe(epochs=1, seed=seed)
@@ -93,7 +133,7 @@ def test_a_time_budget_ends_a_training(
     """By a clock that goes one second with every look at it."""
     now = iter(range(10_000_000))
     monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(now)))
-    recipe = tiny.tiny_recipe(epochs=100_000, time_budget_s=40.0)
+    recipe = tiny.tiny_recipe(epochs=None, time_budget_s=40.0)
     run = tiny.new_run(tmp_path, recipe)
     seen: list[Progress] = []
     state = train(dataset, recipe, run, seen.append)

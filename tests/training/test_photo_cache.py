@@ -42,7 +42,7 @@ def test_it_is_bounded(limit: int, room: int) -> None:
 
 @pytest.mark.parametrize(
     ("free_bytes", "trainings", "room_bytes"),
-    [(10**9, 1, 10**9 // 4), (10**9, 2, 10**9 // 8), (10**11, 4, photo_cache.CACHE_BYTES)],
+    [(10**9, 1, 10**9 // 4), (10**9, 2, 10**9 // 8), (10**12, 4, photo_cache.CACHE_BYTES)],
 )
 def test_little_memory_is_left_to_the_network(
     monkeypatch: pytest.MonkeyPatch, free_bytes: int, trainings: int, room_bytes: int

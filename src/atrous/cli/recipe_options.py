@@ -18,11 +18,16 @@ ProjectOption = Annotated[
 SkipBadOption = Annotated[
     bool, typer.Option("--skip-bad", help="Leave faulty samples out instead of refusing.")
 ]
-EpochsOption = Annotated[
+IterationsOption = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Passes over the photos. Default: as many as make some 1500 steps of 8."
+        min=1,
+        help="Steps of the optimizer. Default: 1500 with batches of 8 photos, 3000 of 4; fewer "
+        "where that were more than 150 passes over the photos.",
     ),
+]
+EpochsOption = Annotated[
+    int | None, typer.Option(min=1, help="Passes over the photos, in place of --iterations.")
 ]
 TimeBudgetOption = Annotated[
     str | None,

@@ -29,6 +29,7 @@ from atrous.cli.recipe_options import (
     ExportFlipOption,
     ExportSizeOption,
     ExportStrideOption,
+    IterationsOption,
     LearningRateOption,
     LossOption,
     MaxSideOption,
@@ -75,6 +76,7 @@ def train_command(
     classes_file: ClassesFileOption = None,
     ignore_id: IgnoreIdOption = None,
     skip_bad: SkipBadOption = False,
+    iterations: IterationsOption = None,
     epochs: EpochsOption = None,
     time_budget: TimeBudgetOption = None,
     architecture: ArchitectureOption = None,
@@ -111,15 +113,14 @@ def train_command(
     """
     require_training()
     network = {"architecture": architecture, "backbone": backbone, "pretrained": pretrained}
-    steps = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    steps = {"iterations": iterations, "epochs": epochs, "batch_size": batch_size}
     machine = {"precision": precision, "devices": devices, "compile": compile}
+    published = {"export_output_stride": export_stride, "export_side": export_size}
     choices = {
-        **{**network, **steps, **machine, "loss": loss, "balancing": balancing, "seed": seed},
+        **{**network, **steps, **machine, **published, "loss": loss, "balancing": balancing},
+        **{"learning_rate": learning_rate, "export_flip": export_flip, "seed": seed},
         "time_budget_s": parse_duration(time_budget) if time_budget else None,
         "norm": None if norm == "auto" else norm,
-        "export_output_stride": export_stride,
-        "export_side": export_size,
-        "export_flip": export_flip,
         "start": str(start.absolute()) if start else None,
         **read_settings(settings or []),
     }

@@ -60,10 +60,11 @@ class TrainingBar:
         if progress.results:
             miou = progress.results["valid_miou"]
             logging.getLogger("atrous.training").info(
-                "epoch %d: loss %.4f, %s%s gone, %s left",
+                "epoch %d: loss %.4f, %s%.1f %% of its time waiting for photos; %s gone, %s left",
                 progress.epoch,
                 progress.loss,
                 "" if miou is None else f"validation mIoU {miou:.4f}, ",
+                100 * progress.results["waiting_share"],
                 spoken(progress.elapsed_s),
                 spoken(progress.left_s),
             )

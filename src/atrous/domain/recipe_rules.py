@@ -56,6 +56,7 @@ BOUNDS = {
     "early_share": SHARE,
     "norm_share": SHARE,
     "early_scale": Bounds(above=0, most=1),
+    "iterations": WHOLE,
     "epochs": WHOLE,
     "validation_interval": NOT_NEGATIVE,
     "batch_size": WHOLE,

@@ -66,7 +66,10 @@ class TrainingRecipe:
     loss_stride: int = 1  # the loss sees every n-th row and column, others in each step
     early_share: float = 0.0  # of the training, at its beginning, sees smaller photos and crops
     early_scale: float = 0.5  # how much shorter their sides are
-    epochs: int = 40
+    # A training ends with the first of these three, of which one at least is there.
+    iterations: int | None = None  # steps of the optimizer
+    epochs: int | None = None  # passes over the training photos
+    time_budget_s: float | None = None  # seconds, export and test included; the rates follow it
     validation_interval: float = 2.5  # photos trained on for each that is measured, at least
     batch_size: int = 8  # photos per step of the optimizer
     accumulation: int = 1  # parts that a batch is computed in, where memory is short
@@ -101,7 +104,6 @@ class TrainingRecipe:
     devices: int = 1  # GPUs, a process each, that share every batch; without a GPU processes
     workers: int = 0  # processes that augment; 0: the training process itself
     seed: int = 0
-    time_budget_s: float | None = None  # stop adding epochs so that training ends within it
     reasons: dict[str, str] = field(default_factory=dict, compare=False)  # why, by field
 
     @property

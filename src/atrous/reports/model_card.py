@@ -13,7 +13,8 @@ FIGURES = (
     ("expected calibration error", "expected_calibration_error"),
 )
 CHOICES = (
-    *("epochs", "time_budget_s", "loss", "batch_size", "optimizer", "learning_rate"),
+    *("iterations", "epochs", "time_budget_s", "loss", "batch_size", "optimizer"),
+    "learning_rate",
     *("output_stride", "export_output_stride", "export_side", "export_flip", "precision", "seed"),
 )
 
@@ -73,11 +74,8 @@ def plain(text: Any) -> str:
 
 
 def _choices(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The choices to show; the number of epochs is none where the clock ended the training."""
-    chosen = {key: recipe[key] for key in CHOICES if recipe.get(key) is not None}
-    if "time_budget_s" in chosen and recipe.get("reasons", {}).get("epochs") != "given":
-        chosen.pop("epochs", None)
-    return chosen
+    """The choices to show: of the three ends of a training those that it has."""
+    return {key: recipe[key] for key in CHOICES if recipe.get(key) is not None}
 
 
 def _figures(metrics: dict[str, Any]) -> list[str]:

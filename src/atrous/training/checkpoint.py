@@ -38,6 +38,8 @@ class TrainingState:
     norms_settled: bool = False  # batch norms keep their statistics from now on
     batch: int = 0  # batches that are done of the epoch at hand
     loss_sum: float = 0.0  # over these batches
+    waited_s: float = 0.0  # for these batches
+    stepped_s: float = 0.0  # time that they took in all
     parts: int = 1  # that a batch is computed in; more than planned once the memory was short
     scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's gradients
     finished: bool = False
@@ -47,6 +49,11 @@ class TrainingState:
     def mean_loss(self) -> float:
         """Of the epoch at hand so far."""
         return self.loss_sum / max(1, self.batch)
+
+    @property
+    def waiting_share(self) -> float:
+        """Share (0..1) of the epoch at hand that its steps waited for photos."""
+        return self.waited_s / self.stepped_s if self.stepped_s else 0.0
 
     @property
     def moment(self) -> str:

@@ -19,13 +19,13 @@ from atrous.images.decode import image_size
 from atrous.training.activation_memory import step_bytes
 from atrous.training.class_weights import class_weights
 from atrous.training.machine import Machine
+from atrous.training.samples import steps_per_epoch
 
 logger = logging.getLogger(__name__)
 LOOKED_AT = 500  # photos whose size is read
-STEPS = 1500  # of batches of the usual size, where neither epochs nor a time budget are given
-EPOCHS_AT_MOST = 150  # where STEPS would be more: a tiny set learns nothing from more
+ITERATIONS = 1500  # with batches of the usual size, where nothing else says how long
+PASSES_AT_MOST = 150  # over the photos, where that is less: a tiny set learns nothing from more
 AUXILIARY_WEIGHT = 0.5  # as torchvision trained its published weights
-UNLIMITED_EPOCHS = 100_000  # with a time budget alone
 CPU_BATCH = 4  # more steps of the same photos; steps are what a short training lacks
 CPU_BACKBONE_RATE = 1.0  # of the head's: a backbone that is held back is not done in a few epochs
 CPU_SCALE_MIN = 0.75  # a crop that shows a smaller photo is half empty, and costs as much
@@ -300,16 +300,19 @@ def _decide_devices(decisions: Decisions, machine: Machine, batch: int) -> int:
 
 
 def _decide_length(decisions: Decisions, photos: int) -> None:
-    """Epochs, from a number of steps or without end under a time budget."""
-    batch = decisions.values["batch_size"]
-    steps_in_epoch = max(1, photos // batch)
-    steps = STEPS * max(1, TrainingRecipe.batch_size // batch)
-    epochs = min(EPOCHS_AT_MOST, max(1, round(steps / steps_in_epoch)))
-    why = f"{epochs * steps_in_epoch} steps of {batch} photos"
-    budget_s = decisions.given.get("time_budget_s")
-    if budget_s:
-        epochs, why = UNLIMITED_EPOCHS, f"the time budget of {budget_s:g} s ends it"
-    decisions.decide("epochs", epochs, why)
+    """Iterations, unless epochs or a time budget are given: one end is enough."""
+    given, batch = decisions.given, decisions.values["batch_size"]
+    in_pass = steps_per_epoch(photos, batch)
+    smaller = max(1, TrainingRecipe.batch_size // batch)  # than usual: more steps see as much
+    if given.get("epochs"):
+        decisions.decide("iterations", None, f"the epochs end it, of some {in_pass} iterations")
+    elif given.get("time_budget_s"):
+        budget_s = given["time_budget_s"]
+        decisions.decide("iterations", None, f"the time budget of {budget_s:g} s ends it")
+    else:
+        iterations = min(ITERATIONS * smaller, PASSES_AT_MOST * in_pass)
+        passes = f"{iterations / in_pass:.3g} passes over {photos} photos"
+        decisions.decide("iterations", iterations, passes)
 
 
 def network_choices(start: Path) -> dict[str, Any]:

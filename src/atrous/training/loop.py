@@ -1,7 +1,6 @@
 """The training loop: frozen data set and recipe in, best checkpoint out."""
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from atrous.datasets.version import Dataset
 from atrous.deeplab.network import DeepLab, build_network
 from atrous.deeplab.starting_point import load_starting_point
 from atrous.deeplab.weights import load_backbone_weights
-from atrous.domain.errors import BadDataset, BadInput, TrainingFailed
+from atrous.domain.errors import BadDataset, BadInput
 from atrous.domain.recipes import TrainingRecipe
 from atrous.masks.metrics import ConfusionMatrix
 from atrous.runtime.evaluation import measure
@@ -27,6 +26,7 @@ from atrous.training.averaging import WeightAverage
 from atrous.training.batch_parts import parts_of, with_less_memory
 from atrous.training.checkpoint import TrainingState, has_last, load_last, save_best, save_last
 from atrous.training.depthwise import quick_depthwise_gradients
+from atrous.training.finite_loss import finite, insist_on_finite_weights
 from atrous.training.full_disk import explained_write_errors
 from atrous.training.losses import loss_of
 from atrous.training.memory import keep_freed_memory
@@ -44,6 +44,7 @@ from atrous.training.samples import (
     steps_per_epoch,
 )
 from atrous.training.schedule import rate_factor, seconds_left, usual_s
+from atrous.training.waiting import counted, stepping
 
 logger = logging.getLogger(__name__)
 CHECKPOINT_S = 300.0  # after so long a checkpoint is written in the midst of an epoch
@@ -71,7 +72,7 @@ def train(
     report: Report,
     processes: Processes = ALONE,
 ) -> TrainingState:
-    """Train until the recipe's epochs or time budget are spent; go on where `run` left off.
+    """Train until the recipe's iterations, epochs or time are spent; go on where `run` left off.
 
     After every epoch `results.csv` and the checkpoint to go on from are written, and in the midst
     of an epoch after CHECKPOINT_S: a kill loses no more. Raises BadDataset without a training or
@@ -79,6 +80,8 @@ def train(
     calls it; the first one writes the files.
     """
     keep_freed_memory()
+    if recipe.iterations is recipe.epochs is recipe.time_budget_s is None:
+        raise BadInput("nothing ends this training: give iterations, epochs or time_budget_s")
     training = prepare(dataset, recipe, run, processes)
     scale = training.scale  # by the first process's clock, which all have to ask for
     if processes.is_first and not training.state.finished:
@@ -179,14 +182,15 @@ def train_epoch(training: Training, report: Report) -> float:
     network.train()
     set_norms(network, training.recipe, state.norms_settled)
     rate, begun = 0.0, state.step
-    for images, label_maps in batches_at_hand(training):
-        if training.fraction >= 1.0 and state.step > begun:
-            break
-        rate = take_step(training, images, label_maps)
-        progress = progress_now(training, state.mean_loss)
-        report(progress)
-        if progress.elapsed_s - state.elapsed_s >= CHECKPOINT_S:
-            break
+    with stepping(state):
+        for images, label_maps in counted(batches_at_hand(training), state):
+            if training.fraction >= 1.0 and state.step > begun:
+                break
+            rate = take_step(training, images, label_maps)
+            progress = progress_now(training, state.mean_loss)
+            report(progress)
+            if progress.elapsed_s - state.elapsed_s >= CHECKPOINT_S:
+                break
     training.processes.follow_first(network, training.average.network)  # norms saw other photos
     insist_on_finite_weights(training)
     return rate
@@ -279,7 +283,9 @@ def end_epoch(training: Training, loss: float, rate: float) -> dict[str, Any]:
     """Measure the epoch where that is due, count it, and give its row for `results.csv`."""
     state, due = training.state, training.validation_is_due
     figures = validate(training) if due else {}
+    waiting = state.waiting_share
     state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
+    state.waited_s = state.stepped_s = 0.0
     state.finished = due and training.is_over
     row = {
         "epoch": state.epoch,
@@ -288,6 +294,7 @@ def end_epoch(training: Training, loss: float, rate: float) -> dict[str, Any]:
         "valid_pixel_accuracy": figures.get("pixel_accuracy"),
         "learning_rate": rate,
         "elapsed_s": round(training.elapsed_s, 1),
+        "waiting_share": round(waiting, 4),
         **{f"iou_{entry['name']}": entry["iou"] for entry in figures.get("classes", ())},
     }
     state.results.append(row)
@@ -360,27 +367,6 @@ def save(training: Training) -> None:
     else:  # in the midst of a first epoch that is long
         keep_beginning(training)
     save_last(training.run, state, training.network, training.average, training.optimizer)
-
-
-def insist_on_finite_weights(training: Training) -> None:
-    """Raise TrainingFailed rather than measure and save weights that the last step spoilt."""
-    for value in training.network.state_dict().values():
-        if not torch.isfinite(value).all():
-            finite(math.nan, training)
-
-
-def finite(loss: float, training: Training) -> float:
-    """Give the loss back, or stop a training whose loss is no number any more."""
-    if math.isfinite(loss):
-        return loss
-    epoch, recipe = training.state.epoch, training.recipe
-    kept = f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch was done"
-    slower = f"--learning-rate {recipe.learning_rate / 3:g}"
-    exact = "" if recipe.precision == "fp32" else " or --precision fp32"
-    raise TrainingFailed(
-        f"the loss became {loss} in epoch {epoch + 1}; {kept}. Start a new run with {slower}"
-        f"{exact}: --resume keeps the recipe, and is likely to end the same way"
-    )
 
 
 def progress_now(training: Training, loss: float, row: dict[str, Any] | None = None) -> Progress:

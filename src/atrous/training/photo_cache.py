@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from atrous.domain.geometry import Size
 from atrous.training.machine import free_memory_bytes
 
-CACHE_BYTES = 2 * 1024**3  # at most, whatever the number of processes that augment
+CACHE_BYTES = 8 * 1024**3  # at most, whatever the number of processes that augment
 MEMORY_SHARE = 0.25  # of the free memory, at most
 BYTES_PER_PIXEL = 4  # red, green, blue and the label
 

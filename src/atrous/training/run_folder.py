@@ -99,14 +99,15 @@ class RunFolder:
             raise NotFound(f"no run to resume in {self.path}: it has no recipe.json")
 
     def write_results(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write all epochs' figures anew; columns are the keys of the first row."""
+        """Write all epochs' figures anew; a row may lack some, as those of an older version."""
         lines: list[str] = []
 
         class Lines:
             def write(self, line: str) -> None:
                 lines.append(line)
 
-        writer = csv.DictWriter(Lines(), list(rows[0]), lineterminator="\n")
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        writer = csv.DictWriter(Lines(), columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         write_whole(self.results, "".join(lines).encode())

@@ -1,5 +1,6 @@
 """A training at work: what it holds in memory, and what follows from its clock and its steps."""
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -132,6 +133,10 @@ class Training:
         return steps_per_epoch(self.samples.epoch_length, self.recipe.batch_size)
 
     @property
-    def _steps(self) -> int:
-        """Steps of the whole training, were there no time budget."""
-        return self._steps_in_epoch * self.recipe.epochs
+    def _steps(self) -> int | float:
+        """Steps of the whole training, were there no time budget; infinite where that alone is."""
+        iterations, epochs = self.recipe.iterations, self.recipe.epochs
+        return min(
+            math.inf if iterations is None else iterations,
+            math.inf if epochs is None else self._steps_in_epoch * epochs,
+        )

@@ -54,7 +54,7 @@ def usual_s(before_s: float, took_s: float) -> float:
 
 
 def progress_of(
-    step: int | float, steps: int, elapsed_s: float, training_s: float | None = None
+    step: int | float, steps: int | float, elapsed_s: float, training_s: float | None = None
 ) -> float:
     """How much of the training (0..1) lies behind: by steps or, if that is further, by time.
 

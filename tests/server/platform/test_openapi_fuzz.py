@@ -67,7 +67,9 @@ def test_no_request_is_an_error_of_the_server(api, labelled, generate, train) ->
                 named = {name: there[name] for name in case.path_parameters if name in there}
                 case.path_parameters.update(named)
             answer = case.call(headers=headers)
-            assert answer.status_code < 500, f"{case.method} {case.path}: {answer.text[:300]}"
+            # 501 is an answer: a drawn workspace may be called like a service that is not offered.
+            known = answer.status_code < 500 or answer.status_code == 501
+            assert known, f"{case.method} {case.path}: {answer.text[:300]}"
             statuses[answer.status_code] += 1
             read[f"{case.method} {case.path}"] += answer.status_code in READ
 

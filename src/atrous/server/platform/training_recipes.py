@@ -15,7 +15,7 @@ MODEL_TYPES = {
     "deep-lab-v3-plus": "deeplabv3plus",
     "deeplabv3": "deeplabv3",
 }
-MAX_EPOCHS = 100_000
+MAX_EPOCHS, MAX_ITERATIONS = 100_000, 10_000_000
 PUBLIC_STARTS = ("coco", "imagenet")  # names for what every training starts from: its backbone
 
 
@@ -29,6 +29,7 @@ class Parameter:
 
 
 PARAMETERS = {
+    "iterations": Parameter(int, 1.0, float(MAX_ITERATIONS)),
     "epochs": Parameter(int, 1.0, float(MAX_EPOCHS)),
     "batch_size": Parameter(int, 1.0, 1024.0),
     "learning_rate": Parameter(float, 1e-9, 10.0),
@@ -48,7 +49,9 @@ PARAMETERS = {
 
 # Of these, the ones that are decided from the data set and the machine where nobody gives them: a
 # template that named their plain defaults would be a worse recipe than none.
-CHOSEN = ("epochs", "batch_size", "learning_rate", "backbone_rate", "weight_decay", "scale_min")
+CHOSEN = {
+    *("iterations", "batch_size", "learning_rate", "backbone_rate", "weight_decay", "scale_min")
+}
 
 
 def read_wishes(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
