@@ -1,20 +1,50 @@
+import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from jaxtyping import UInt8
 
 from atrous.domain.errors import BadInput, ExportRefused
+from atrous.domain.geometry import Size
 from atrous.domain.views import Views
 from atrous.export import variant
 from atrous.export.quantisation import SPARING
 from atrous.export.variant import VariantRequest, export_variant
 from atrous.export.variant_figures import LabelledPhotos, VariantFigures
+from atrous.images.preprocess import preprocess
+from atrous.masks.split_figures import SplitFigures
 from atrous.packages.directory import ModelPackage, read_package
+from atrous.packages.variant import write_variant
+from atrous.runtime.evaluation import measure_all
 from atrous.runtime.segmenter import Segmenter
+from atrous.runtime.session import open_session
 
 INT8 = VariantRequest(precision="int8")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A label map that is known beforehand."""
+
+    label_map: UInt8[np.ndarray, "height width"]
+
+    def read(self, size: Size) -> UInt8[np.ndarray, "height width"]:
+        """The label map, whatever photo it is asked for."""
+        return self.label_map
+
+    def unknown_ids(self, size: Size) -> dict[int, int]:
+        """None."""
+        return {}
+
+    def paths(self) -> tuple[Path, ...]:
+        """It is in no file."""
+        return ()
 
 
 @pytest.fixture
@@ -31,7 +61,8 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         def compare(*_: Any) -> tuple[VariantFigures, dict[str, Any]]:
             after = 0.7 - next(answers) / 100
-            return VariantFigures("valid", 3, 0.7, after, 0.99), {"miou": after}
+            report = {"miou": after, "recommended_parameters": {"confidence": 0.4}}
+            return VariantFigures("valid", 3, 0.7, after, 0.99), report
 
         monkeypatch.setattr(variant, "quantise", quantise)
         monkeypatch.setattr(variant, "compare", compare)
@@ -55,7 +86,10 @@ def test_an_int8_package_is_served_like_any_other(
     assert facts["miou_before"] - facts["miou_after"] == pytest.approx(
         facts["drop_points"] / 100, abs=1e-6
     )
-    assert package.manifest["metrics"]["valid"]["miou"] == facts["miou_after"]
+    report = package.manifest["metrics"]["valid"]
+    assert report["miou"] == facts["miou_after"]
+    assert {"boundary_miou", "expected_calibration_error", "miou_interval"} <= set(report)
+    assert not {"worst_photos", "recommended_parameters"} & set(report)
     assert package.manifest["source_metrics"] == {"test": {"miou": 0.5}}
     assert f"{facts['miou_after']:.4f}" in (package.folder / "model_card.md").read_text()
     assert {"weights.xml", "weights.bin"} <= {path.name for path in package.folder.iterdir()}
@@ -85,6 +119,63 @@ def test_what_loses_too_much_is_refused_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_variant_recommends_the_thresholds_of_its_own_confidences(
+    exported_package: ModelPackage, photos: LabelledPhotos, tmp_path: Path
+) -> None:
+    """Found as `atrous evaluate` finds them, and written where peers look for them, too."""
+    assert exported_package.best_thresholds == 0.5
+    request = VariantRequest(precision="int8", max_drop=100.0)
+    package = export_variant(exported_package, request, photos, tmp_path / "small")
+    figures = SplitFigures.empty(package.class_names, photos.labelled, package.background_id)
+    segmenter = Segmenter(package, precision="fp32")
+    measure_all(segmenter.predict, photos.samples, figures, photos.model_ids)
+    segmenter.close()
+    expected = figures.recommended_parameters()
+    assert package.manifest["recommended_parameters"] == expected
+    config = json.loads((package.folder / "model_config.json").read_text())
+    assert config["recommended_parameters"] == expected
+    assert config["backend_type"] == "onnx"
+    assert package.best_thresholds == figures.recommended_thresholds()
+
+
+@pytest.fixture
+def undecided(exported_package: ModelPackage, photos: LabelledPhotos, tmp_path: Path) -> Any:
+    """A network that gives all classes nearly the same logits, so that little changes labels."""
+    session = open_session(exported_package.weights, precision="fp32", coarse=False)
+    recipe = exported_package.preprocess
+    logits = [session.run(preprocess(s.read_image(), recipe)[0])[0] for s in photos.samples]
+    session.close()
+    model = onnx.load(exported_package.weights)
+    means = np.mean(logits, axis=(0, 2, 3), dtype=np.float32)
+    last = [node for node in model.graph.node if node.op_type == "Conv"][-1]
+    [bias] = [tensor for tensor in model.graph.initializer if tensor.name == last.input[2]]
+    even = onnx.numpy_helper.to_array(bias) - means
+    bias.CopyFrom(onnx.numpy_helper.from_array(even, bias.name))
+    onnx.save(model, tmp_path / "even.onnx")
+    return write_variant(
+        exported_package, tmp_path / "even", weights=tmp_path / "even.onnx", facts={}, card=""
+    )
+
+
+def test_a_network_that_int8_spoils_is_refused(
+    undecided: ModelPackage,
+    photos: LabelledPhotos,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Quantised and measured for real: labels are what fp32 says, of which int8 loses some."""
+    segmenter = Segmenter(undecided, precision="fp32")
+    said = [segmenter.predict(sample.read_image()).label_map for sample in photos.samples]
+    segmenter.close()
+    pairs = zip(photos.samples, said, strict=True)
+    samples = [replace(sample, label=Labels(label_map)) for sample, label_map in pairs]
+    monkeypatch.setattr(variant, "SPARING", ("nothing",))  # no second try with more layers in fp32
+    own = replace(photos, samples=samples)
+    with pytest.raises(ExportRefused, match=r"falls from 1\.0000 to 0\..*more with --max-drop \d+"):
+        export_variant(undecided, INT8, own, tmp_path / "small")
+    assert not (tmp_path / "small").exists()
+
+
 def test_int8_needs_photos(exported_package: ModelPackage, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="--data"):
         export_variant(exported_package, INT8, None, tmp_path / "small")
@@ -108,7 +199,8 @@ def test_a_package_may_ask_for_several_looks(
 
     def compare(before: ModelPackage, after: ModelPackage, *_: Any) -> Any:
         measured.append((before.views, after.views))
-        return VariantFigures("valid", 3, 0.7, 0.69, 0.99), {"miou": 0.69}
+        report = {"miou": 0.69, "recommended_parameters": {"confidence": 0.4}}
+        return VariantFigures("valid", 3, 0.7, 0.69, 0.99), report
 
     monkeypatch.setattr(variant, "compare", compare)
     refused = VariantRequest(max_drop=0.5, views=views)

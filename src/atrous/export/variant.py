@@ -26,7 +26,9 @@ from atrous.export.variant_figures import (
     insist_on_trials,
 )
 from atrous.images.preprocess import preprocess
+from atrous.masks.split_figures import report_of_package
 from atrous.packages.directory import ModelPackage
+from atrous.packages.recommendation import FIELD as RECOMMENDED
 from atrous.packages.variant import write_variant
 from atrous.reports.html_page import shown
 
@@ -168,8 +170,9 @@ def _manifest(source: ModelPackage, attempt: _Attempt) -> dict[str, Any]:
     if _is_changed(source, attempt):
         before = facts.get("metrics") or facts.get("source_metrics", {})
         facts |= {"metrics": {}, "source_metrics": before}
-    if attempt.figures is not None:
-        facts |= {"metrics": {attempt.figures.split: attempt.report}}
+    if attempt.figures is not None and attempt.report is not None:
+        facts |= {"metrics": {attempt.figures.split: report_of_package(attempt.report)}}
+        facts |= {RECOMMENDED: attempt.report[RECOMMENDED]}  # its own confidences decide them
     return {**facts, "export": attempt.facts}
 
 

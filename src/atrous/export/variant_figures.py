@@ -11,6 +11,7 @@ from atrous.datasets.version import Sample
 from atrous.domain.errors import ExportRefused
 from atrous.domain.recipes import PreprocessRecipe
 from atrous.masks.metrics import ConfusionMatrix
+from atrous.masks.split_figures import SplitFigures
 from atrous.packages.directory import ModelPackage
 from atrous.runtime.agreement import label_agreement, thinned
 from atrous.runtime.segmenter import Segmenter
@@ -66,8 +67,8 @@ def compare(
 
     Both compute in fp32 what is not in int8, so that the figures do not depend on the processor.
     """
-    classes = len(before.class_names)
-    matrices = (ConfusionMatrix.zeros(classes), ConfusionMatrix.zeros(classes))
+    matrix = ConfusionMatrix.zeros(len(before.class_names))
+    whole = SplitFigures.empty(after.class_names, photos.labelled, after.background_id)
     segmenters = [
         Segmenter(photos.prepared_for(package), precision="fp32") for package in (before, after)
     ]
@@ -75,11 +76,12 @@ def compare(
     try:
         for index, sample in enumerate(photos.samples):
             image, truth = sample.read()
-            first, second = (segmenter.predict(image).label_map for segmenter in segmenters)
-            for matrix, answer in zip(matrices, (first, second), strict=True):
-                matrix.add(photos.model_ids[truth], answer)
-            same += int((first == second).sum())
-            pixels += first.size
+            true_ids = photos.model_ids[truth]
+            first, second = (segmenter.predict(image) for segmenter in segmenters)
+            matrix.add(true_ids, first.label_map)
+            whole.add(sample.name, true_ids, second)
+            same += int((first.label_map == second.label_map).sum())
+            pixels += true_ids.size
             if progress:
                 progress(index + 1, len(photos.samples))
     finally:
@@ -88,11 +90,11 @@ def compare(
     figures = VariantFigures(
         photos.split,
         len(photos.samples),
-        miou_before=matrices[0].mean_iou(photos.labelled),
-        miou_after=matrices[1].mean_iou(photos.labelled),
+        miou_before=matrix.mean_iou(photos.labelled),
+        miou_after=whole.matrix.mean_iou(photos.labelled),
         pixel_agreement=same / pixels,
     )
-    return figures, matrices[1].as_report(after.class_names, photos.labelled)
+    return figures, whole.as_report()
 
 
 def insist(figures: VariantFigures, max_drop: float, precision: str) -> None:

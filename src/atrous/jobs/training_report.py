@@ -12,7 +12,7 @@ from atrous.domain.classes import BACKGROUND_ID
 from atrous.domain.errors import AtrousError
 from atrous.jobs.artefacts import write_artefacts
 from atrous.jobs.evaluate import Evaluation, draw_examples
-from atrous.masks.split_figures import SplitFigures
+from atrous.masks.split_figures import SplitFigures, report_of_package
 from atrous.runtime.evaluation import measure_all
 from atrous.training.checkpoint import BestCheckpoint, load_best
 from atrous.training.network_predictor import NetworkPredictor
@@ -20,18 +20,13 @@ from atrous.training.precision import pick_device
 from atrous.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
-# Of a package: what does not speak of the model, and thresholds, which it has in one place.
-LEFT_OUT = ("worst_photos", "calibration", "recommended_parameters")
 
 
 def facts_of(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     """What a package's manifest says of them; thresholds are those of the first, validation."""
     return {
         "metrics": {
-            evaluation.split: {
-                name: value for name, value in evaluation.report.items() if name not in LEFT_OUT
-            }
-            for evaluation in evaluations
+            evaluation.split: report_of_package(evaluation.report) for evaluation in evaluations
         },
         "recommended_parameters": evaluations[0].figures.recommended_parameters(),
     }

@@ -23,6 +23,9 @@ from atrous.masks.photo_figures import (
 from atrous.masks.thresholds import ConfidenceCounts
 
 WORST_SHOWN = 20  # photos that a report lists
+# Of a report, what a package leaves out: what does not speak of the model, and thresholds, which
+# it has in one place.
+NOT_OF_A_PACKAGE = ("worst_photos", "calibration", "recommended_parameters")
 
 
 @dataclass
@@ -116,6 +119,11 @@ class SplitFigures:
                 for photo in self.photos.from_worst()[:WORST_SHOWN]
             ],
         }
+
+
+def report_of_package(report: dict[str, Any]) -> dict[str, Any]:
+    """What a package's manifest keeps of `SplitFigures.as_report`."""
+    return {name: value for name, value in report.items() if name not in NOT_OF_A_PACKAGE}
 
 
 def _interval(interval: Interval) -> list[float | None]:

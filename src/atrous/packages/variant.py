@@ -11,14 +11,17 @@ from atrous.packages import inference_config
 from atrous.packages.directory import (
     KNOWN_FILES,
     MODEL_CARD,
+    MODEL_CONFIG,
     OPENVINO_FILES,
     WEIGHTS,
     ModelPackage,
     copy_package,
+    read_json,
     write_json,
 )
 from atrous.packages.manifest import FILE_NAME as MANIFEST
 from atrous.packages.manifest import build_manifest
+from atrous.packages.recommendation import FIELD as RECOMMENDED
 
 OF_THE_NETWORK = (WEIGHTS, *OPENVINO_FILES, MANIFEST, MODEL_CARD)
 
@@ -35,7 +38,8 @@ def write_variant(
 ) -> ModelPackage:
     """Write a package with another network and all else of `source`, its thresholds included.
 
-    facts: JSON values of the manifest, in place of those of `source`.
+    facts: JSON values of the manifest, in place of those of `source`. `recommended_parameters`
+        among them are written where peers look for them, too.
     card: Markdown that follows the model card of `source`, or is the whole card.
     openvino: the .xml of the same network in OpenVINO's format, its .bin beside it.
     size: of the network's input; None: that of `source`.
@@ -50,6 +54,9 @@ def write_variant(
         if size not in (None, source.preprocess.size):
             config = inference_config.config_from_recipe(replace(source.preprocess, size=size))
             write_json(draft / inference_config.FILE_NAME, config)
+        if RECOMMENDED in facts and (draft / MODEL_CONFIG).is_file():
+            config = read_json(draft, MODEL_CONFIG)
+            write_json(draft / MODEL_CONFIG, {**config, RECOMMENDED: facts[RECOMMENDED]})
         if openvino is not None:
             for name in OPENVINO_FILES:
                 shutil.copyfile(openvino.with_suffix(Path(name).suffix), draft / name)
