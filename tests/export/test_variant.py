@@ -136,6 +136,8 @@ def test_a_variant_recommends_the_thresholds_of_its_own_confidences(
     assert config["recommended_parameters"] == expected
     assert config["backend_type"] == "onnx"
     assert package.best_thresholds == figures.recommended_thresholds()
+    _, _, section = (package.folder / "model_card.md").read_text().partition("## Exported in int8")
+    assert f"| any other | {expected['confidence']:.3f} |" in section
 
 
 @pytest.fixture

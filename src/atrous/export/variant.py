@@ -31,6 +31,7 @@ from atrous.packages.directory import ModelPackage
 from atrous.packages.recommendation import FIELD as RECOMMENDED
 from atrous.packages.variant import write_variant
 from atrous.reports.html_page import shown
+from atrous.reports.model_card import threshold_section
 
 logger = logging.getLogger(__name__)
 
@@ -206,5 +207,7 @@ def _card(source: ModelPackage, request: VariantRequest, attempt: _Attempt) -> s
             "",
         ]
     if _is_changed(source, attempt):
-        lines += ["Figures above this section are of the model that it was made from.", ""]
+        lines += ["What stands above this section is of the model that it was made from.", ""]
+    if attempt.report is not None:
+        lines += threshold_section(attempt.report[RECOMMENDED])
     return "\n".join(lines)

@@ -50,7 +50,7 @@ def model_card(
         *(f"{index}. {plain(name)}" for index, name in enumerate(class_names)),
         "",
         *_figures(facts.get("metrics", {})),
-        *_thresholds(facts.get("recommended_parameters")),
+        *threshold_section(facts.get("recommended_parameters")),
         "## Training",
         "",
         "| choice | value |",
@@ -99,7 +99,8 @@ def _figures(metrics: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _thresholds(recommended: dict[str, Any] | None) -> list[str]:
+def threshold_section(recommended: dict[str, Any] | None) -> list[str]:
+    """Write the lines on `recommended_parameters`, none where there are none."""
     if not recommended:
         return []
     per_class = recommended.get("per_class_confidence", {})

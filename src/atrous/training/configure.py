@@ -303,13 +303,13 @@ def _decide_length(decisions: Decisions, photos: int) -> None:
     """Iterations, unless epochs or a time budget are given: one end is enough."""
     given, batch = decisions.given, decisions.values["batch_size"]
     in_pass = steps_per_epoch(photos, batch)
-    smaller = max(1, TrainingRecipe.batch_size // batch)  # than usual: more steps see as much
     if given.get("epochs"):
         decisions.decide("iterations", None, f"the epochs end it, of some {in_pass} iterations")
     elif given.get("time_budget_s"):
         budget_s = given["time_budget_s"]
         decisions.decide("iterations", None, f"the time budget of {budget_s:g} s ends it")
     else:
+        smaller = max(1, TrainingRecipe.batch_size // batch)  # than usual: more steps see as much
         iterations = min(ITERATIONS * smaller, PASSES_AT_MOST * in_pass)
         passes = f"{iterations / in_pass:.3g} passes over {photos} photos"
         decisions.decide("iterations", iterations, passes)

@@ -1,7 +1,7 @@
 """Requests to the platform made from the OpenAPI document by schemathesis: 2xx and 4xx alone.
 
 A path made at random leads nowhere. So half of the requests get the names of a project, a version,
-a photo and a training that are there, and their bodies and queries are read.
+a photo and a training that are there, in paths and bodies, and what else they say is read.
 """
 
 import itertools
@@ -11,12 +11,14 @@ from typing import Any
 import hypothesis
 import pytest
 
+from atrous.server.platform.unsupported_routes import AT_TOP, OF_WORKSPACES
+
 schemathesis = pytest.importorskip(
     "schemathesis", reason="schemathesis is not installed: pip install schemathesis"
 )
 
 EXAMPLES_PER_ROUTE = 10
-READ = (200, 204, 400, 409)  # a 404 may be a path's
+READ = (200, 202, 204, 400, 409)  # a 404 may be a path's
 NOT_SEEN = {
     "PUT /files/{token}",  # no token is made at random
     "PUT /files/{token}/model.zip",
@@ -26,6 +28,15 @@ NOT_SEEN = {
 
 def is_of_platform(operation: Any) -> bool:
     return "{workspace}" in operation.path or operation.path.startswith(("/dataset/", "/files/"))
+
+
+def is_of_unsupported(path: str) -> bool:
+    """Whether drawn names happen to lead to a service that is not offered, whose answer is 501.
+
+    Hypothesis draws the words of the server's own source, `videoinfer` among them.
+    """
+    first, second, *_ = [*path.strip("/").split("/"), ""]
+    return first in AT_TOP or second in OF_WORKSPACES
 
 
 def order(operation: Any) -> tuple[bool, int]:
@@ -39,6 +50,7 @@ def test_no_request_is_an_error_of_the_server(api, labelled, generate, train) ->
     there = {
         "workspace": "default",
         "project": "roads",
+        "dataset": "roads",
         "version": 1,
         "training": train(),
         "image": labelled[0],
@@ -64,12 +76,12 @@ def test_no_request_is_an_error_of_the_server(api, labelled, generate, train) ->
         )
         def ask(case) -> None:
             if next(turn) % 2:
-                named = {name: there[name] for name in case.path_parameters if name in there}
-                case.path_parameters.update(named)
+                for names in (case.path_parameters, case.body):
+                    if isinstance(names, dict):
+                        names.update({name: there[name] for name in names if name in there})
             answer = case.call(headers=headers)
-            # 501 is an answer: a drawn workspace may be called like a service that is not offered.
-            known = answer.status_code < 500 or answer.status_code == 501
-            assert known, f"{case.method} {case.path}: {answer.text[:300]}"
+            most = 501 if is_of_unsupported(case.formatted_path) else 499
+            assert answer.status_code <= most, f"{case.method} {case.path}: {answer.text[:300]}"
             statuses[answer.status_code] += 1
             read[f"{case.method} {case.path}"] += answer.status_code in READ
 
