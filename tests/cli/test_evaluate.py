@@ -3,6 +3,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -111,6 +112,35 @@ def test_a_published_model(atrous: Run, package: Path, directory: Path) -> None:
     assert atrous("models", "add", package, "--as", "colours/1")[0] == 0
     code, out, _ = atrous("evaluate", "colours/1", directory, "--json")
     assert (code, json.loads(out)["model"]) == (0, "colours/1")
+
+
+@pytest.mark.slow
+def test_a_trained_model_at_another_output_stride(
+    atrous: Run, tiny: ModuleType, tmp_path: Path
+) -> None:
+    pictures = tiny.write_tiny_set(tmp_path / "pictures")
+    assert atrous("train", pictures, "--as", "tiny", *tiny.OPTIONS)[0] == 0
+    figures = {}
+    for stride in ((), ("--output-stride", "16"), ("--output-stride", "8")):
+        arguments = ("--precision", "fp32", "--json", *stride)
+        code, out, err = atrous("evaluate", "tiny/1", pictures, *arguments)
+        assert code == 0, err
+        figures[stride] = json.loads(out)
+    plain, same, other = figures.values()
+    assert [each["output_stride"] for each in figures.values()] == [None, 16, 8]
+    assert {**same, "output_stride": None} == plain
+    assert other["confusion_matrix"] != plain["confusion_matrix"]
+    report = ("--report", tmp_path / "report", "--output-stride", "8")
+    assert "tiny/1 at output stride 8 on 2" in atrous("evaluate", "tiny/1", pictures, *report)[1]
+    assert "pictures at output stride 8" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_another_output_stride_needs_the_checkpoint(
+    atrous: Run, package: Path, directory: Path
+) -> None:
+    code, out, err = atrous("evaluate", package, directory, "--output-stride", "8")
+    assert (code, out) == (1, "")
+    assert "needs the checkpoint of its training" in " ".join(err.split())
 
 
 def test_what_can_not_be_measured(

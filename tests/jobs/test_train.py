@@ -6,6 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from atrous.datasets.detect import DatasetOptions
@@ -272,3 +274,25 @@ def test_options_of_the_set_are_kept(
     assert json.loads((run.path / "request.json").read_text())["fingerprint"] == (
         dataset.fingerprint()
     )
+
+
+@pytest.mark.slow
+def test_one_photo_of_50_megapixels_becomes_a_model(
+    store: Store, request_of: Callable[..., TrainingRequest], tmp_path: Path
+) -> None:
+    """The least set that there can be: one photo to train on, one to validate with."""
+    photo = np.zeros((5780, 8660, 3), np.uint8)
+    photo[:, : photo.shape[1] // 2] = 200
+    mask = (photo[:, :, 0] > 0).astype(np.uint8)
+    for split in ("train", "valid"):
+        photo += 20  # no two alike
+        folder = tmp_path / "set" / split
+        folder.mkdir(parents=True)
+        (folder / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, thing\n")
+        assert cv2.imwrite(str(folder / "large.jpg"), photo)
+        assert cv2.imwrite(str(folder / "large_mask.png"), mask)
+    run = start_run(request_of(tmp_path / "set"), store)
+    model_id = finish_run(run, store, quiet)
+    metrics = read_package(store.models.folder(model_id)).manifest["metrics"]
+    assert sum(entry["pixels"] for entry in metrics["valid"]["classes"]) == mask.size
+    assert (run.path / "report.html").is_file()

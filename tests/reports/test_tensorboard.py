@@ -3,6 +3,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from atrous.reports.tensorboard import EventFile, masked_crc32c
 
@@ -62,10 +63,9 @@ def test_scalars_can_be_read_back(tmp_path: Path) -> None:
 
 
 def test_tensorboard_reads_it(tmp_path: Path) -> None:
-    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     file = EventFile(tmp_path)
     file.add(7, {"train_loss": 1.5})
-    events = reading.EventAccumulator(str(tmp_path))
+    events = EventAccumulator(str(tmp_path))
     events.Reload()
     [event] = events.Scalars("train_loss")
     assert (event.step, event.value) == (7, 1.5)

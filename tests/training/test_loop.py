@@ -1,5 +1,8 @@
 import csv
+import json
 import logging
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -285,7 +288,7 @@ def test_pixels_of_the_loss_take_turns() -> None:
 def test_the_network_is_compiled_where_asked(
     tiny: ModuleType, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only that it is asked for: torch can't trace the type checks that the tests run under."""
+    """Only that it is asked for; the next test does it."""
     asked = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self: asked.append(self))
     for compile in (False, True):
@@ -293,3 +296,42 @@ def test_the_network_is_compiled_where_asked(
         run = tiny.new_run(tmp_path / str(compile), recipe)
         network = loop.prepare(dataset, recipe, run).network
         assert asked == ([network] if compile else [])
+
+
+COMPILED = """
+import json, sys
+from functools import partialmethod
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, sys.argv[1])
+import tiny
+from atrous.training.loop import train
+
+# The steps that Inductor would turn into C++ for two minutes, run as they are.
+torch.nn.Module.compile = partialmethod(
+    torch.nn.Module.compile, backend="aot_eager", fullgraph=True
+)
+folder, losses = Path(sys.argv[2]), []
+dataset = tiny.tiny_dataset(folder / "set")
+for compile in (False, True):
+    recipe = tiny.tiny_recipe(compile=compile, epochs=1)
+    run = tiny.new_run(folder / str(compile), recipe)
+    losses.append([])
+    train(dataset, recipe, run, lambda progress: losses[-1].append(progress.loss))
+graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+print(json.dumps({"plain": losses[0], "compiled": losses[1], "graphs": graphs}))
+"""
+
+
+@pytest.mark.slow
+def test_a_compiled_training_is_one_graph_with_the_same_losses(tmp_path: Path) -> None:
+    """In a process of its own: torch can't trace the type checks that the tests run under."""
+    command = [sys.executable, "-c", COMPILED, str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    assert found["graphs"] == 1  # whole: nothing sends it back to Python within a step
+    assert found["plain"][0] != found["plain"][1]
+    assert found["compiled"] == pytest.approx(found["plain"], rel=1e-5)

@@ -4,6 +4,9 @@ import errno
 import json
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -36,6 +39,13 @@ PrecisionOption = Annotated[
     Literal["auto", "fp32", "bf16"],
     typer.Option(help="What it computes in; auto: bf16 where the processor gains by it."),
 ]
+StrideOption = Annotated[
+    Literal["8", "16"] | None,
+    typer.Option(
+        help="Measure the network at this output stride; other than the package's, it needs the "
+        "checkpoint of the training."
+    ),
+]
 
 
 def evaluate_command(
@@ -57,6 +67,7 @@ def evaluate_command(
     window: WindowOption = None,
     scales: ScalesOption = None,
     flip: FlipOption = False,
+    output_stride: StrideOption = None,
     report: Annotated[
         Path | None,
         typer.Option(help="A folder for report.html, metrics.json and the pictures in them."),
@@ -74,29 +85,51 @@ def evaluate_command(
     """
     from atrous.datasets.detect import open_dataset
 
-    package = find_package(model)
-    # Photos that were held out for validation are drawn by the training's seed.
-    seed = package.manifest.get("recipe", {}).get("seed", 0)
-    options = read_dataset_options(format, classes, classes_file, ignore_id, seed)
-    dataset = open_dataset(directory, options)
-    chosen = split or ("test" if dataset.splits.get("test") else "valid")
+    stride = int(output_stride) if output_stride else None
+    with _package(model, stride) as package:
+        # Photos that were held out for validation are drawn by the training's seed.
+        seed = package.manifest.get("recipe", {}).get("seed", 0)
+        options = read_dataset_options(format, classes, classes_file, ignore_id, seed)
+        dataset = open_dataset(directory, options)
+        chosen = split or ("test" if dataset.splits.get("test") else "valid")
+        if report is not None:
+            _make_folder(report)  # before minutes of work
+        evaluation = _measure(
+            package,
+            dataset,
+            chosen,
+            engine=engine,
+            precision=precision,
+            views=read_views(window, scales, flip),
+            with_photos=report is not None,
+        )
+    at_stride = f" at output stride {stride}" if stride else ""
     if report is not None:
-        _make_folder(report)  # before minutes of work
-    evaluation = _measure(
-        package,
-        dataset,
-        chosen,
-        engine=engine,
-        precision=precision,
-        views=read_views(window, scales, flip),
-        with_photos=report is not None,
-    )
-    if report is not None:
-        _write_report(report, model, directory, evaluation)
+        _write_report(report, model, f"{directory.absolute().name}{at_stride}", evaluation)
     if as_json:
-        print(json.dumps({"model": model, **evaluation.as_json()}))
+        print(json.dumps({"model": model, "output_stride": stride, **evaluation.as_json()}))
     else:
-        _print_table(model, evaluation)
+        _print_table(f"{model}{at_stride}", evaluation)
+
+
+@contextmanager
+def _package(model: str, output_stride: int | None) -> Iterator["ModelPackage"]:
+    """The package to measure; at an output stride that was asked for it is made for the while."""
+    if output_stride is None:
+        yield find_package(model)
+        return
+    from atrous.cli.train import require_training
+
+    require_training()
+    from atrous.export.variant import VariantRequest
+    from atrous.jobs.export import export_model, find_source
+    from atrous.store.home import home_folder
+    from atrous.store.opening import open_store
+
+    with open_store(home_folder()) as store, tempfile.TemporaryDirectory() as temporary:
+        source = find_source(model, store)
+        folder = Path(temporary) / "package"
+        yield export_model(source, VariantRequest(), folder, output_stride=output_stride)
 
 
 def _make_folder(folder: Path) -> None:
@@ -112,13 +145,12 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _write_report(folder: Path, model: str, directory: Path, evaluation: "Evaluation") -> None:
+def _write_report(folder: Path, model: str, measured: str, evaluation: "Evaluation") -> None:
     from atrous.jobs.artefacts import write_artefacts
 
     # Pages are passed on: where model and photos lie is nobody's business.
     name = Path(model).absolute().name if Path(model).is_dir() else model
-    subtitle = f"{directory.absolute().name}, {evaluation.split}"
-    page = write_artefacts(folder, name, subtitle, [evaluation])
+    page = write_artefacts(folder, name, f"{measured}, {evaluation.split}", [evaluation])
     print(f"report: {page}", file=sys.stderr)
 
 
