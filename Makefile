@@ -67,7 +67,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "$(PYTHON) is older than 3.10; name a newer one: make PYTHON=python3.12 up"; exit 1; }
 	@echo "creating $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # A stamp per set of packages: made again when pyproject.toml or constraints.txt change.
 $(VENV)/.train: $(INPUTS) | $(BIN)/python

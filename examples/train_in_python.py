@@ -1,6 +1,6 @@
 """Training without the command line: draw a data set, train on it, export, measure.
 
-pip install -c constraints.txt '.[train]'     (in the checkout; `make up` has done it)
+pip install -c constraints.txt -e '.[train]'     (in the checkout; `make up` has done it)
 python train_in_python.py work/ --epochs 12
 """
 # ruff: noqa: T201 - what it prints is for its user

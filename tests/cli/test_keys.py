@@ -1,5 +1,6 @@
 import json
 import re
+from datetime import datetime, timezone
 
 import pytest
 
@@ -37,6 +38,37 @@ def test_list_and_revoke(atrous) -> None:
     assert listed["revoked_at"]
     assert "digest" not in listed
     assert "revoked" in atrous("keys", "list")[1]
+
+
+def test_a_key_of_another_workspace(atrous, home) -> None:
+    secrets = [
+        atrous("keys", "create", name, "--workspace", "forest")[1].strip() for name in ("a", "b")
+    ]
+    atrous("keys", "create", "c", "--days", "30")
+    with open_store(home) as store:
+        [forest] = [each for each in store.workspaces.list() if each.slug == "forest"]
+        assert all(store.api_keys.verify(each).workspace_id == forest.id for each in secrets)
+        third = store.api_keys.list()[2]
+    _, out, _ = atrous("keys", "list")
+    header, first, _, last = out.splitlines()
+    assert header.split() == [
+        *("NAME", "ID", "KEY", "WORKSPACE", "SCOPES", "CREATED", "EXPIRES", "STATE"),
+    ]
+    assert " forest " in first
+    assert " never " in first
+    assert " default " in last
+    assert third.id in last
+    assert datetime.fromtimestamp(third.expires_at, timezone.utc).strftime("%Y-%m-%d") in last
+    assert atrous("keys", "revoke", third.id)[0] == 0
+
+
+@pytest.mark.parametrize("workspace", ["models", "123", "Forest", "../a"])
+def test_names_that_no_workspace_can_have(atrous, home, workspace: str) -> None:
+    code, out, err = atrous("keys", "create", "laptop", "--workspace", workspace)
+    assert (code, out) == (1, "")
+    assert workspace in err
+    with open_store(home) as store:
+        assert not store.api_keys.list()
 
 
 def test_failures(atrous) -> None:

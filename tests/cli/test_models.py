@@ -1,9 +1,12 @@
 import importlib.util
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from atrous.cli.model_argument import find_package
 from atrous.domain.model_ids import ModelId
 from atrous.store import open_store
 
@@ -41,6 +44,25 @@ def test_a_package_is_added_shown_and_removed(atrous, home, package) -> None:
 def test_a_project_alone_takes_the_next_version(atrous, package) -> None:
     assert atrous("models", "add", package, "--as", "colours")[1] == "colours/1\n"
     assert atrous("models", "add", package, "--as", "colours")[1] == "colours/2\n"
+
+
+def test_each_run_of_a_version_is_found_by_the_name_that_is_listed(atrous, home, package) -> None:
+    for _ in range(2):
+        atrous("models", "add", package, "--as", "colours")
+    with closing(sqlite3.connect(home / "atrous.sqlite3")) as database, database:
+        database.execute("update models set version = 1, run = 2 where version = 2")
+    listed = json.loads(atrous("models", "list", "--json")[1])
+    first, second = (entry["model_id"] for entry in listed)
+    assert (first, second) == ("colours/1", "colours-1-colours-t2")
+    shown = [json.loads(atrous("models", "show", each, "--json")[1]) for each in (first, second)]
+    folders = [each["folder"] for each in shown]
+    assert folders[0] != folders[1]
+    assert atrous("export", second, "--as", "copies")[:2] == (0, "copies/1\n")
+    assert find_package(second).folder == Path(folders[1])
+    said = atrous("models", "remove", "colours/1")[1]
+    assert said == f"removed colours/1; colours/1 is {second} now\n"
+    assert atrous("models", "remove", second)[1] == f"removed {second}\n"
+    assert atrous("models", "show", second)[0] == 1
 
 
 def test_a_package_of_the_older_layout(atrous, home, package, tmp_path) -> None:

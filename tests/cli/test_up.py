@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -65,7 +67,11 @@ def test_a_store_with_a_key_gets_no_other(store: Store) -> None:
     store.api_keys.create("laptop", store.workspaces.default())
     path = ensure_key(store)
     assert not path.exists()
-    assert "make one with: atrous keys create NAME" in greeting("http://x:1", path, store)
+    text = greeting("http://x:1", path, store)
+    assert "key         yours; another: atrous keys create NAME" in text
+    assert str(path) not in text
+    assert 'api_key=YOUR_KEY"' in text
+    assert 'api_key="YOUR_KEY")' in text
 
 
 TRAINING = {"epoch": 3, "fraction": 0.25, "loss": 0.5, "left_s": 90.0, "stage": "training"}
@@ -182,6 +188,17 @@ def test_greeting_of_an_empty_store(store: Store) -> None:
     assert key.read_text().strip() not in text  # it would stay in the terminal's scroll-back
 
 
+def test_greeting_without_a_model_to_come(store: Store) -> None:
+    text = greeting("http://localhost:9001", ensure_key(store), store)
+    assert "There is no model yet" in text
+    assert "shapes/1" not in text
+    assert 'model_id="NAME/1"' in text
+    assert "Train on your own pictures:" in text
+    light = greeting("http://localhost:9001", ensure_key(store), store, training=False)
+    assert "Training is not installed" in light
+    assert "Train on your own pictures:" not in light
+
+
 def test_greeting_names_what_can_be_asked(store: Store, home: Path, tmp_path: Path) -> None:
     publish(store, tmp_path)
     pictures = home / "demo" / "shapes" / "test"
@@ -225,7 +242,7 @@ def test_a_worker_that_ends_is_started_anew(
     started: list[subprocess.Popen[bytes]] = []
     twice = threading.Event()
 
-    def start(self: Companion) -> "subprocess.Popen[bytes]":
+    def start() -> "subprocess.Popen[bytes]":
         # The first one ends at once, the second stays.
         code = "raise SystemExit(3)" if not started else "import time; time.sleep(600)"
         started.append(subprocess.Popen([sys.executable, "-c", code]))
@@ -234,7 +251,7 @@ def test_a_worker_that_ends_is_started_anew(
         return started[-1]
 
     monkeypatch.setattr(up, "POLL_S", 0.02)
-    monkeypatch.setattr(Companion, "_start_worker", start)
+    monkeypatch.setattr(up, "start_worker", start)
     monkeypatch.setattr(Companion, "_wait_until_ready", lambda self: True)
     companion = Companion(ServerSettings(), store, ensure_key(store), training=True)
     companion.start()
@@ -242,6 +259,20 @@ def test_a_worker_that_ends_is_started_anew(
     companion.stop()
     assert started[1].poll() == -signal.SIGTERM
     assert "exit code 3" in caplog.text
+
+
+def test_a_worker_that_keeps_ending_is_started_ever_more_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, starts = [0], []
+    ended = SimpleNamespace(poll=lambda: 1, returncode=1)
+    monkeypatch.setattr(up, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(up, "start_worker", lambda: starts.append(clock[0]) or ended)
+    worker = up.Worker()
+    for clock[0] in range(1, 1000):
+        worker.look_after()
+    pauses = [after - before - 1 for before, after in pairwise(starts)]  # a second to notice it
+    assert pauses[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
-import json
 import math
 from typing import Any
 
 import numpy as np
 import pytest
 
-from atrous.datasets.coco_upload import read_coco_upload
+from atrous.datasets.coco_upload import coco_upload
 from atrous.domain.errors import BadDataset, BadImage
 from atrous.domain.geometry import Size
 
@@ -14,7 +13,7 @@ SQUARE = [[2, 2, 6, 2, 6, 6, 2, 6]]
 WIDER = [[4, 2, 10, 2, 10, 6, 4, 6]]
 
 
-def coco(**changes: Any) -> str:
+def coco(**changes: Any) -> dict[str, Any]:
     content: dict[str, Any] = {
         "images": [
             {"id": 1, "file_name": "train/a.jpg", "height": 10, "width": 12},
@@ -31,48 +30,48 @@ def coco(**changes: Any) -> str:
             {"id": 1, "name": "road", "supercategory": "things"},
         ],
     }
-    return json.dumps({**content, **changes})
+    return {**content, **changes}
 
 
 def test_classes_are_ordered_by_category_without_the_group() -> None:
-    upload = read_coco_upload(coco(), "a.json")
+    upload = coco_upload(coco(), "a.json")
     assert upload.class_names == ("background", "road", "tree")
     assert upload.class_ids == {1: 1, 5: 2}
 
 
 @pytest.mark.parametrize("photo", ["train/a.jpg", "a.jpg", "other/a.jpg", "a.webp", "x\\a.jpg"])
 def test_a_photo_is_found_by_its_name_or_a_part_of_it(photo: str) -> None:
-    label_map = read_coco_upload(coco(), "a.json").label_map(photo, SIZE)
+    label_map = coco_upload(coco(), "a.json").label_map(photo, SIZE)
     assert label_map[3, 3] == 1
     assert label_map[3, 5] == 2  # later annotations lie on top
     assert label_map[9, 9] == 0
 
 
 def test_another_photo_has_its_own_annotations() -> None:
-    label_map = read_coco_upload(coco(), "a.json").label_map("b.png", SIZE)
+    label_map = coco_upload(coco(), "a.json").label_map("b.png", SIZE)
     assert set(np.unique(label_map)) == {0, 2}
 
 
 def test_a_file_of_one_photo_is_for_whatever_name() -> None:
     images = [{"id": 1, "file_name": "before.jpg"}]
-    label_map = read_coco_upload(coco(images=images), "a.json").label_map("now.jpg", SIZE)
+    label_map = coco_upload(coco(images=images), "a.json").label_map("now.jpg", SIZE)
     assert set(np.unique(label_map)) == {0, 1, 2}
 
 
 def test_what_is_not_listed_or_does_not_fit() -> None:
-    upload = read_coco_upload(coco(), "a.json")
+    upload = coco_upload(coco(), "a.json")
     with pytest.raises(BadDataset, match="does not list 'c.jpg' among its 2"):
         upload.label_map("c.jpg", SIZE)
     with pytest.raises(BadDataset, match="annotated as 12x10"):
         upload.label_map("a.jpg", Size(5, 5))
     stray = [{"id": 1, "image_id": 1, "category_id": 9, "segmentation": SQUARE}]
     with pytest.raises(BadDataset, match="category 9"):
-        read_coco_upload(coco(annotations=stray), "a.json").label_map("a.jpg", SIZE)
+        coco_upload(coco(annotations=stray), "a.json").label_map("a.jpg", SIZE)
 
 
 def test_a_placeholder_is_no_annotation() -> None:
     fake = [{"id": 999999999, "image_id": 999999999, "category_id": 0, "segmentation": []}]
-    upload = read_coco_upload(coco(annotations=fake), "a.json")
+    upload = coco_upload(coco(annotations=fake), "a.json")
     assert upload.class_names == ("background", "road", "tree")
     assert not upload.label_map("a.jpg", SIZE).any()
 
@@ -80,14 +79,14 @@ def test_a_placeholder_is_no_annotation() -> None:
 @pytest.mark.parametrize("outline", [[[0, 0, 5, 5, 10**400, 2]], 3, True])
 def test_an_outline_that_can_not_be_drawn(outline: object) -> None:
     entry = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": outline}
-    upload = read_coco_upload(coco(annotations=[entry]), "a.json")
+    upload = coco_upload(coco(annotations=[entry]), "a.json")
     with pytest.raises(BadImage, match=r"a.json: a.jpg: .*(a polygon has|an outline is)"):
         upload.label_map("a.jpg", SIZE)
 
 
 def test_ids_of_categories_may_be_texts() -> None:
     categories = [{"id": "0", "name": "all"}, {"id": "1", "name": "road", "supercategory": "all"}]
-    upload = read_coco_upload(coco(categories=categories, annotations=[]), "a.json")
+    upload = coco_upload(coco(categories=categories, annotations=[]), "a.json")
     assert upload.class_names == ("background", "road")
 
 
@@ -97,18 +96,17 @@ def test_one_name_given_twice_is_one_class_and_background_is_background() -> Non
         {"id": 2, "name": "Background"},
         {"id": 5, "name": "road"},
     ]
-    upload = read_coco_upload(coco(categories=categories), "a.json")
+    upload = coco_upload(coco(categories=categories), "a.json")
     assert upload.class_names == ("background", "road")
     assert upload.class_ids == {1: 1, 2: 0, 5: 1}
 
 
 @pytest.mark.parametrize(
-    "text",
+    "content",
     [
-        "",
-        "{",
-        "[]",
-        "{}",
+        None,
+        [],
+        {},
         coco(images=[]),
         coco(images=[{"id": "x", "file_name": "a"}]),
         coco(images=[3]),
@@ -116,10 +114,9 @@ def test_one_name_given_twice_is_one_class_and_background_is_background() -> Non
         coco(categories=[{"id": n, "name": f"c{n}"} for n in range(1, 300)]),
         coco(annotations=[{"id": 1}]),
         coco(annotations=[{"id": math.inf, "image_id": 1, "category_id": 1}]),
-        "[" * 200_000,
     ],
-    ids=range(12),
+    ids=range(10),
 )
-def test_what_is_no_coco_file(text: str) -> None:
+def test_what_is_no_coco_file(content: Any) -> None:
     with pytest.raises(BadDataset):
-        read_coco_upload(text, "a.json")
+        coco_upload(content, "a.json")

@@ -51,7 +51,7 @@ def test_every_training_is_evaluated(store: Store, trained: Training) -> None:
 
 def test_a_model_that_went_is_not_measured(store: Store, trained: Training) -> None:
     job = waiting_evaluation(store)
-    store.models.remove(store.models.list()[0].model_id)
+    store.models.remove(store.models.list()[0])
     with pytest.raises(NotFound, match="no model any more"):
         run(job, "w", store)
 

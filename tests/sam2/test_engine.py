@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from atrous.domain.errors import BadInput, BadPackage
 from atrous.runtime.engine_names import EngineName
-from atrous.sam2.engine import KeptGraph, Network, last_line, open_network
+from atrous.sam2.engine import KeptGraph, Network, open_network
 
 ENGINES: list[EngineName] = ["openvino", "onnxruntime"]
 
@@ -101,11 +101,6 @@ def test_precision_must_be_one_that_the_engine_has(graph: Path) -> None:
         open_network(graph, engine="onnxruntime", precision="bf16")
     with pytest.raises(BadInput, match="fp32 or bf16"):
         open_network(graph, precision="auto")
-
-
-def test_reason_is_the_last_line() -> None:
-    assert last_line(RuntimeError("in file a.cpp\n\n  the reason \n")) == "the reason"
-    assert last_line(RuntimeError()) == "RuntimeError"
 
 
 def test_a_kept_graph_stays_what_it_was_until_nobody_needs_it(tmp_path: Path) -> None:

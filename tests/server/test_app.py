@@ -54,8 +54,10 @@ def test_web_pages_of_other_origins_may_call_only_where_they_are_named(start, ke
     answer = client.post("/colours/1", params=params, content=png, headers=headers)
     assert answer.headers["access-control-allow-origin"] == "https://pages.example"
     assert "access-control-allow-credentials" not in answer.headers
-    asked = {**headers, "access-control-request-method": "POST"}
-    assert client.options("/colours/1", headers=asked).status_code == 200
+    assert "X-Model-Id" in answer.headers["access-control-expose-headers"]
+    for method, path in (("POST", "/colours/1"), ("PUT", "/files/a"), ("DELETE", "/default/a")):
+        asked = {**headers, "access-control-request-method": method}
+        assert client.options(path, headers=asked).status_code == 200
     stranger = {"origin": "https://stranger.example"}
     answer = client.get("/info", headers=stranger)
     assert "access-control-allow-origin" not in answer.headers

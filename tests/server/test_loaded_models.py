@@ -21,7 +21,7 @@ def test_models_are_loaded_once(client) -> None:
 
 def test_a_model_published_anew_is_loaded_anew(client, store, package) -> None:
     old = models(client).get("colours/1")
-    store.models.remove(ModelId.parse("colours/1"))
+    store.models.remove(store.models.named("colours/1"))
     time.sleep(FRESH_S)
     with pytest.raises(NotFound):
         models(client).get("colours/1")

@@ -47,6 +47,8 @@ def test_options_win_over_the_environment() -> None:
         {"REQUEST_TIMEOUT_S": "nan"},
         {"MODEL_MEMORY_BYTES": "0"},
         {"MAX_WAITING_REQUESTS": "-1"},
+        {"MAX_IMAGE_URL_REDIRECTS": "-1"},
+        {"URL_TIMEOUT_S": "0"},
         {"MAX_BODY_BYTES": "0"},
         {"MAX_WAITING_BYTES": "1000"},
         {"PINNED_MODELS": "a/1,b/1", "MAX_ACTIVE_MODELS": "1"},

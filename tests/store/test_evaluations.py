@@ -54,7 +54,7 @@ def test_a_removed_model_takes_its_evaluations_along(
 ) -> None:
     asked = store.evaluations.create(training)
     (model,) = store.models.list()
-    store.models.remove(model.model_id)
+    store.models.remove(model)
     with pytest.raises(NotFound):
         store.evaluations.get(project.workspace_id, asked.id)
 

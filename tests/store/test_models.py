@@ -48,17 +48,18 @@ def test_facts_travel(store: Store, package: Path) -> None:
 def test_a_removed_model_is_gone_and_its_number_is_not_reused(store: Store, package: Path) -> None:
     publish(store, package)
     second = publish(store, package)
+    model = store.models.get(second)
     folder = store.models.folder(second)
     zipped = store.home.weights_zips / f"{folder.name}.zip"
     zipped.parent.mkdir()
     zipped.write_bytes(b"weights")
-    store.models.remove(second)
+    store.models.remove(model)
     assert not folder.exists()
     assert not zipped.exists()
     with pytest.raises(NotFound, match="cats/2"):
         store.models.get(second)
     with pytest.raises(NotFound):
-        store.models.remove(second)
+        store.models.remove(model)
     assert str(publish(store, package)) == "cats/3"
     assert str(publish(store, package, version=2)) == "cats/2"  # asked for by number
     assert store.models.folder(second).name != folder.name
@@ -145,6 +146,6 @@ def test_the_numbers_of_a_projects_versions_are_left_to_their_models(
 def test_a_model_is_found_by_its_package(store: Store, package: Path) -> None:
     model = store.models.get(publish(store, package))
     assert store.models.by_folder(model.folder) == model
-    store.models.remove(model.model_id)
+    store.models.remove(model)
     with pytest.raises(NotFound):
         store.models.by_folder(model.folder)

@@ -88,10 +88,10 @@ def test_a_lost_folder_is_made_again(machines: Machines, package: Path) -> None:
 def test_a_removed_model_leaves_no_blobs(machines: Machines, package: Path) -> None:
     first, second = (publish(machines.publishing, package, name) for name in ("cats", "dogs"))
     store = machines.publishing
-    store.models.remove(first)
+    store.models.remove(store.models.get(first))
     assert store.leftovers.remove(grace_s=-60.0).blobs == 0  # the other one has the same content
     assert content_of(machines.serving.models.folder(second)) == CONTENT
-    store.models.remove(second)
+    store.models.remove(store.models.get(second))
     assert store.leftovers.remove(grace_s=-60.0).blobs == len(CONTENT)
     assert list(store.blobs.stored()) == []
     machines.serving.leftovers.remove(grace_s=-60.0)

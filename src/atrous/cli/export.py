@@ -16,6 +16,7 @@ from atrous.cli.dataset_options import (
     IgnoreIdOption,
     read_dataset_options,
 )
+from atrous.cli.model_argument import PUBLISHED, new_model_id
 from atrous.cli.view_options import FlipOption, ScalesOption, WindowOption, read_views
 
 if TYPE_CHECKING:
@@ -53,9 +54,7 @@ DataOption = Annotated[
 def export_command(
     model: Annotated[
         str,
-        typer.Argument(
-            help="A published model, as shapes/1, the folder of a package, or that of a run."
-        ),
+        typer.Argument(help=f"{PUBLISHED}, the folder of a package, or that of a run."),
     ],
     format: Annotated[
         Literal["onnx", "openvino"],
@@ -132,7 +131,7 @@ def _make(
     # What would be found out at the end is asked before minutes of work.
     if out is not None and out.exists():
         raise Conflict(f"{out} exists already; choose another folder or remove it")
-    target = _target(name) if name is not None else None
+    target = new_model_id(name) if name is not None else None
     request = VariantRequest(*wanted)
     with open_store(home_folder()) as store, tempfile.TemporaryDirectory() as temporary:
         package = _export(source, labels, request, out or Path(temporary) / "package", store)
@@ -160,16 +159,6 @@ def _export(
             data=open_data(found, source.data, options),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-
-
-def _target(name: str) -> tuple[str, int | None]:
-    """Project and version of `project/version`; no version, the next one, of a project alone."""
-    from atrous.domain.model_ids import ModelId, checked_project
-
-    if "/" not in name:
-        return checked_project(name), None
-    model_id = ModelId.parse(name)
-    return model_id.project, model_id.version
 
 
 def _publish(package: "ModelPackage", project: str, version: int | None, store: "Store") -> str:

@@ -32,20 +32,32 @@ def create(
     days: Annotated[
         float | None, typer.Option(min=0, help="Expire after so many days; never if not given.")
     ] = None,
+    workspace: Annotated[
+        str,
+        typer.Option(
+            help="The workspace whose projects, models and photos it opens, and no other's; made "
+            "where it is not there."
+        ),
+    ] = "default",
 ) -> None:
     """Create a key and print it, alone, on standard output. It is shown this once.
 
     \b
     Example:  KEY=$(atrous keys create laptop)
+              atrous keys create forest-team --workspace forest --scope infer --days 90
     """
+    from atrous.domain.errors import BadInput
+    from atrous.server.platform.paths import RESERVED
     from atrous.store import home_folder, open_store
     from atrous.store.api_keys import ALL_SCOPES
 
+    if workspace in RESERVED:
+        raise BadInput(f"workspace {workspace!r} begins paths of the server; choose another name")
     expires_at = None if days is None else time.time() + days * SECONDS_PER_DAY
     with open_store(home_folder()) as store:
         created = store.api_keys.create(
             name,
-            store.workspaces.default(),
+            store.workspaces.ensure(workspace),
             scopes=scope or ALL_SCOPES,
             expires_at=expires_at,
         )
@@ -65,6 +77,7 @@ def list_keys(
 
     with open_store(home_folder()) as store:
         keys = store.api_keys.list()
+        workspaces = {each.id: each.slug for each in store.workspaces.list()}
     if as_json:
         print(json.dumps([vars(key) for key in keys], indent=2))
         return
@@ -72,14 +85,17 @@ def list_keys(
     rows = [
         [
             key.name,
+            key.id,
             key.prefix + "...",
+            workspaces[key.workspace_id],
             ",".join(key.scopes),
             _day(key.created_at),
+            _day(key.expires_at) if key.expires_at else "never",
             "revoked" if key.revoked_at else "active" if key.active(now) else "expired",
         ]
         for key in keys
     ]
-    print_table(["NAME", "KEY", "SCOPES", "CREATED", "STATE"], rows)
+    print_table(["NAME", "ID", "KEY", "WORKSPACE", "SCOPES", "CREATED", "EXPIRES", "STATE"], rows)
 
 
 @keys_app.command()

@@ -8,9 +8,8 @@ import typer
 if TYPE_CHECKING:
     from atrous.packages.directory import ModelPackage
 
-ModelArgument = Annotated[
-    str, typer.Argument(help="A published model, as shapes/1, or the folder of a package.")
-]
+PUBLISHED = "A published model, as shapes/1 or as `atrous models list` names it"
+ModelArgument = Annotated[str, typer.Argument(help=f"{PUBLISHED}, or the folder of a package.")]
 
 
 def find_package(model: str) -> "ModelPackage":
@@ -18,13 +17,22 @@ def find_package(model: str) -> "ModelPackage":
 
     Raises BadModelId or NotFound for one that is neither, BadPackage for a damaged one.
     """
-    from atrous.domain.model_ids import ModelId
     from atrous.packages.directory import read_package
     from atrous.store.home import home_folder
     from atrous.store.opening import open_store
 
     if Path(model).is_dir():
         return read_package(Path(model))
-    model_id = ModelId.parse(model)
     with open_store(home_folder()) as store:
-        return read_package(store.models.folder(model_id))
+        found = store.models.named(model)
+        return read_package(store.models.package_folder(found.folder))
+
+
+def new_model_id(name: str) -> tuple[str, int | None]:
+    """Project and version of `project/version`; no version, the next one, of a project alone."""
+    from atrous.domain.model_ids import ModelId, checked_project
+
+    if "/" not in name:
+        return checked_project(name), None
+    model_id = ModelId.parse(name)
+    return model_id.project, model_id.version

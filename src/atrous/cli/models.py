@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atrous.cli.model_argument import PUBLISHED, new_model_id
 from atrous.cli.tables import print_table
-from atrous.domain.model_ids import ModelId, checked_project
 
 if TYPE_CHECKING:
     from atrous.packages.directory import ModelPackage
@@ -23,7 +23,7 @@ models_app = typer.Typer(
     help="List, show, add and remove models.",
 )
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="As `shapes/1`.")]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=f"{PUBLISHED}.")]
 
 
 @models_app.command("list")
@@ -71,10 +71,9 @@ def show(model: ModelArgument, as_json: AsJson = False) -> None:
     """
     from atrous.store import home_folder, open_store
 
-    model_id = ModelId.parse(model)
     with open_store(home_folder()) as store:
-        facts = _describe(store.models.get(model_id))
-        facts["folder"] = str(store.models.folder(model_id))
+        found = store.models.named(model)
+        facts = {**_describe(found), "folder": str(store.models.package_folder(found.folder))}
     if as_json:
         print(json.dumps(facts, indent=2))
         return
@@ -109,7 +108,7 @@ def add(
     from atrous.packages.directory import copy_package, read_package
     from atrous.store import home_folder, open_store
 
-    project, version = _target(name)
+    project, version = new_model_id(name)
     with TemporaryDirectory(prefix="atrous-") as temporary:
         # The copy is what is checked, run and published, whatever happens to the original.
         package = copy_package(read_package(path).folder, Path(temporary) / "package")
@@ -134,17 +133,12 @@ def remove(model: ModelArgument) -> None:
     """
     from atrous.store import home_folder, open_store
 
-    model_id = ModelId.parse(model)
     with open_store(home_folder()) as store:
-        store.models.remove(model_id)
-    print(f"removed {model_id}")
-
-
-def _target(name: str) -> tuple[str, int | None]:
-    if "/" not in name:
-        return checked_project(name), None
-    model_id = ModelId.parse(name)
-    return model_id.project, model_id.version
+        found = store.models.named(model)
+        store.models.remove(found)
+        left = [each for each in store.models.list() if each.model_id == found.model_id]
+    now = f"; {found.model_id} is {left[0].slug} now" if left else ""
+    print(f"removed {model}{now}")
 
 
 def _run_once(package: ModelPackage) -> None:

@@ -230,17 +230,19 @@ def resume_command(directory: Path, project: str) -> str:
     return f"atrous train {shlex.quote(str(directory))} --as {project} --resume"
 
 
-def require_training() -> None:
-    """Raise MissingDependency where only the light server is installed."""
+def missing_for_training() -> list[str]:
+    """What training imports and the light installation leaves out."""
     import importlib.util
 
+    needed = ("torch", "torchvision", "timm", "onnxscript", "safetensors")
+    return [name for name in needed if importlib.util.find_spec(name) is None]
+
+
+def require_training() -> None:
+    """Raise MissingDependency where only the light server is installed."""
     from atrous.domain.errors import MissingDependency
 
-    missing = [
-        name
-        for name in ("torch", "torchvision", "timm", "onnxscript", "safetensors")
-        if importlib.util.find_spec(name) is None
-    ]
+    missing = missing_for_training()
     if missing:
         raise MissingDependency(
             f"training needs {', '.join(missing)}, which the light installation leaves out; "

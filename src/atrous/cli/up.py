@@ -1,6 +1,5 @@
 """`atrous up`: server and training worker in one command, with a demo on an empty store."""
 
-import importlib.util
 import logging
 import os
 import subprocess
@@ -22,6 +21,7 @@ KEY_FILE = "api_key"  # below the data folder, readable by its owner alone
 POLL_S = 1.0
 LINE_EVERY_S = 10.0  # a line about a training at least so often
 WORKER_ENDS_S = 15.0  # what a worker needs to give its job back
+LONGEST_PAUSE_S = 60.0  # before a worker that keeps ending is started anew
 
 
 def up_command(
@@ -43,6 +43,7 @@ def up_command(
               ATROUS_HOME=/srv/atrous atrous up --port 8080
     """
     from atrous.cli.serve import listen, serve
+    from atrous.cli.train import missing_for_training
     from atrous.server.settings import settings_from_environment
     from atrous.store.home import home_folder
     from atrous.store.opening import open_store
@@ -50,7 +51,7 @@ def up_command(
     settings = settings_from_environment(host=host, port=port)
     # Before anything is begun: were another server on the port, it would be taken for this one.
     listen(settings.host, settings.port).close()
-    training = importlib.util.find_spec("torch") is not None
+    training = not missing_for_training()
     with open_store(home_folder()) as store:
         key_file = ensure_key(store)
         if demo and training:
@@ -108,23 +109,18 @@ class Companion:
     def _run(self) -> None:
         if not self._wait_until_ready():
             return
-        print(greeting(self._url, self._key_file, self._store), flush=True)
-        if not self._training:
-            print("Training is not installed (pip install 'atrous[train]'): serving only.")
-        worker = self._start_worker() if self._training else None
+        print(greeting(self._url, self._key_file, self._store, self._training), flush=True)
+        worker = Worker() if self._training else None
         while not self._stopping.wait(POLL_S):
-            if worker is not None and worker.poll() is not None:
-                logger.warning(
-                    "the worker ended with exit code %d: starting it anew", worker.returncode
-                )
-                worker = self._start_worker()
+            if worker is not None:
+                worker.look_after()
             try:
                 for job in self._jobs_in_hand():
                     self._tell(job)
             except Exception:  # whatever it is, the worker must still be looked after
                 logger.exception("could not say how far the jobs are")
         if worker is not None:
-            _end(worker)
+            worker.end()
 
     def _jobs_in_hand(self) -> list["Job"]:
         """The jobs that wait or run, and those that did when they were last looked at."""
@@ -157,14 +153,6 @@ class Companion:
                     return True
         return False
 
-    def _start_worker(self) -> "subprocess.Popen[bytes]":
-        # In a session of its own: Ctrl-C in the terminal reaches the server alone, which is
-        # drained first.
-        return subprocess.Popen(
-            [sys.executable, "-m", "atrous", "worker", "--parent", str(os.getpid())],
-            start_new_session=True,
-        )
-
     def _tell(self, job: "Job") -> None:
         """Print a line about a job whenever its state or epoch changes, or ten seconds passed."""
         news = (job.state, job.progress.get("epoch"), job.progress.get("stage"))
@@ -178,6 +166,55 @@ class Companion:
         line = line_about(job)
         if line:
             print(line, flush=True)
+
+
+class Worker:
+    """The worker process, started anew where it ended, each time after a longer pause."""
+
+    def __init__(self) -> None:
+        """Start it."""
+        self._pause_s = POLL_S
+        self._start()
+
+    def look_after(self) -> None:
+        """Start it anew where it ended and the pause is over."""
+        if self._process.poll() is None:
+            return
+        now = time.monotonic()
+        if self._ended_s is None:
+            if now - self._started_s > LONGEST_PAUSE_S:  # it worked: what ended it may be over
+                self._pause_s = POLL_S
+            self._ended_s = now
+            code = self._process.returncode
+            message = "the worker ended with exit code %d: starting it anew in %.0f s"
+            logger.warning(message, code, self._pause_s)
+        if now - self._ended_s >= self._pause_s:
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            self._start()
+
+    def end(self) -> None:
+        """Let it give its job back, and wait for that a while."""
+        self._process.terminate()
+        try:
+            self._process.wait(WORKER_ENDS_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _start(self) -> None:
+        self._started_s = time.monotonic()
+        self._ended_s: float | None = None
+        self._process = start_worker()
+
+
+def start_worker() -> "subprocess.Popen[bytes]":
+    """Start it in a session of its own: Ctrl-C in the terminal reaches the server alone, which is
+    drained first.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "atrous", "worker", "--parent", str(os.getpid())],
+        start_new_session=True,
+    )
 
 
 def line_about(job: "Job") -> str:
@@ -209,21 +246,36 @@ def line_about(job: "Job") -> str:
     return f"[{name}] {job.state}" if job.state == "cancelled" else ""
 
 
-def greeting(url: str, key_file: Path, store: "Store") -> str:
-    """Where the server is, where the key lies, and samples to paste."""
+def greeting(url: str, key_file: Path, store: "Store", training: bool = True) -> str:
+    """Where the server is, where the key lies, and samples to paste.
+
+    training: whether it is installed.
+    """
     from atrous.jobs.demo import FIRST_TEST_PHOTO, PROJECT, demo_folder
 
     models = [str(model.model_id) for model in store.models.list()]
-    model = models[-1] if models else f"{PROJECT}/1"
     image = demo_folder(store.home.folder) / "test"
     names = sorted(image.glob("*.jpg")) if image.is_dir() else []
-    key_state = key_file if key_file.exists() else "make one with: atrous keys create NAME"
+    has_key = key_file.exists()
+    key_state = key_file if has_key else "yours; another: atrous keys create NAME"
     demo = [job for job in store.jobs.list(kind="demo") if job.state in ("queued", "running")]
     photo = str(names[0]) if names else "YOUR_IMAGE.jpg"
     ready = ""
     if demo and not models:
         photo = str(image / FIRST_TEST_PHOTO)
-        ready = f"\n{model} is being trained; the samples work once it is published.\n"
+        ready = f"\n{PROJECT}/1 is being trained; the samples work once it is published.\n"
+    elif not models:
+        ready = (
+            "\nThere is no model yet. Train one, or add a package with `atrous models add FOLDER "
+            "--as NAME`:\nthe samples ask it, by its name.\n"
+        )
+    model = models[-1] if models else f"{PROJECT}/1" if demo else "NAME/1"
+    in_shell, in_python = "YOUR_KEY", '"YOUR_KEY"'
+    if has_key:
+        in_shell, in_python = f"$(cat {key_file})", f'open("{key_file}").read().strip()'
+    train = "Train on your own pictures:  atrous train DIR --as NAME"
+    if not training:
+        train = "Training is not installed (pip install 'atrous[train]'): serving only."
     return f"""
 atrous is ready
   URL         {url}   (API: {url}/docs)
@@ -234,22 +286,13 @@ atrous is ready
 Try it with curl:
 
   base64 {photo} | curl -s -d @- \\
-    "{url}/{model}?api_key=$(cat {key_file})"
+    "{url}/{model}?api_key={in_shell}"
 
 or with Python (pip install inference-sdk, in an environment of its own):
 
   from inference_sdk import InferenceHTTPClient
-  client = InferenceHTTPClient(api_url="{url}", api_key=open("{key_file}").read().strip())
+  client = InferenceHTTPClient(api_url="{url}", api_key={in_python})
   print(client.infer("{photo}", model_id="{model}")["predictions"]["class_map"])
 
-Train on your own pictures:  atrous train DIR --as NAME        Stop: Ctrl-C
+{train}        Stop: Ctrl-C
 """
-
-
-def _end(worker: "subprocess.Popen[bytes]") -> None:
-    worker.terminate()
-    try:
-        worker.wait(WORKER_ENDS_S)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        worker.wait()

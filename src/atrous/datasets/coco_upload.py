@@ -3,7 +3,6 @@
 Clients send the file of a whole data set with each of its photos, and say the photo's name alone.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,17 +77,6 @@ class CocoUpload:
             f"{self.name} does not list {photo[:100]!r} among its {len(self.images)} images; "
             "upload the photo under the file_name that the annotations know"
         )
-
-
-def read_coco_upload(text: str, name: str) -> CocoUpload:
-    """Read the text of a COCO file; BadDataset where it is none."""
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadDataset(
-            f"{name[:100]} is no COCO file ({str(error)[:100]}); {EXPECTED}"
-        ) from error
-    return coco_upload(content, name)
 
 
 def coco_upload(content: Any, name: str) -> CocoUpload:

@@ -13,6 +13,7 @@ from atrous.domain.errors import NotFound
 from atrous.jobs.evaluate import Evaluation, measure_package
 from atrous.jobs.settling import FractionReport
 from atrous.jobs.version_training import FORMAT, version_folder
+from atrous.masks.metrics import ratio_of
 from atrous.masks.photo_figures import PhotoTotals
 from atrous.masks.thresholds import STEPS, ConfidenceCounts
 from atrous.packages.directory import read_package
@@ -87,18 +88,12 @@ def sweep_of(counts: ConfidenceCounts, labelled_ids: Sequence[int]) -> list[dict
             {
                 "confidence": percent,
                 "miou": _mean(iou),
-                "precision": _mean(_ratio(right, predicted)),
-                "recall": _mean(_ratio(right, truths)),
-                "f1": _mean(_ratio(2 * right, predicted + truths)),
+                "precision": _mean(ratio_of(right, predicted)),
+                "recall": _mean(ratio_of(right, truths)),
+                "f1": _mean(ratio_of(2 * right, predicted + truths)),
             }
         )
     return entries
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    ratio = np.full(numerator.shape, np.nan)
-    np.divide(numerator, denominator, out=ratio, where=denominator > 0)
-    return ratio
 
 
 def _mean(values: np.ndarray) -> float | None:

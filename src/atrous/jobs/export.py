@@ -12,7 +12,6 @@ from atrous.datasets.version import Dataset
 from atrous.deeplab.network import with_output_stride
 from atrous.domain.errors import BadDataset, BadInput
 from atrous.domain.geometry import Size
-from atrous.domain.model_ids import ModelId
 from atrous.domain.recipes import PreprocessRecipe
 from atrous.export.onnx_file import export_onnx
 from atrous.export.parity import insist, measure_parity
@@ -69,7 +68,7 @@ class LabelledData:
 
 
 def find_source(model: str, store: Store) -> Source:
-    """The model that `model` names: a run's folder, a package's folder or `project/version`.
+    """The model that `model` names: a run's folder, a package's or a published model.
 
     Raises BadModelId or NotFound for one that is neither, BadPackage for a damaged one, BadInput
     for a run that has not exported its package yet.
@@ -85,11 +84,10 @@ def find_source(model: str, store: Store) -> Source:
         return Source(model, read_package(run.package), run)
     if path.is_dir():
         return Source(model, read_package(path), _existing(path.absolute().parent))
-    model_id = ModelId.parse(model)
-    found = store.models.get(model_id)
+    found = store.models.named(model)
     folder = run_of_model(store.home.runs, found.facts)
     its_run = _existing(folder) if folder is not None else None
-    return Source(model, read_package(store.models.folder(model_id)), its_run)
+    return Source(model, read_package(store.models.package_folder(found.folder)), its_run)
 
 
 def _existing(folder: Path) -> RunFolder | None:

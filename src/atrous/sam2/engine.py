@@ -13,6 +13,7 @@ import numpy as np
 
 from atrous.domain.errors import BadInput, BadPackage, MissingDependency
 from atrous.runtime.engine_names import EngineName, Precision, PrecisionName
+from atrous.runtime.network_io import last_line
 from atrous.runtime.onnx_scan import refuse_external_data
 from atrous.runtime.processor import available_cores
 
@@ -225,9 +226,3 @@ def _with_half_inputs(network: Any, count: int) -> Any:
     for index in range(count):
         steps.input(index).tensor().set_element_type(Type.f16)
     return steps.build()
-
-
-def last_line(error: Exception) -> str:
-    """The engine's own reason, without the lines about where in its source it was raised."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__

@@ -35,7 +35,7 @@ from atrous.server.loaded_models import LoadedModels, load_from
 from atrous.server.metrics import Metrics
 from atrous.server.platform.routes import add_platform
 from atrous.server.request_lifetime import RequestLifetime
-from atrous.server.request_log import RequestLog
+from atrous.server.request_log import MODEL_HEADER, TIME_HEADER, RequestLog
 from atrous.server.sam2_services import open_sam2
 from atrous.server.services import Services
 from atrous.server.settings import ServerSettings, words
@@ -53,7 +53,7 @@ DESCRIPTION = (
 )
 # Keys travel in queries, headers and bodies, never in cookies, so pages need no credentials.
 CORS: dict[str, Any] = {
-    "allow_methods": ["GET", "HEAD", "POST"],
+    "allow_methods": ["GET", "HEAD", "POST", "PUT", "DELETE"],
     "allow_headers": ["*"],
     "allow_credentials": False,
 }
@@ -126,7 +126,7 @@ def add_middleware(app: FastAPI, services: Services) -> None:
     )
     origins = list(words(settings.allow_origins))
     if origins:
-        exposed = [settings.correlation_id_header, "Retry-After"]
+        exposed = [settings.correlation_id_header, "Retry-After", MODEL_HEADER, TIME_HEADER]
         app.add_middleware(CORSMiddleware, allow_origins=origins, expose_headers=exposed, **CORS)
     if services.traces:
         app.add_middleware(RequestSpans, traces=services.traces)

@@ -14,6 +14,7 @@ from atrous.server.metrics import Metrics
 logger = logging.getLogger(__name__)
 ID_PATTERN = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 MODEL_ID_PATTERN = re.compile(r"[A-Za-z0-9._/-]{1,200}")  # it is a client's text
+MODEL_HEADER, TIME_HEADER = "X-Model-Id", "X-Processing-Time"  # the latter in seconds
 QUIET_PATHS = ("/healthz", "/readiness", "/metrics")
 
 
@@ -62,8 +63,8 @@ class RequestLog:
         """Answer as other servers do where a model was asked: `inference-sdk` collects these."""
         model_id = scope.get("state", {}).get("model_id")
         if isinstance(model_id, str) and MODEL_ID_PATTERN.fullmatch(model_id):
-            headers["X-Model-Id"] = model_id
-            headers["X-Processing-Time"] = f"{seconds:.6f}"
+            headers[MODEL_HEADER] = model_id
+            headers[TIME_HEADER] = f"{seconds:.6f}"
 
 
 def _write_line(scope: Scope, status: int, seconds: float) -> None:

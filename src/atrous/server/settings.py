@@ -36,12 +36,14 @@ POSITIVE = (
     "sam2_embedding_memory_bytes",
     "request_timeout_s",
     "link_lifetime_s",
+    "url_timeout_s",
 )
 NOT_NEGATIVE = (
     "gather_ms",
     "max_waiting_requests",
     "max_wrong_keys_per_minute",
     "drain_timeout_s",
+    "max_image_url_redirects",
     "sam2_embedding_disk_bytes",
     "sam2_max_logits_cache_size",
     "sam2_max_embedding_cache_size",
@@ -59,7 +61,7 @@ class ServerSettings:
     port: int = 9001
     require_key: bool = True  # False (`--no-auth`) only together with a loopback host
     allow_api_key_from_headers: bool = True  # False: `Authorization` is not read
-    engine: Engine = "auto"  # what runs networks; auto takes OpenVINO where it is installed
+    engine: Engine = "auto"  # what runs networks; auto: the one that was measured faster
     precision: Precision = "auto"
     gather_ms: float = 0.0  # a request waits so long for others to run with as a batch; for GPUs
     max_active_models: int = 8  # networks kept in memory; the least recently used one leaves

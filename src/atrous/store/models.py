@@ -4,6 +4,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,15 +134,26 @@ class Models:
             raise NotFound(f"there is no model {model_id}; `atrous models list` shows those there")
         return found[0]
 
+    def named(self, name: str) -> Model:
+        """Give a model of any workspace by `project/version` or by its slug.
+
+        Raises NotFound for one that is not there, BadModelId for what can't be either.
+        """
+        match = SLUG.fullmatch(name)
+        if not match:
+            return self.get(ModelId.parse(name))
+        project, version, _, run = match.groups()
+        for model in self._there(*_is(ModelId(project, int(version))), models.c.run == int(run)):
+            if model.slug == name:
+                return model
+        raise NotFound(f"there is no model {name[:100]!r}; `atrous models list` shows those there")
+
     def by_slug(self, workspace_id: str, slug: str) -> Model:
         """Give a model of the workspace by its slug, else raise NotFound."""
-        match = SLUG.fullmatch(slug)
-        if match:
-            project, version, _, run = match.groups()
-            of_workspace = models.c.workspace_id == workspace_id
-            same_run = models.c.run == int(run)
-            for model in self._there(*_is(ModelId(project, int(version))), of_workspace, same_run):
-                if model.slug == slug:
+        if SLUG.fullmatch(slug):
+            with suppress(NotFound):
+                model = self.named(slug)
+                if model.workspace_id == workspace_id:
                     return model
         raise NotFound(f"there is no model {slug[:100]!r} in this workspace")
 
@@ -197,15 +209,13 @@ class Models:
         """Bring packages that were published before they were blobs into these; gives how many."""
         return self._files.take_over()
 
-    def remove(self, model_id: ModelId) -> None:
-        """Take a model away and delete its files; one that is not there raises NotFound."""
-        model = self.get(model_id)
+    def remove(self, model: Model) -> None:
+        """Take a model away and delete its files; NotFound where another did so before."""
         with self._database.write() as connection:
-            connection.execute(
-                update(models)
-                .where(models.c.folder == model.folder)
-                .values(removed_at=self._clock())
-            )
+            there = (models.c.folder == model.folder) & models.c.removed_at.is_(None)
+            removal = update(models).where(there).values(removed_at=self._clock())
+            if not connection.execute(removal).rowcount:
+                raise NotFound(f"there is no model {model.slug} any more")
             delete_files(connection, [model.folder])
         delete_local_files(self._home, model.folder)
 

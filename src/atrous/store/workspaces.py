@@ -44,14 +44,21 @@ class Workspaces:
 
     def default(self) -> Workspace:
         """Give the workspace that a fresh installation works in, created when first asked for."""
+        return self.ensure(DEFAULT_SLUG)
+
+    def ensure(self, slug: str) -> Workspace:
+        """Give the workspace of this slug, created where it is not there yet.
+
+        Raises BadModelId for an unusable slug.
+        """
         try:
-            return self.get(DEFAULT_SLUG)
+            return self.get(slug)
         except NotFound:
             pass
         try:
-            return self.create(DEFAULT_SLUG)
+            return self.create(slug)
         except Conflict:  # another process was faster
-            return self.get(DEFAULT_SLUG)
+            return self.get(slug)
 
     def get(self, slug: str) -> Workspace:
         """Give the workspace of this slug, else raise NotFound."""
@@ -59,7 +66,10 @@ class Workspaces:
             rows = connection.execute(select(workspaces).where(workspaces.c.slug == slug))
             row = rows.mappings().first()
         if row is None:
-            raise NotFound(f"there is no workspace {slug[:100]!r}")
+            raise NotFound(
+                f"there is no workspace {slug[:100]!r}; `atrous keys create NAME --workspace` "
+                "makes one"
+            )
         return _workspace(row)
 
     def by_id(self, workspace_id: str) -> Workspace:

@@ -50,7 +50,7 @@ def test_the_best_checkpoint_goes_along(api, trained, store) -> None:
     (run / "best-1.safetensors").write_bytes(b"tensors")
     (run / "last-1.safetensors").write_bytes(b"optimizer")
     model = store.models.by_slug(store.workspaces.default().id, "roads-1-deeplabv3plus-t1")
-    store.models.remove(model.model_id)
+    store.models.remove(model)
     again = store.models.publish(
         "roads",
         store.models.folder(model.model_id),
