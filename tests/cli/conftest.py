@@ -1,5 +1,6 @@
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,20 @@ def atrous(
         return int(ended.value.code or 0), captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what a training does to its process: log handlers, threads, memory settings."""
+    import torch
+
+    from atrous.training import loop
+
+    monkeypatch.setattr(loop, "keep_freed_memory", lambda: False)
+    logger = logging.getLogger("atrous")
+    handlers, level, threads = list(logger.handlers), logger.level, torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+    torch.set_num_threads(threads)

@@ -108,6 +108,39 @@ def test_valid_where_there_is_no_test_split(atrous: Run, package: Path, tmp_path
     assert (values["split"], values["photos"]) == ("valid", 1)
 
 
+def flat(tmp_path: Path, values: tuple[int, ...] = (0, 1, 2, 3, 1)) -> Path:
+    """Pictures and masks in two folders, not parted into splits."""
+    for number, value in enumerate(values):
+        for place, pixels in (
+            ("images", np.full((40, 60 + number, 3), COLOURS.get(value, (9, 9, 9)), np.uint8)),
+            ("masks", np.full((40, 60 + number), value, np.uint8)),
+        ):
+            (tmp_path / "flat" / place).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "flat" / place / f"{number}.png")
+    return tmp_path / "flat"
+
+
+def test_all_photos_of_a_folder_without_splits(atrous: Run, package: Path, tmp_path: Path) -> None:
+    """Nothing was trained on them here, so that nothing has to be held out."""
+    names = ("--classes", ",".join(NAMES))
+    values = json.loads(atrous("evaluate", package, flat(tmp_path), *names, "--json")[1])
+    assert (values["split"], values["photos"]) == ("all", 5)
+    arguments = (*names, "--split", "valid", "--json")
+    values = json.loads(atrous("evaluate", package, flat(tmp_path), *arguments)[1])
+    assert (values["split"], values["photos"]) == ("valid", 1)
+
+
+def test_a_value_without_a_name_is_no_ignored_pixel(
+    atrous: Run, package: Path, tmp_path: Path
+) -> None:
+    arguments = (flat(tmp_path, (1, 2, 255)), "--classes", ",".join(NAMES), "--json")
+    code, out, err = atrous("evaluate", package, *arguments)
+    assert (code, out) == (1, "")
+    assert "255 (2480 pixels)" in " ".join(err.split())
+    code, out, err = atrous("evaluate", package, *arguments, "--skip-bad")
+    assert (code, json.loads(out)["photos"]) == (0, 2)
+
+
 def test_a_published_model(atrous: Run, package: Path, directory: Path) -> None:
     assert atrous("models", "add", package, "--as", "colours/1")[0] == 0
     code, out, _ = atrous("evaluate", "colours/1", directory, "--json")
@@ -115,6 +148,7 @@ def test_a_published_model(atrous: Run, package: Path, directory: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("as_before")
 def test_a_trained_model_at_another_output_stride(
     atrous: Run, tiny: ModuleType, tmp_path: Path
 ) -> None:

@@ -1,27 +1,25 @@
 import importlib.util
-import logging
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 import typer
 
 from atrous.cli.train import parse_duration, resume_command, with_recipe_file, writable
 from atrous.datasets.detect import open_dataset
 from atrous.domain.errors import BadInput
-from atrous.training import loop
 from atrous.training.configure import recipe_for
 from atrous.training.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, str, str]]
+pytestmark = pytest.mark.usefixtures("as_before")
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +33,6 @@ def tiny() -> ModuleType:
 @pytest.fixture(scope="module")
 def directory(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write_tiny_set(tmp_path_factory.mktemp("tiny set") / "pictures")
-
-
-@pytest.fixture(autouse=True)
-def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Undo what a training does to its process: log handlers, threads, memory settings."""
-    monkeypatch.setattr(loop, "keep_freed_memory", lambda: False)
-    logger = logging.getLogger("atrous")
-    handlers, level, threads = list(logger.handlers), logger.level, torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
-    torch.set_num_threads(threads)
 
 
 def test_prints_the_model_alone_and_the_rest_on_standard_error(

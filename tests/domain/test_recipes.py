@@ -58,3 +58,10 @@ def test_the_exported_network_may_see_a_larger_photo() -> None:
 def test_preprocessing_alone() -> None:
     values = json.loads(json.dumps(ODD.to_json()["preprocess"]))
     assert preprocess_from_json(values) == ODD.preprocess
+
+
+def test_what_is_passed_on_has_no_path() -> None:
+    recipe = replace(PLAIN, start="/home/alice/client/best.safetensors")
+    assert recipe.to_json()["start"] == "/home/alice/client/best.safetensors"
+    assert recipe.to_shown_json() == {**recipe.to_json(), "start": "best.safetensors"}
+    assert PLAIN.to_shown_json() == PLAIN.to_json()

@@ -1,6 +1,5 @@
 import csv
 import json
-import logging
 import subprocess
 import sys
 from itertools import pairwise
@@ -188,21 +187,6 @@ def test_a_missing_split(tiny: ModuleType, dataset: Dataset, tmp_path: Path, spl
         train(partial, recipe, tiny.new_run(tmp_path, recipe), quiet)
 
 
-def test_weights_are_asked_for(
-    tiny: ModuleType, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    asked = []
-    monkeypatch.setattr(loop, "load_backbone_weights", asked.append)
-    network = loop.make_network(tiny.tiny_recipe(), 3)
-    with caplog.at_level(logging.WARNING):
-        loop.load_first_weights(network, tiny.tiny_recipe(pretrained=True))
-    assert asked == [network]
-    assert "RANDOM" not in caplog.text
-    loop.load_first_weights(network, tiny.tiny_recipe(pretrained=False))
-    assert "RANDOM weights, as asked" in caplog.text
-    assert len(asked) == 1
-
-
 def test_it_learns(tiny: ModuleType, dataset: Dataset, tmp_path: Path) -> None:
     """From random weights, a tiny network learns eight pictures better and better."""
     recipe = tiny.tiny_recipe(epochs=6, learning_rate=5e-3, backbone_rate=1.0)
@@ -283,6 +267,26 @@ def test_pixels_of_the_loss_take_turns() -> None:
         counts[loop.loss_pixels(3, step)] += 1
     assert counts.min() == counts.max() == 1
     assert loop.loss_pixels(1, 5) is None
+
+
+def test_what_one_process_does_alone_asks_the_others_nothing(
+    tiny: ModuleType, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would not answer: both would wait for each other until they are given up."""
+    run = tiny.new_run(tmp_path, tiny.tiny_recipe())
+    training = loop.prepare(dataset, tiny.tiny_recipe(), run)
+    training.processes = Processes(0, 2)
+
+    def asked(*_: object) -> None:
+        raise AssertionError("the other process was asked")
+
+    for name in ("broadcast", "all_reduce"):
+        monkeypatch.setattr(torch.distributed, name, asked)
+    with pytest.raises(AssertionError, match="was asked"):
+        _ = training.elapsed_s
+    loop.keep_beginning(training)
+    [row] = csv.DictReader(run.results.read_text().splitlines())
+    assert (row["epoch"], load_best(run).epoch) == ("0", 0)
 
 
 def test_the_network_is_compiled_where_asked(

@@ -34,6 +34,10 @@ IgnoreIdOption = Annotated[
     ),
 ]
 
+SkipBadOption = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave faulty photos out instead of refusing.")
+]
+
 
 def read_dataset_options(
     format: str | None,

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,6 +21,7 @@ from atrous.cli.dataset_options import (
     DirectoryArgument,
     FormatOption,
     IgnoreIdOption,
+    SkipBadOption,
     read_dataset_options,
 )
 from atrous.cli.model_argument import ModelArgument, find_package
@@ -39,6 +40,17 @@ PrecisionOption = Annotated[
     Literal["auto", "fp32", "bf16"],
     typer.Option(help="What it computes in; auto: bf16 where the processor gains by it."),
 ]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        help="train, valid, test or all. Default: test, or valid where there is none; all where a "
+        "valid split would have to be drawn for a model that was not trained here."
+    ),
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(help="A folder for report.html, metrics.json and the pictures in them."),
+]
 StrideOption = Annotated[
     Literal["8", "16"] | None,
     typer.Option(
@@ -51,14 +63,12 @@ StrideOption = Annotated[
 def evaluate_command(
     model: ModelArgument,
     directory: DirectoryArgument,
-    split: Annotated[
-        str | None,
-        typer.Option(help="train, valid or test. Default: test, or valid where there is none."),
-    ] = None,
+    split: SplitOption = None,
     format: FormatOption = None,
     classes: ClassesOption = None,
     classes_file: ClassesFileOption = None,
     ignore_id: IgnoreIdOption = None,
+    skip_bad: SkipBadOption = False,
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
     as_json: Annotated[
@@ -68,10 +78,7 @@ def evaluate_command(
     scales: ScalesOption = None,
     flip: FlipOption = False,
     output_stride: StrideOption = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="A folder for report.html, metrics.json and the pictures in them."),
-    ] = None,
+    report: ReportOption = None,
 ) -> None:
     """Measure a model on labelled pictures: mIoU, figures per class and much more.
 
@@ -91,13 +98,13 @@ def evaluate_command(
         seed = package.manifest.get("recipe", {}).get("seed", 0)
         options = read_dataset_options(format, classes, classes_file, ignore_id, seed)
         dataset = open_dataset(directory, options)
-        chosen = split or ("test" if dataset.splits.get("test") else "valid")
         if report is not None:
             _make_folder(report)  # before minutes of work
         evaluation = _measure(
             package,
             dataset,
-            chosen,
+            split or _usual_split(dataset, package),
+            skip_bad,
             engine=engine,
             precision=precision,
             views=read_views(window, scales, flip),
@@ -110,6 +117,19 @@ def evaluate_command(
         print(json.dumps({"model": model, "output_stride": stride, **evaluation.as_json()}))
     else:
         _print_table(f"{model}{at_stride}", evaluation)
+
+
+def _usual_split(dataset: "Dataset", package: "ModelPackage") -> str:
+    """What is measured where nobody says it; notes of how the set is parted go to the terminal."""
+    if dataset.splits.get("test"):
+        return "test"
+    if "recipe" in package.manifest or not dataset.valid_is_drawn:
+        for note in dataset.notes:
+            print(f"note: {note}", file=sys.stderr)
+        if dataset.valid_is_drawn:
+            print("note: --split all measures every picture", file=sys.stderr)
+        return "valid" if dataset.splits.get("valid") else "all"
+    return "all"  # what a training would hold out means nothing to it
 
 
 @contextmanager
@@ -155,18 +175,22 @@ def _write_report(folder: Path, model: str, measured: str, evaluation: "Evaluati
 
 
 def _measure(
-    package: "ModelPackage", dataset: "Dataset", split: str, **settings: Any
+    package: "ModelPackage", dataset: "Dataset", split: str, skip_bad: bool, **settings: Any
 ) -> "Evaluation":
-    """Measure with a bar on standard error."""
+    """Check the photos and measure, with a bar on standard error for both."""
     from atrous.jobs.evaluate import measure_package
+    from atrous.jobs.sound_data import with_sound_split
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("evaluating")
 
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+        def shown_as(title: str) -> Callable[[int, int], None]:
+            task = bar.add_task(title)
+            return lambda done, total: bar.update(task, completed=done, total=total)
 
-        return measure_package(package, dataset, split, progress=show, **settings)
+        sound = with_sound_split(
+            dataset, split, skip_bad=skip_bad, progress=shown_as("checking the photos")
+        )
+        return measure_package(package, sound, split, progress=shown_as("evaluating"), **settings)
 
 
 def _print_table(model: str, evaluation: "Evaluation") -> None:

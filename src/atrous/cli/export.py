@@ -14,6 +14,7 @@ from atrous.cli.dataset_options import (
     ClassesFileOption,
     ClassesOption,
     IgnoreIdOption,
+    SkipBadOption,
     read_dataset_options,
 )
 from atrous.cli.model_argument import PUBLISHED, new_model_id
@@ -78,6 +79,7 @@ def export_command(
     classes: ClassesOption = None,
     classes_file: ClassesFileOption = None,
     ignore_id: IgnoreIdOption = None,
+    skip_bad: SkipBadOption = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="What was measured as JSON on standard output.")
     ] = False,
@@ -97,7 +99,7 @@ def export_command(
     """
     if (out is None) == (name is None):
         raise typer.BadParameter("say where it goes: --out FOLDER, or --as project/version")
-    source = _Source(model, int(output_stride) if output_stride else None, size, data)
+    source = _Source(model, int(output_stride) if output_stride else None, size, data, skip_bad)
     labels = (classes, classes_file, ignore_id)
     views = read_views(window, scales, flip)
     facts, where = _make(source, labels, (format, precision, max_drop, views), out, name)
@@ -114,6 +116,7 @@ class _Source:
     output_stride: int | None
     side: int | None
     data: Path | None
+    skip_bad: bool
 
 
 def _make(
@@ -156,7 +159,7 @@ def _export(
             folder,
             output_stride=source.output_stride,
             side=source.side,
-            data=open_data(found, source.data, options),
+            data=open_data(found, source.data, options, source.skip_bad),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
 

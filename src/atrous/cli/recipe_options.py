@@ -15,9 +15,6 @@ ProjectOption = Annotated[
         help="Project to publish to; the next version is taken. Default: called like the folder.",
     ),
 ]
-SkipBadOption = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave faulty samples out instead of refusing.")
-]
 IterationsOption = Annotated[
     int | None,
     typer.Option(

@@ -15,6 +15,7 @@ from atrous.cli.dataset_options import (
     DirectoryArgument,
     FormatOption,
     IgnoreIdOption,
+    SkipBadOption,
     read_dataset_options,
 )
 from atrous.cli.recipe_options import (
@@ -41,7 +42,6 @@ from atrous.cli.recipe_options import (
     ResumeOption,
     SeedOption,
     SetOption,
-    SkipBadOption,
     StartOption,
     TensorBoardOption,
     TimeBudgetOption,

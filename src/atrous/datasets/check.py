@@ -19,7 +19,7 @@ from atrous.images.decode import decode_image, pixel_format
 
 # Of a picture that lies in two splits, the copy in the last of these is kept: a figure on the
 # test split means something only if training has not seen its pictures.
-KEPT_LAST = ("train", "valid", "test")
+KEPT_LAST = ("all", "train", "valid", "test")
 LEAST_OF_DEEP = 32  # of 255: less is left of pictures of 12 bits that lie in 16
 LEFT_OUT = {
     "alpha": "an alpha channel, which is dropped: the colours under it are seen",

@@ -55,6 +55,7 @@ def with_valid_split(dataset: Dataset, seed: int = 0) -> Dataset:
             for fault in dataset.faults
         ),
         notes=(*dataset.notes, note),
+        valid_is_drawn=True,
     )
 
 

@@ -93,9 +93,10 @@ class Dataset:
     root: Path
     format: Format
     classes: ClassTable
-    splits: Mapping[str, tuple[Sample, ...]]  # keys among SPLITS
+    splits: Mapping[str, tuple[Sample, ...]]  # keys among SPLITS, or `all` alone
     notes: tuple[str, ...] = ()  # decisions made while opening it
     faults: tuple[Fault, ...] = ()  # found while opening it, before any pixel was read
+    valid_is_drawn: bool = False  # held out from train, where the files have no such split
 
     def without(self, names: Collection[tuple[str, str]]) -> "Dataset":
         """The data set less these (split, sample name) pairs and less the faults of opening.

@@ -1,6 +1,7 @@
 """Recipes: every choice of preprocessing and training, saved beside what it made."""
 
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import PurePath
 from typing import Any, Literal
 
 from atrous.domain.errors import BadInput
@@ -117,6 +118,10 @@ class TrainingRecipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as JSON values."""
         return asdict(self)
+
+    def to_shown_json(self) -> dict[str, Any]:
+        """The same for packages and pages, which are passed on: of `start` the name alone."""
+        return {**self.to_json(), "start": PurePath(self.start).name if self.start else self.start}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "TrainingRecipe":

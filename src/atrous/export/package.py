@@ -43,7 +43,7 @@ def export_package(
             "background_labelled": classes.background_labelled,
             "network": asdict(exported.config),
             "parity": parity.as_json(),
-            "recipe": recipe.to_json(),
+            "recipe": recipe.to_shown_json(),
             "views": Views(flip=recipe.export_flip).to_json(),
         }
         return write_package(

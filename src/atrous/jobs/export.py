@@ -19,6 +19,7 @@ from atrous.export.variant import VariantRequest, export_variant
 from atrous.export.variant_figures import LabelledPhotos
 from atrous.jobs.convert import TRIALS, Trial
 from atrous.jobs.evaluate import model_ids_of
+from atrous.jobs.sound_data import with_sound_split
 from atrous.jobs.train import reopen
 from atrous.packages.directory import ModelPackage, read_package
 from atrous.packages.variant import write_variant
@@ -95,11 +96,16 @@ def _existing(folder: Path) -> RunFolder | None:
 
 
 def open_data(
-    source: Source, directory: Path | None, options: DatasetOptions
+    source: Source, directory: Path | None, options: DatasetOptions, skip_bad: bool = False
 ) -> LabelledData | None:
-    """The data set given, else that of the run; None where there is neither."""
+    """The data set given, else that of the run; None where there is neither.
+
+    One that is given has its validation split checked: BadDataset for faults, which `skip_bad`
+    leaves out. That of the run was checked before the training.
+    """
     if directory is not None:
-        return LabelledData(open_dataset(directory, options), source.package.preprocess)
+        dataset = with_sound_split(open_dataset(directory, options), SPLIT, skip_bad=skip_bad)
+        return LabelledData(dataset, source.package.preprocess)
     if source.run is None:
         return None
     request = source.run.path / "request.json"

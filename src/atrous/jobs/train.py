@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from atrous.datasets.check import CheckReport, check_dataset
+from atrous.datasets.check import check_dataset
 from atrous.datasets.detect import open_dataset
 from atrous.datasets.version import Dataset
 from atrous.disk.whole import write_whole
@@ -18,6 +18,7 @@ from atrous.domain.recipes import TrainingRecipe, preprocess_from_json
 from atrous.export.package import export_package
 from atrous.jobs.companions import companions
 from atrous.jobs.evaluate import measure_package
+from atrous.jobs.sound_data import log_left_out, refusal
 from atrous.jobs.tensorboard_log import with_tensorboard
 from atrous.jobs.training_report import facts_of, report_finished, report_unfinished
 from atrous.jobs.training_request import TrainingRequest
@@ -35,7 +36,6 @@ from atrous.training.precision import pick_device, precision_in_use
 from atrous.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
-FAULTS_SHOWN = 5  # in the message that refuses a faulty set; `atrous check` lists them all
 
 
 CheckProgress = Callable[[int, int], None]
@@ -151,9 +151,8 @@ def checked_dataset(
     if report.ok:
         return dataset, class_counts
     if not request.skip_bad:
-        raise BadDataset(_refusal(report, request))
-    for fault in report.faults:
-        logger.warning("left out: %s (%s): %s", fault.file, fault.split, fault.message)
+        raise BadDataset(refusal(report, request.directory, "trains on the rest"))
+    log_left_out(report)
     return report.usable(request.options.seed), class_counts
 
 
@@ -261,13 +260,3 @@ def _export(run: RunFolder, dataset: Dataset, serving: dict[str, Any]) -> ModelP
             manifest=facts,
             card=model_card(run.path.parent.name, best.classes.names, card_facts, photos),
         )
-
-
-def _refusal(report: CheckReport, request: TrainingRequest) -> str:
-    shown = "; ".join(f"{fault.file}: {fault.message}" for fault in report.faults[:FAULTS_SHOWN])
-    more = len(report.faults) - FAULTS_SHOWN
-    return (
-        f"{request.directory} has {len(report.faults)} faults: {shown}"
-        + (f"; and {more} more" if more > 0 else "")
-        + f". `atrous check {request.directory}` lists them; --skip-bad trains on the rest"
-    )

@@ -86,7 +86,7 @@ def _write(
         f"{best.recipe.architecture} on {best.recipe.backbone}; {note}",
         evaluations,
         results=run.results,
-        choices=best.recipe.to_json(),
+        choices=best.recipe.to_shown_json(),
     )
     logger.info("report: %s", page)
     return page

@@ -24,8 +24,9 @@ def parts_of(
     """The photos and labels of each part, and its share in the batch's loss.
 
     label_maps: of the pixels that the loss sees, which need not be all of a photo's.
-    The share is that of the labelled pixels: the sum of the parts' mean losses over pixels is
-    the whole batch's then, exactly, and so is its gradient.
+    The share is that of the labelled pixels: the sum of the parts' mean losses over all of them
+    (`ce`, `focal`) is the whole batch's then, exactly, and so is its gradient. Losses over hard
+    pixels or over regions are those of each part.
     """
     parts = min(parts, len(images))
     if parts == 1:

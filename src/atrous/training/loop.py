@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,9 +13,6 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from atrous.datasets.version import Dataset
-from atrous.deeplab.network import DeepLab, build_network
-from atrous.deeplab.starting_point import load_starting_point
-from atrous.deeplab.weights import load_backbone_weights
 from atrous.domain.errors import BadDataset, BadInput
 from atrous.domain.recipes import TrainingRecipe
 from atrous.masks.metrics import ConfusionMatrix
@@ -27,6 +23,7 @@ from atrous.training.batch_parts import parts_of, with_less_memory
 from atrous.training.checkpoint import TrainingState, has_last, load_last, save_best, save_last
 from atrous.training.depthwise import quick_depthwise_gradients
 from atrous.training.finite_loss import finite, insist_on_finite_weights
+from atrous.training.first_network import load_first_weights, make_network
 from atrous.training.full_disk import explained_write_errors
 from atrous.training.losses import loss_of
 from atrous.training.memory import keep_freed_memory
@@ -143,33 +140,6 @@ def prepare(
         started_s=time.monotonic() - state.elapsed_s,
         processes=processes,
     )
-
-
-def make_network(recipe: TrainingRecipe, classes: int) -> DeepLab:
-    """Build the network with random weights; its first layers stay as they are where asked."""
-    network = build_network(
-        recipe.architecture,
-        recipe.backbone,
-        classes,
-        output_stride=recipe.output_stride,
-        separable=recipe.separable,
-        auxiliary=recipe.auxiliary_weight > 0,
-        aligned=recipe.aligned,
-    )
-    if recipe.frozen_stride:
-        count = network.backbone.freeze(recipe.frozen_stride)
-        logger.info("%d parameters of the backbone's first layers stay as they are", count)
-    return network
-
-
-def load_first_weights(network: DeepLab, recipe: TrainingRecipe) -> None:
-    """Load what a new run starts from: a checkpoint, ImageNet weights, nothing."""
-    if recipe.start:
-        load_starting_point(network, Path(recipe.start))
-    elif recipe.pretrained:
-        load_backbone_weights(network)
-    else:
-        logger.warning("backbone %s starts from RANDOM weights, as asked", recipe.backbone)
 
 
 def train_epoch(training: Training, report: Report) -> float:
@@ -350,7 +320,7 @@ def keep_beginning(training: Training) -> None:
             "train_loss": training.state.mean_loss,
             "valid_miou": None,
             "valid_pixel_accuracy": None,
-            "elapsed_s": round(training.elapsed_s, 1),
+            "elapsed_s": round(training.own_elapsed_s, 1),
         }
         training.run.write_results([row])
 

@@ -45,7 +45,12 @@ class Training:
 
         By the first process's clock: whatever depends on the time must come out the same in all.
         """
-        return self.processes.of_first(time.monotonic() - self.started_s)
+        return self.processes.of_first(self.own_elapsed_s)
+
+    @property
+    def own_elapsed_s(self) -> float:
+        """The same by this process's clock: for what one process does and the others don't."""
+        return time.monotonic() - self.started_s
 
     @property
     def fraction(self) -> float:

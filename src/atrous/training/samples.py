@@ -1,5 +1,6 @@
 """The training split as batches: decoded once, augmented anew each epoch, in a seeded order."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -26,6 +27,10 @@ from atrous.training.repeat_factors import (
     repeat_factors,
     repeats_in_epoch,
 )
+
+# Workers share the cache of photos with whoever starts them only where they are forked, which
+# Python 3.14 no longer does on its own. Elsewhere each has a cache of its own.
+FORK = "fork" if sys.platform == "linux" else None
 
 
 class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
@@ -152,6 +157,7 @@ def batches_of_epoch(
         samples,
         batch_sampler=[list(processes.part_of(keys[start : start + size])) for start in starts],
         num_workers=recipe.workers,
+        multiprocessing_context=FORK if recipe.workers else None,
         pin_memory=torch.cuda.is_available(),
     )
     yield from loader
