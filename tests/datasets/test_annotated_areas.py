@@ -93,6 +93,15 @@ def test_what_is_not_listed_or_does_not_fit() -> None:
         broken.label_map("a.jpg", SIZE)
 
 
+def test_photos_of_one_name_are_told_apart_by_their_folders() -> None:
+    one = photo(Area("road", (LEFT,)), name="cam1/1.jpg")
+    file = area_file("f.xml", "x", [one, photo(name="cam2/1.jpg")])
+    assert file.label_map("images/cam1/1.jpg", SIZE).any()
+    assert not file.label_map("images/cam2/1.jpg", SIZE).any()
+    with pytest.raises(BadDataset, match=r"f.xml lists '1.jpg' more than once"):
+        file.label_map("1.jpg", SIZE)
+
+
 def test_too_many_classes() -> None:
     with pytest.raises(BadDataset, match="300 classes"):
         area_file("f", "x", [photo()], [f"c{number}" for number in range(299)])

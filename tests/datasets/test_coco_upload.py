@@ -101,6 +101,24 @@ def test_one_name_given_twice_is_one_class_and_background_is_background() -> Non
     assert upload.class_ids == {1: 1, 2: 0, 5: 1}
 
 
+def test_spaces_around_a_name_are_no_part_of_it() -> None:
+    categories = [{"id": 1, "name": " road"}, {"id": 5, "name": "road "}]
+    upload = coco_upload(coco(categories=categories), "a.json")
+    assert upload.class_names == ("background", "road")
+    assert upload.class_ids == {1: 1, 5: 1}
+
+
+def test_a_basename_that_photos_of_two_folders_have_is_refused() -> None:
+    images = [{"id": 1, "file_name": "cam1/1.jpg"}, {"id": 2, "file_name": "cam2/1.jpg"}]
+    upload = coco_upload(coco(images=images), "a.json")
+    assert upload.lists("1.jpg")
+    with pytest.raises(BadDataset, match=r"a.json lists '1.jpg' more than once, .*'cam2/1.jpg'"):
+        upload.label_map("1.jpg", SIZE)
+    assert set(np.unique(upload.label_map("x/cam2/1.jpg", SIZE))) == {0, 2}
+    same = [{"id": 2, "file_name": "1.jpg"}] * 2
+    assert set(np.unique(coco_upload(coco(images=same), "a").label_map("1.jpg", SIZE))) == {0, 2}
+
+
 @pytest.mark.parametrize(
     "content",
     [

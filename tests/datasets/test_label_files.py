@@ -1,6 +1,6 @@
 import pytest
 
-from atrous.datasets.label_files import PhotoFiles, match_label_files, nearest
+from atrous.datasets.label_files import PhotoFiles, distance, match_label_files, nearest
 
 
 def matched(*paths: str) -> dict[str, tuple[str | None, str | None]]:
@@ -19,6 +19,9 @@ def matched(*paths: str) -> dict[str, tuple[str | None, str | None]]:
         ("images/a.b.jpg", "masks/a.b_label.png", None),
         ("JPEGImages/a.jpg", "SegmentationClass/a.png", "Annotations/a.xml"),
         ("train/a.png", "trainannot/a.png", None),
+        ("train/p.png", "train/p_mask.png", None),  # a stem that the ending has too
+        ("x/g.jpg", "x/g_mask.png", None),
+        ("n.png", "n_mask.png", None),
     ],
 )
 def test_labels_are_found_by_their_names(photo: str, mask: str | None, text: str | None) -> None:
@@ -56,6 +59,39 @@ def test_files_over_many_photos_and_what_systems_leave() -> None:
 )
 def test_splits_are_folders(path: str, split: str | None) -> None:
     assert PhotoFiles(path).split == split
+
+
+@pytest.mark.parametrize(
+    ("photo", "by_distance"),
+    [
+        ("images/a/1.jpg", ["images/a/x.json", "images/x.json", "x.json", "images/b/x.json"]),
+        ("a/1.jpg", ["_annotations.coco.json", "instances.json", "instances_x.json", "x.json"]),
+        ("val2017/1.jpg", ["l/instances_val2017.json", "l/person_val2017.json", "l/all.json"]),
+        ("images/validation/1.jpg", ["l/val.json", "l/val_of_may.json", "l/all.json"]),
+        ("a/1.jpg", ["l/a.json", "l/coco-a.json", "l/b.json", "l/old/b.json"]),
+        ("a/images/1.jpg", ["a/l/x.json", "b/l/x.json"]),
+    ],
+)
+def test_files_over_many_photos_are_nearer_or_farther(photo: str, by_distance: list[str]) -> None:
+    distances = [distance(file, photo) for file in by_distance]
+    assert None not in distances
+    assert sorted(set(distances)) == distances
+
+
+@pytest.mark.parametrize(
+    ("file", "is_of_another"),
+    [
+        ("annotations/instances_train2017.json", True),
+        ("train/_annotations.coco.json", True),
+        ("test/labels/all.json", True),
+        ("trainval.json", False),
+        ("train_and_val.json", False),
+        ("training.json", False),
+    ],
+)
+def test_a_file_is_of_the_split_that_it_is_called_by(file: str, is_of_another: bool) -> None:
+    assert (distance(file, "valid/1.jpg") is None) == is_of_another
+    assert distance(f"train/{file}", "train/valid.jpg") is not None
 
 
 def test_the_nearest_file_above() -> None:

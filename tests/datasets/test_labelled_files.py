@@ -118,6 +118,77 @@ def test_a_file_in_another_folder_lists_photos_too() -> None:
     assert labels["x.png"] is None
 
 
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "annotations/instances_{}2017.json {}2017/0001.jpg",
+        "annotations/{}.json images/{}/0001.jpg",
+        "{}/annotations/instances_default.json {}/images/0001.jpg",
+        "annotations/{}/all.json images/{}/0001.jpg",
+        "coco_{}.json {}/0001.jpg",
+    ],
+)
+@pytest.mark.parametrize("splits", [("train", "val"), ("cam1", "cam2")])
+def test_numbers_may_begin_anew_in_each_folder(layout: str, splits: tuple[str, str]) -> None:
+    layout = layout if splits[0] == "train" else layout.replace("2017", "")
+    pairs = [layout.format(split, split).split() for split in splits]
+    files = {photo: b"" for _, photo in pairs}
+    for split, (annotations, _) in zip(splits, pairs, strict=True):
+        files[annotations] = coco("0001.jpg", name=f"class of {split}")
+    labels, faults = labels_in(files)
+    for split, (annotations, photo) in zip(splits, pairs, strict=True):
+        assert labels[photo].file == annotations
+        assert labels[photo].class_names == ("background", f"class of {split}")
+    assert not faults
+
+
+def test_a_photo_never_has_the_label_of_another_split() -> None:
+    labels, faults = labels_in(
+        {
+            "train2017/0001.jpg": b"",
+            "val2017/0001.jpg": b"",
+            "annotations/instances_train2017.json": coco("0001.jpg"),
+            "annotations/instances_val2017.json": b"{",
+        }
+    )
+    assert labels["train2017/0001.jpg"] is not None
+    assert labels["val2017/0001.jpg"] is None
+    assert list(faults) == ["annotations/instances_val2017.json"]
+
+
+def test_folders_in_a_file_tell_photos_of_one_name_apart() -> None:
+    labels, _ = labels_in(
+        {
+            "all.json": coco("cam1/1.jpg", "cam2/1.jpg").replace(
+                b'"image_id": 1, "category_id": 1', b'"image_id": 0, "category_id": 1'
+            ),
+            "images/cam1/1.jpg": b"",
+            "images/cam2/1.jpg": b"",
+        }
+    )
+    assert labels["images/cam1/1.jpg"].label_map.max() == 1
+    assert labels["images/cam2/1.jpg"].label_map.max() == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"a.json": coco("1.jpg"), "b.json": coco("1.jpg")}, "x/1.jpg: a.json, b.json list this"),
+        ({"a.json": coco("cam1/1.jpg", "cam2/1.jpg")}, "a.json lists 'x/1.jpg' more than once"),
+    ],
+)
+def test_a_photo_that_is_listed_twice_has_a_fault_of_its_own(
+    files: dict[str, bytes], said: str
+) -> None:
+    there = {**files, "x/1.jpg": b"", "x/2.jpg": b""}
+    found = LabelledFiles(there, lambda path: there[path])
+    twice, other = found.files.photos
+    with pytest.raises(BadDataset, match=said):
+        found.label_of(twice, SIZE)
+    assert found.label_of(other, SIZE) is None
+    assert found.faults == []
+
+
 def test_numbers_that_can_not_be_read_spoil_no_other_photo() -> None:
     long = b"1" * 5000
     labels, faults = labels_in(

@@ -3,7 +3,12 @@ import pytest
 from atrous.datasets.augmentations.augmentation import Augmentation
 from atrous.datasets.augmentations.geometry import Flip
 from atrous.datasets.preparation import Preparation, Resize
-from atrous.datasets.version_steps import VersionSteps, read_preparation, read_version_steps
+from atrous.datasets.version_steps import (
+    VersionSteps,
+    read_preparation,
+    read_version_steps,
+    steps_in_words,
+)
 from atrous.domain.errors import BadInput
 from atrous.domain.geometry import Size
 from atrous.domain.recipes import StaticCrop
@@ -37,6 +42,26 @@ def test_preprocessing_is_read_as_clients_write_it() -> None:
         excluded_tags=("rain", "fog"),
     )
     assert read_preparation({}) == Preparation()
+
+
+def test_spaces_around_a_new_class_name_are_no_part_of_it() -> None:
+    remap = {"road ": " road", "a": "a" * 200 + "\n"}
+    assert read_preparation({"remap": remap}).remap == (("road ", "road"), ("a", "a" * 200))
+
+
+def test_steps_are_said_in_words() -> None:
+    preprocessing = {
+        "auto-orient": True,
+        "grayscale": False,
+        "tile": {"enabled": False, "rows": 2, "columns": 2},
+        "resize": {"enabled": True, "width": 640, "height": 480},
+    }
+    assert steps_in_words(preprocessing, {"image": {"versions": 3}}) == (
+        "preprocessing auto-orient",
+        'preprocessing resize: {"width": 640, "height": 480}',
+        'augmentation image: {"versions": 3}',
+    )
+    assert steps_in_words({}, {}) == ()
 
 
 def test_both_kinds_of_steps() -> None:
@@ -83,6 +108,11 @@ def test_both_kinds_of_steps() -> None:
         ({"filter-tag": {"exclude": ["a"] * 101}}, "'exclude' is '101 tags'; give at most 100"),
         ({"filter-tag": {"require": ["a"], "exclude": ["a"]}}, "requires and excludes the tag 'a'"),
         ({"remap": {"car": 3}}, "'car' is '3'; give the new name"),
+        ({"remap": {"car": 0}}, "'car' is '0'; give the new name"),
+        ({"remap": {"car": " "}}, "'car' is ' '; give the new name, 1 to 200 characters"),
+        ({"remap": {"car": "a\nb"}}, "one line, or null to drop the class"),
+        ({"remap": {"car": "a\u2028b"}}, "give the new name"),
+        ({"remap": {"car": "a" * 201}}, "give the new name"),
         ({"grayscale": {"weights": 1}}, "'grayscale' has the unknown key 'weights'"),
         ({"isolate": "yes"}, "'isolate' is 'yes'; give an object"),
     ],

@@ -54,6 +54,11 @@ def test_what_is_written_is_read(names: tuple[str, ...]) -> None:
     assert "test:" not in text
 
 
+def test_spaces_around_a_name_are_no_part_of_it() -> None:
+    assert labelmap_names({"0": " road "}, "a.txt") == {0: "road"}
+    assert read_names('names: [" road", "tree "]', "data.yaml") == {0: "road", 1: "tree"}
+
+
 def test_a_labelmap() -> None:
     assert labelmap_names({"0": "road", "2": "tree"}, "a.txt") == {0: "road", 2: "tree"}
     with pytest.raises(BadDataset, match="labelmap of a.txt"):

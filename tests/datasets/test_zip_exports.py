@@ -109,6 +109,20 @@ def test_ignored_pixels_are_told_of_where_there_are_any(tmp_path: Path, wanted: 
         assert all(("__ignore__" in path.read_text()) == is_told for path in lists)
 
 
+@pytest.mark.parametrize("wanted", FORMATS)
+def test_a_second_readme_counts_and_says_the_steps(tmp_path: Path, wanted: str) -> None:
+    facts = replace(FACTS, steps=("preprocessing grayscale",))
+    for each, told in (
+        (facts, "Done to the photos:\n- preprocessing grayscale\n"),
+        (FACTS, "Noth"),
+    ):
+        write_zip(tmp_path / "a.zip", wanted, NAMES, photos(), each)
+        with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+            said = archive.read("README.roboflow.txt").decode()
+        assert said.startswith("Roads v1\nphotos: 6 (test 1, train 4, valid 1)\n")
+        assert f"annotated in the format {wanted}\n\n{told}" in said
+
+
 def test_png_masks_lie_beside_the_photos(tmp_path: Path) -> None:
     root = unpacked(tmp_path, "png-mask-semantic", without_ignored())
     assert (root / "train" / "_classes.csv").read_text() == (
@@ -128,6 +142,14 @@ def test_coco_has_what_the_official_client_reads(tmp_path: Path) -> None:
         assert {"id", "image_id", "category_id", "bbox", "area", "iscrowd"} <= set(entry)
         assert entry["area"] > 0
         assert entry["iscrowd"] == 0
+
+
+def test_the_group_of_coco_is_that_of_the_project(tmp_path: Path) -> None:
+    write_zip(tmp_path / "a.zip", "coco", NAMES, photos(), replace(FACTS, group="surface"))
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        categories = json.loads(archive.read("train/_annotations.coco.json"))["categories"]
+    assert categories[0] == {"id": 0, "name": "surface", "supercategory": "none"}
+    assert {entry["supercategory"] for entry in categories[1:]} == {"surface"}
 
 
 def test_ignored_pixels_are_crowds_in_coco(tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ import pytest
 
 from atrous.datasets.detect import open_dataset
 from atrous.domain.errors import BadInput
+from atrous.domain.geometry import Size
 from atrous.jobs.dataset_child import run
+from atrous.store.blobs import Blobs
 from atrous.store.image_search import ImageQuery
 from atrous.store.images import NewImage
+from atrous.store.label_maps import store_label_map
 from atrous.store.opening import Store
 from atrous.store.photo_files import store_photo
-from atrous.store.projects import Project
+from atrous.store.projects import Project, Projects
 
 
 @pytest.fixture
@@ -70,6 +73,48 @@ def test_the_query_chooses(store: Store, project: Project, tmp_path: Path) -> No
     assert [path.name[:5] for path in root.glob("*/*_mask.png")] == ["plain"]
     with pytest.raises(BadInput, match="finds no photo"):
         exported(store, project, ImageQuery(tag="snow"), tmp_path)
+
+
+@pytest.mark.parametrize("when", ["first photo", "names"])
+def test_a_class_that_comes_meanwhile_is_no_ignored_one(
+    store: Store,
+    project: Project,
+    dataset_project: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+) -> None:
+    """A photo is labelled anew, with a new class, while the export runs."""
+    image = store.image_search.find_all(project, ImageQuery(tag="rain"))[0]
+    names = ("background", "brand new")
+
+    def label_anew() -> None:
+        label_map = np.ones((image.height, image.width), np.uint8)
+        new = store_label_map(store.projects, store.blobs, project, label_map, names, "new.png")
+        store.labels.save(image, new, overwrite=True)
+
+    read_names, read_blob = type(store.projects).class_names, store.blobs.read
+
+    def names_read(projects: Projects, of: Project) -> tuple[str, ...]:
+        found = read_names(projects, of)
+        if when == "names":
+            label_anew()
+        return found
+
+    def blob_read(blobs: Blobs, digest: str) -> bytes:
+        if when == "first photo":
+            label_anew()
+        return read_blob(digest)
+
+    monkeypatch.setattr(Projects, "class_names", names_read)
+    monkeypatch.setattr(Blobs, "read", blob_read)
+    root = exported(store, project, ImageQuery(), tmp_path)
+    dataset = open_dataset(root)
+    for sample in (sample for split in dataset.splits.values() for sample in split):
+        shown = sample.read_label_map()
+        assert not sample.label.unknown_ids(Size(*shown.shape))
+        if sample.image.name.startswith("plain"):
+            assert (shown == 255).all()  # as it was when the export began
 
 
 def test_labels_that_were_let_in_are_read_whatever_the_limit_is(

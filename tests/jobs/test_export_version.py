@@ -80,6 +80,15 @@ def test_a_version_that_is_not_made_is_refused(store: Store, project: Project) -
     assert facts_of(project, version).title == "Roads v1"
 
 
+def test_what_is_said_of_a_version(store: Store, project: Project) -> None:
+    version = store.versions.create(
+        project, preprocessing={"grayscale": True}, augmentation={}, seed=0
+    )
+    facts = facts_of(project, version)
+    assert (facts.title, facts.group) == ("Roads v1", project.annotation)
+    assert facts.steps == ("preprocessing grayscale",)
+
+
 def test_labels_that_were_let_in_are_read_whatever_the_limit_is(
     store: Store, version: Version, tmp_path: Path, low_pixel_limit: None
 ) -> None:

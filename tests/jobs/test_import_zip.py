@@ -140,6 +140,26 @@ def test_one_bad_list_of_classes_spoils_its_own_photo_alone(
     assert said in fault["message"]
 
 
+def test_a_photo_that_two_files_list_has_a_fault_and_no_label(
+    store: Store, target: Project, dataset_project: ModuleType, zipped
+) -> None:
+    listing = (
+        b'{"images": [{"id": 1, "file_name": "1.png"}], "annotations": [], '
+        b'"categories": [{"id": 1, "name": "road"}]}'
+    )
+    names = ("train.json", "val.json", "test/one.json", "test/other.json")
+    files = dict.fromkeys(names, listing)
+    pictures = {
+        f"{folder}/1.png": dataset_project.picture(number)
+        for number, folder in enumerate(("train", "val", "test"))
+    }
+    result = import_zip(claimed(store, target, zipped({**files, **pictures})), "w", store)
+    assert (result["images"], result["labels"], result["unlabelled"]) == (3, 2, 1)
+    (fault,) = result["faults"]
+    assert fault["file"] == "test/1.png"
+    assert fault["message"].startswith("test/one.json, test/other.json list this photo")
+
+
 def test_a_photo_removed_meanwhile_is_a_fault_of_its_own(
     store: Store, target: Project, dataset_project: ModuleType, zipped, monkeypatch
 ) -> None:

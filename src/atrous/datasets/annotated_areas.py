@@ -62,8 +62,12 @@ class AreaFile:
         return PhotoNames([photo.name for photo in self.photos])
 
     def lists(self, photo: str) -> bool:
-        """Whether the file names this photo."""
-        return self._names.find(photo) is not None
+        """Whether the file names this photo, be it more than once."""
+        return bool(self._names.places(photo))
+
+    def place_of(self, photo: str) -> int:
+        """The place of a photo in `photos`; BadDataset where it is not listed, or not once."""
+        return self._names.place_of(photo, self.name)
 
     def label_map(
         self, photo: str, size: Size, stop_if_unwanted: Callable[[], None] = lambda: None
@@ -71,16 +75,10 @@ class AreaFile:
         """The ids (places in `class_names`, 255 where ignored) of a photo's pixels.
 
         stop_if_unwanted: what it raises between two areas ends the drawing.
-        Raises BadDataset for a photo that the file does not list or has with another size,
+        Raises BadDataset for a photo that the file does not list once, or has with another size,
         BadImage for an area that can't be drawn.
         """
-        index = self._names.find_or_only(photo)
-        if index is None:
-            raise BadDataset(
-                f"{self.name} does not list {photo[:100]!r} among its {len(self.photos)} images; "
-                "upload the photo under the name that the annotations know"
-            )
-        found = self.photos[index]
+        found = self.photos[self.place_of(photo)]
         if found.size not in (None, size):
             raise BadDataset(
                 f"{self.name}: {photo[:100]} is annotated as {found.size} but the photo is {size}; "

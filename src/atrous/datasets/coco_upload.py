@@ -43,8 +43,12 @@ class CocoUpload:
         return PhotoNames([image["file_name"] for image in self.images])
 
     def lists(self, photo: str) -> bool:
-        """Whether the file names this photo."""
-        return self._names.find(photo) is not None
+        """Whether the file names this photo, be it more than once."""
+        return bool(self._names.places(photo))
+
+    def place_of(self, photo: str) -> int:
+        """The place of a photo in `images`; BadDataset where it is not listed, or not once."""
+        return self._names.place_of(photo, self.name)
 
     def label_map(
         self, photo: str, size: Size, stop_if_unwanted: Callable[[], None] = lambda: None
@@ -52,10 +56,10 @@ class CocoUpload:
         """The ids (places in `class_names`) of a photo's pixels; without annotations all 0.
 
         stop_if_unwanted: what it raises between two outlines ends the drawing.
-        Raises BadDataset for a photo that the file does not list or has with another size or an
-        unknown category, BadImage for a damaged outline.
+        Raises BadDataset for a photo that the file does not list once, or has with another size
+        or an unknown category, BadImage for a damaged outline.
         """
-        image = self._listed(photo)
+        image = self.images[self.place_of(photo)]
         found = []
         for entry in self.annotations.get(image["id"], ()):
             if entry["category_id"] not in self.class_ids:
@@ -69,15 +73,6 @@ class CocoUpload:
         labels = CocoLabels(Path(self.name), photo[:100], _stated_size(image), tuple(found))
         return labels.read(size, stop_if_unwanted)
 
-    def _listed(self, photo: str) -> dict[str, Any]:
-        index = self._names.find_or_only(photo)
-        if index is not None:
-            return self.images[index]
-        raise BadDataset(
-            f"{self.name} does not list {photo[:100]!r} among its {len(self.images)} images; "
-            "upload the photo under the file_name that the annotations know"
-        )
-
 
 def coco_upload(content: Any, name: str) -> CocoUpload:
     """Read the content of a COCO file; BadDataset where it is none."""
@@ -85,8 +80,10 @@ def coco_upload(content: Any, name: str) -> CocoUpload:
         images = tuple(dict(entry) for entry in content["images"])
         for image in images:
             image["id"], image["file_name"] = int(image["id"]), str(image["file_name"])
+        # what is said twice of one photo is no second photo
+        images = tuple({(image["id"], image["file_name"]): image for image in images}.values())
         categories = [{**entry, "id": int(entry["id"])} for entry in content["categories"]]
-        names = {entry["id"]: str(entry["name"]) for entry in categories}
+        names = {entry["id"]: str(entry["name"]).strip() for entry in categories}
         annotations = defaultdict(list)
         for entry in content["annotations"]:
             if not int(entry["id"]) == int(entry["image_id"]) == PLACEHOLDER_ID:

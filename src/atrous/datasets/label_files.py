@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from atrous.datasets.coco import FILES_BESIDE_IMAGES
 from atrous.datasets.png_masks import CLASSES_FILE
 from atrous.datasets.version import IMAGE_SUFFIXES, SPLIT_SPELLINGS
 
@@ -26,6 +27,8 @@ MASK_ENDING = "_mask"  # of a mask beside its photo
 MASK_ENDINGS = ("", MASK_ENDING, "_label")  # of a mask in a folder of its own
 SPLIT_WORDS = {word: split for split, words in SPLIT_SPELLINGS.items() for word in words}
 SPLIT_FOLDER = re.compile(rf"({'|'.join(SPLIT_WORDS)})\d*", re.IGNORECASE)
+INSTANCES = "instances_"  # before the name of a split or folder, in files of COCO's format
+WORD = re.compile(r"[^\W_]+")
 JUNK = ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
@@ -45,11 +48,7 @@ class PhotoFiles:
     @property
     def split(self) -> str | None:
         """The split that a folder is called by, the innermost one; None where none is."""
-        for part in reversed(PurePosixPath(self.folder).parts):
-            match = SPLIT_FOLDER.fullmatch(part)
-            if match:
-                return SPLIT_WORDS[match[1].lower()]
-        return None
+        return _split_in(PurePosixPath(self.folder).parts)
 
 
 @dataclass(frozen=True)
@@ -114,10 +113,37 @@ def nearest(names: Sequence[str], folder: str, there: set[str]) -> str | None:
     """The first of these files that lies in a folder or, else, in one above it."""
     for place in folders_up(folder):
         for name in names:
-            path = f"{place}/{name}" if place else name
+            path = _path_in(place, name)
             if path in there:
                 return path
     return None
+
+
+def distance(file: str, photo: str) -> tuple[int, ...] | None:
+    """How far a file over many photos is from one of them; None where it is of another split.
+
+    Least is nearest: in the photo's folder or above it, before others; then by folders on the way
+    up; then by name, as `open_coco` takes it: that of the photo's folder or split.
+
+    >>> distance("annotations/instances_val2017.json", "train2017/1.jpg") is None
+    True
+    """
+    file_parts, photo_parts = file.split("/"), photo.split("/")
+    common = _common_start(file_parts[:-1], photo_parts[:-1])
+    *way_down, name = file_parts[common:]
+    way_up = photo_parts[common:-1]
+    own_split, splits = _split_in(way_up), _splits_of(way_down, name)
+    if own_split and splits and own_split not in splits:
+        return None
+    called = {*way_down, PurePosixPath(name).stem.removeprefix(INSTANCES)}
+    own = set(way_up).difference(PHOTO_FOLDERS)
+    if own & called or (own_split and own_split in {_split_in((part,)) for part in called}):
+        strangeness = 0
+    elif own & set(WORD.findall(name)) or own_split in splits:
+        strangeness = 1
+    else:
+        strangeness = 2
+    return (bool(way_down), len(way_up), strangeness, len(way_down), _place_of_name(name))
 
 
 def _label_folders(photo_folders: set[str], there: list[str]) -> Iterator[str]:
@@ -142,14 +168,14 @@ def _is_mask_beside(path: str, known: set[str], class_folders: set[str]) -> bool
     stem = PurePosixPath(path).stem
     if not path.lower().endswith(".png") or not stem.endswith(MASK_ENDING):
         return False
-    photo = f"{path.rpartition(stem)[0]}{stem.removesuffix(MASK_ENDING)}"
+    photo = _path_in(folder_of(path), stem.removesuffix(MASK_ENDING))
     endings = IMAGE_SUFFIXES | {suffix.upper() for suffix in IMAGE_SUFFIXES}
     return folder_of(path) in class_folders or any(photo + end in known for end in endings)
 
 
 def _mask_of(path: str, known: set[str]) -> str | None:
     folder, stem = folder_of(path), PurePosixPath(path).stem
-    beside = f"{path.rpartition(stem)[0]}{stem}{MASK_ENDING}.png"
+    beside = _path_in(folder, f"{stem}{MASK_ENDING}.png")
     if beside in known:
         return beside
     candidates = (
@@ -164,7 +190,43 @@ def _text_of(path: str, known: set[str]) -> str | None:
     folder, stem = folder_of(path), PurePosixPath(path).stem
     for place in (folder, *_folders_beside(folder)):
         for suffix in TEXT_SUFFIXES:
-            candidate = f"{place}/{stem}{suffix}" if place else f"{stem}{suffix}"
+            candidate = _path_in(place, f"{stem}{suffix}")
             if candidate in known:
                 return candidate
     return None
+
+
+def _path_in(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _common_start(some: Sequence[str], others: Sequence[str]) -> int:
+    """How many parts are the same, from the first on."""
+    pairs = zip(some, others, strict=False)
+    return next(
+        (n for n, (one, other) in enumerate(pairs) if one != other), min(len(some), len(others))
+    )
+
+
+def _split_in(parts: Sequence[str]) -> str | None:
+    """The split that a part is called by, the last one; None where none is."""
+    for part in reversed(parts):
+        match = SPLIT_FOLDER.fullmatch(part)
+        if match:
+            return SPLIT_WORDS[match[1].lower()]
+    return None
+
+
+def _splits_of(folders: Sequence[str], name: str) -> set[str]:
+    """The splits that words of a file's name say, or else its folders."""
+    words = WORD.findall(PurePosixPath(name).stem)
+    in_name = {split for word in words if (split := _split_in((word,)))}
+    in_folders = _split_in(folders)
+    return in_name or ({in_folders} if in_folders else set())
+
+
+def _place_of_name(name: str) -> int:
+    """Files beside photos in the order in which COCO's are taken, then those of instances."""
+    if name in FILES_BESIDE_IMAGES:
+        return FILES_BESIDE_IMAGES.index(name)
+    return len(FILES_BESIDE_IMAGES) + (not name.startswith(INSTANCES))

@@ -14,6 +14,7 @@ from atrous.datasets.class_lists import class_names_in, classes_and_lookup
 from atrous.datasets.label_files import (
     LabelFiles,
     PhotoFiles,
+    distance,
     folder_of,
     folders_up,
     is_junk,
@@ -28,6 +29,7 @@ from atrous.masks.png import MAX_PIXELS, decode_label_map
 
 MASK_CLASS_FILES = ("_classes.csv", "classes.txt", "labels.txt", "class_names.txt")
 YOLO_CLASS_FILES = (*NAMES_FILES, "classes.txt")
+SHOWN = 5  # paths in a message
 
 
 @dataclass(frozen=True)
@@ -129,17 +131,24 @@ class LabelledFiles:
         return {}
 
     def _shared_for(self, photo: PhotoFiles) -> tuple[str, AnnotationFile, str] | None:
-        """The file over many photos that lists this one, those of its own folder first."""
-        up = {folder: distance for distance, folder in enumerate(folders_up(photo.folder))}
-        by_distance = sorted(
-            self._shared, key=lambda path: (up.get(folder_of(path), len(up)), path)
-        )
-        for path in by_distance:
-            annotations, folder = self._shared[path], folder_of(path)
-            within = photo.path.removeprefix(f"{folder}/") if folder else photo.path
-            if annotations.lists(within):
-                return path, annotations, within
-        return None
+        """The nearest file over many photos that lists this one; BadDataset where several do."""
+        listing: dict[tuple[int, ...], list[str]] = {}
+        for path, annotations in self._shared.items():
+            if annotations.lists(_seen_from(path, photo)):
+                far = distance(path, photo.path)
+                if far is not None:
+                    listing.setdefault(far, []).append(path)
+        if not listing:
+            return None
+        path, *others = listing[min(listing)]
+        if others:
+            raise BadDataset(
+                f"{photo.path}: {', '.join([path, *others][:SHOWN])} list this photo, and none of "
+                "them is nearer; put each beside its photos, or name it after their folder"
+            )
+        annotations, name = self._shared[path], _seen_from(path, photo)
+        annotations.place_of(name)  # BadDataset where it lists the photo more than once
+        return path, annotations, name
 
     def _mask(self, path: str, size: Size) -> FoundLabel:
         raw = decode_label_map(self._read(path), max_pixels=max(size.area, MAX_PIXELS))
@@ -163,6 +172,12 @@ class LabelledFiles:
                 "name them in a _classes.csv beside the masks"
             )
         return FoundLabel(path, np.take(table, raw), tuple(names))
+
+
+def _seen_from(file: str, photo: PhotoFiles) -> str:
+    """The path of a photo from the folder of an annotation file where that is above it."""
+    folder = folder_of(file)
+    return photo.path.removeprefix(f"{folder}/") if folder else photo.path
 
 
 def _decoded(data: bytes, path: str) -> str:

@@ -1,5 +1,7 @@
 """Everything that a version does to photos, as the platform's clients write it."""
 
+import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast, get_args
@@ -16,6 +18,8 @@ from atrous.domain.recipes import ContrastMode, StaticCrop
 MAX_SIDE = 8192
 MAX_TILES = 20  # per side
 MAX_TAGS = 100  # as many as a photo can have
+MAX_CLASS_NAME = 200
+OFF_THE_LINE = ("Cc", "Cs", "Zl", "Zp")  # kinds of characters: control, half ones, ends of lines
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,19 @@ def read_preparation(preprocessing: Mapping[str, Any]) -> Preparation:
     for name, values in wanted_steps("preprocessing", preprocessing, list(READERS)).items():
         fields.update(READERS[name](values))
     return Preparation(**fields)
+
+
+def steps_in_words(
+    preprocessing: Mapping[str, Any], augmentation: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """The steps that are switched on, as they were asked for, in a line each."""
+    lines = []
+    for kind, steps in (("preprocessing", preprocessing), ("augmentation", augmentation)):
+        for name, values in wanted_steps(kind, steps, list(steps)).items():
+            options = {key: value for key, value in values.options.items() if key != "enabled"}
+            said = f": {json.dumps(options, ensure_ascii=False)}" if options else ""
+            lines.append(f"{kind} {name}{said}")
+    return tuple(lines)
 
 
 def _switch(field: str) -> Read:
@@ -95,10 +112,20 @@ def _read_remap(values: StepValues) -> dict[str, Any]:
     for old, new in values.options.items():
         if old == "enabled" and isinstance(new, bool):
             continue
-        if new is not None and new is not False and not isinstance(new, str):
-            raise values.refusal(old, new, "the new name, or null to drop the class")
-        pairs.append((old, new or ""))
+        if new is None or new is False or new == "":
+            pairs.append((old, ""))
+        elif isinstance(new, str) and _is_class_name(new.strip()):
+            pairs.append((old, new.strip()))
+        else:
+            expected = f"the new name, 1 to {MAX_CLASS_NAME} characters on one line"
+            raise values.refusal(old, new, f"{expected}, or null to drop the class")
     return {"remap": tuple(pairs)}
+
+
+def _is_class_name(text: str) -> bool:
+    """Whether a text is a name that a line of a list of classes can hold."""
+    on_a_line = all(unicodedata.category(letter) not in OFF_THE_LINE for letter in text)
+    return 0 < len(text) <= MAX_CLASS_NAME and on_a_line
 
 
 def _read_percent(values: StepValues) -> dict[str, Any]:

@@ -120,4 +120,4 @@ def _without_comment(line: str) -> str:
 def _checked(names: dict[int, str], name: str) -> dict[int, str]:
     if not names or any(not label.strip() for label in names.values()):
         raise BadDataset(f"{name} has no class names, or an empty one; {EXPECTED}")
-    return names
+    return {number: label.strip() for number, label in names.items()}

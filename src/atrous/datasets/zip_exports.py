@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -30,6 +31,7 @@ from atrous.masks.rle import encode_rle
 FORMATS = ("png-mask-semantic", "coco", "coco-segmentation", "yolo-seg")
 ANNOTATIONS_FILE = "_annotations.coco.json"
 README = "README.dataset.txt"
+STEPS_README = "README.roboflow.txt"  # the name under which tools look for counts and steps
 IGNORED_IN_MASKS = "ignored pixels: 255 in the masks; leave them out of training and of figures"
 IGNORED_AS_CLASS = (
     f"ignored pixels: annotations of the last class, {IGNORED}, which is none: leave them out of "
@@ -63,11 +65,13 @@ class ExportedPhoto:
 
 @dataclass(frozen=True)
 class ExportFacts:
-    """What a README says of the whole."""
+    """What the READMEs and lists of classes say of the whole."""
 
     title: str  # as "Roads v1"
     created: str  # a date
     notes: tuple[str, ...] = ()  # lines besides
+    steps: tuple[str, ...] = ()  # what was done to the photos, a line each
+    group: str = "objects"  # that the classes belong to
 
 
 def write_zip(
@@ -84,6 +88,8 @@ def write_zip(
     """
     if wanted not in FORMATS:
         raise BadInput(f"format {wanted[:100]!r} is not offered; take one of {', '.join(FORMATS)}")
+    counts: Counter[str] = Counter()
+    photos = _counted(photos, counts)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         if wanted == "png-mask-semantic":
             has_ignored = _write_png_masks(archive, class_names, photos)
@@ -94,7 +100,31 @@ def write_zip(
         told = IGNORED_IN_MASKS if wanted == "png-mask-semantic" else IGNORED_AS_CLASS
         lines = [facts.title, facts.created, f"format: {wanted}", *facts.notes]
         lines += [told] if has_ignored else []
-        _add(archive, README, "".join(f"{line}\n" for line in lines).encode())
+        _add(archive, README, _as_text(lines))
+        _add(archive, STEPS_README, _as_text(_steps_lines(wanted, counts, facts)))
+
+
+def _counted(photos: Iterable[ExportedPhoto], counts: Counter[str]) -> Iterator[ExportedPhoto]:
+    """The same photos; how many there were of each split is in `counts` then."""
+    for photo in photos:
+        counts[photo.split] += 1
+        yield photo
+
+
+def _steps_lines(wanted: str, counts: Counter[str], facts: ExportFacts) -> list[str]:
+    by_split = ", ".join(f"{split} {counts[split]}" for split in sorted(counts))
+    return [
+        facts.title,
+        f"photos: {counts.total()} ({by_split})",
+        f"annotated in the format {wanted}",
+        "",
+        "Done to the photos:" if facts.steps else "Nothing was done to the photos.",
+        *(f"- {step}" for step in facts.steps),
+    ]
+
+
+def _as_text(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
 def _has_ignored(label_map: UInt8[np.ndarray, "height width"]) -> bool:
@@ -238,7 +268,6 @@ def _annotations(
 
 def _coco_head(class_names: tuple[str, ...], facts: ExportFacts) -> dict[str, Any]:
     """A file but its images and annotations. Category 0 is the group that the others belong to."""
-    group = "objects"
     return {
         "info": {
             "year": facts.created[:4],
@@ -250,9 +279,9 @@ def _coco_head(class_names: tuple[str, ...], facts: ExportFacts) -> dict[str, An
         },
         "licenses": [{"id": 1, "url": "", "name": "Private"}],
         "categories": [
-            {"id": 0, "name": group, "supercategory": "none"},
+            {"id": 0, "name": facts.group, "supercategory": "none"},
             *(
-                {"id": number, "name": name, "supercategory": group}
+                {"id": number, "name": name, "supercategory": facts.group}
                 for number, name in enumerate(class_names)
                 if number
             ),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from atrous.datasets.version_steps import steps_in_words
 from atrous.datasets.zip_exports import ExportedPhoto, ExportFacts, write_zip
 from atrous.domain.errors import Conflict
 from atrous.jobs.settling import FractionReport
@@ -38,9 +39,14 @@ def export_version(job: Job, worker: str, store: Store) -> dict[str, Any]:
 
 
 def facts_of(project: Project, version: Version) -> ExportFacts:
-    """What the README of an export says."""
+    """What the READMEs of an export say."""
     created = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(version.created_at))
-    return ExportFacts(title=f"{project.name} v{version.number}", created=created)
+    return ExportFacts(
+        title=f"{project.name} v{version.number}",
+        created=created,
+        steps=steps_in_words(version.preprocessing, version.augmentation),
+        group=project.annotation,
+    )
 
 
 def exported_photos(

@@ -149,6 +149,9 @@ def _new_image(read: _Read, photo: PhotoFile, wishes: dict[str, Any]) -> NewImag
 def _label(
     store: Store, project: Project, image: Image, found: FoundLabel, *, overwrite: bool
 ) -> None:
+    """Keep a label; the project's classes come in the order of the data set's own list."""
+    if overwrite or not image.annotated:
+        store.projects.number_classes(project, found.class_names)
     new = store_label_map(
         store.projects, store.blobs, project, found.label_map, found.class_names, found.file
     )
