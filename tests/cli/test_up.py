@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -239,26 +239,45 @@ def test_the_address_that_is_shown(store: Store, host: str, url: str) -> None:
 def test_a_worker_that_ends_is_started_anew(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    started: list[subprocess.Popen[bytes]] = []
-    twice = threading.Event()
+    started: list[tuple[Sequence[str], subprocess.Popen[bytes]]] = []
+    thrice = threading.Event()
 
-    def start() -> "subprocess.Popen[bytes]":
-        # The first one ends at once, the second stays.
+    def start(options: Sequence[str]) -> "subprocess.Popen[bytes]":
+        # The first one ends at once, the others stay.
         code = "raise SystemExit(3)" if not started else "import time; time.sleep(600)"
-        started.append(subprocess.Popen([sys.executable, "-c", code]))
-        if len(started) == 2:
-            twice.set()
-        return started[-1]
+        started.append((options, subprocess.Popen([sys.executable, "-c", code])))
+        if len(started) == 3:
+            thrice.set()
+        return started[-1][1]
 
     monkeypatch.setattr(up, "POLL_S", 0.02)
     monkeypatch.setattr(up, "start_worker", start)
     monkeypatch.setattr(Companion, "_wait_until_ready", lambda self: True)
     companion = Companion(ServerSettings(), store, ensure_key(store), training=True)
     companion.start()
-    assert twice.wait(300)
+    assert thrice.wait(300)
     companion.stop()
-    assert started[1].poll() == -signal.SIGTERM
+    # One for all jobs, and one that no training holds up; the first is started anew.
+    assert [options for options, _ in started] == [(), ("--only", "data"), ()]
+    assert [process.poll() for _, process in started] == [3, -signal.SIGTERM, -signal.SIGTERM]
     assert "exit code 3" in caplog.text
+
+
+def test_a_worker_is_told_its_jobs_and_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    class Started(subprocess.Popen):
+        def __init__(self, command: list[str], **_: object) -> None:
+            commands.append(command)
+
+    monkeypatch.setattr(up.subprocess, "Popen", Started)
+    for options in up.WORKERS:
+        up.start_worker(options)
+    ending = ["--parent", str(os.getpid())]
+    assert [command[3:] for command in commands] == [
+        ["worker", *ending],
+        ["worker", "--only", "data", *ending],
+    ]
 
 
 def test_a_worker_that_keeps_ending_is_started_ever_more_seldom(
@@ -267,8 +286,8 @@ def test_a_worker_that_keeps_ending_is_started_ever_more_seldom(
     clock, starts = [0], []
     ended = SimpleNamespace(poll=lambda: 1, returncode=1)
     monkeypatch.setattr(up, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(up, "start_worker", lambda: starts.append(clock[0]) or ended)
-    worker = up.Worker()
+    monkeypatch.setattr(up, "start_worker", lambda options: starts.append(clock[0]) or ended)
+    worker = up.Worker(())
     for clock[0] in range(1, 1000):
         worker.look_after()
     pauses = [after - before - 1 for before, after in pairwise(starts)]  # a second to notice it

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from atrous.cli import worker
+from atrous.jobs import worker as jobs_worker
+from atrous.jobs.worker import DATASET_KINDS, KINDS
 from atrous.store import open_store
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +37,17 @@ def test_a_signal_ends_it_with_0(home: Path, number: signal.Signals) -> None:
     _, rest = process.communicate(timeout=300)
     assert process.returncode == 0
     assert "Traceback" not in rest
+
+
+@pytest.mark.parametrize(("options", "kinds"), [((), KINDS), (("--only", "data"), DATASET_KINDS)])
+def test_which_jobs_it_takes(
+    atrous, home: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], kinds
+) -> None:
+    taken = []
+    monkeypatch.setattr(jobs_worker, "work", lambda *given: taken.append(given[-1]))
+    monkeypatch.setattr(worker.signal, "signal", lambda *given: None)
+    assert atrous("worker", *options)[0] == 0
+    assert taken == [kinds]
 
 
 def test_it_does_not_outlive_its_parent(home: Path) -> None:

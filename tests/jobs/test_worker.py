@@ -14,6 +14,7 @@ from atrous.domain.errors import Conflict, DiskFull, Unavailable
 from atrous.jobs import worker
 from atrous.jobs.settling import BROKEN_OFF
 from atrous.jobs.worker import (
+    DATASET_KINDS,
     child_command,
     dataset_child_command,
     run_in_child,
@@ -210,6 +211,27 @@ def test_other_kinds_of_jobs_are_left_to_others(store: Store) -> None:
     stopping.set()
     thread.join(PATIENCE_S)
     assert store.jobs.get(job.id).state == "queued"
+
+
+def test_a_training_does_not_hold_up_a_worker_for_data(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-c", SETTLE]
+    monkeypatch.setattr(worker, "dataset_child_command", lambda job, name: [*command, job, name])
+    workspace_id = store.workspaces.default().id
+    training, *data = [
+        store.jobs.enqueue(kind, {}, workspace_id=workspace_id)
+        for kind in ("train-version", "import-zip", "evaluate")
+    ]
+    stopping = threading.Event()
+    thread = threading.Thread(target=work, args=(store, "data", stopping, DATASET_KINDS))
+    thread.start()
+    until(lambda: all(store.jobs.get(job.id).state == "finished" for job in data))
+    stopping.set()
+    thread.join(PATIENCE_S)
+    assert store.jobs.get(training.id).state == "queued"
+    first, second = (store.jobs.get(job.id).started_at or 0.0 for job in data)
+    assert first < second  # oldest first
 
 
 def test_a_silent_job_of_a_worker_that_lives_is_left_to_it(

@@ -94,6 +94,21 @@ def test_a_project_goes_with_its_blobs(
     assert again.slug != "roads"  # its models had that name
 
 
+def test_a_project_goes_with_models_of_the_command_line(
+    store: Store, project: Project, version: Version, package: Path
+) -> None:
+    for name in ("roads", "shapes"):
+        store.models.publish(name, package, workspace_id=project.workspace_id)
+    other = store.models.of_project(project.workspace_id, "shapes")[0]
+    store.trash.put_version(version.id)
+    store.emptying.remove(kept_days=0.0)
+    assert len(store.models.of_project(project.workspace_id, "roads")) == 1
+    store.trash.put_project(project.id)
+    store.emptying.remove(kept_days=0.0)
+    assert [path.name for path in store.home.packages.iterdir()] == [other.folder]
+    assert store.models.list() == [other]
+
+
 def test_what_was_taken_out_again_stays(store: Store, project: Project, version: Version) -> None:
     store.trash.put_version(version.id)
     store.trash.restore(project.workspace_id, "version", "1")

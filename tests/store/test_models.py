@@ -80,6 +80,18 @@ def test_a_project_belongs_to_one_workspace(store: Store, package: Path) -> None
         store.models.publish("cats", package, workspace_id=other.id)
 
 
+def test_a_platform_project_without_a_model_keeps_its_name(
+    store: Store, stranger: Project, package: Path
+) -> None:
+    """Else no training of it could publish its model any more."""
+    for _ in range(2):
+        with pytest.raises(Conflict, match="another workspace"):
+            publish(store, package, stranger.slug)
+        store.trash.put_project(stranger.id)
+    own = store.models.publish(stranger.slug, package, workspace_id=stranger.workspace_id)
+    assert own.version == 1
+
+
 def test_publications_at_once_get_different_versions(store: Store, package: Path) -> None:
     taken: list[int] = []
 

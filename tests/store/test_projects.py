@@ -1,9 +1,11 @@
 import threading
 
 import pytest
+from sqlalchemy import insert
 
 from atrous.domain.errors import BadInput, BadModelId, Conflict, NotFound
 from atrous.store import Store
+from atrous.store.dataset_tables import project_classes
 from atrous.store.projects import Project, slug_of
 
 KIND = {"kind": "semantic-segmentation", "annotation": "things"}
@@ -71,6 +73,33 @@ def test_classes_are_numbered_in_the_order_of_their_coming(store: Store, project
     }
     assert store.projects.number_classes(project, ["car", "tree"]) == {"car": 3, "tree": 1}
     assert store.projects.class_names(project) == ("background", "tree", "road", "car")
+
+
+def test_spaces_around_a_name_are_no_part_of_it(store: Store, project: Project) -> None:
+    numbers = store.projects.number_classes(project, [" tree", "tree ", "tree", " Background "])
+    assert numbers == {" tree": 1, "tree ": 1, "tree": 1, " Background ": 0}
+    assert store.projects.class_names(project) == ("background", "tree")
+
+
+def test_classes_of_older_releases_keep_their_spaces_and_numbers(
+    store: Store, project: Project
+) -> None:
+    rows = [
+        {"project_id": project.id, "number": number, "name": name}
+        for number, name in enumerate((" road", " tree", "tree"), start=1)
+    ]
+    with store.projects._database.write() as connection:
+        connection.execute(insert(project_classes), rows)
+    names = ("road", " road", "tree", " tree", "tree ", "car ")
+    numbers = dict(zip(names, (1, 1, 3, 2, 3, 4), strict=True))
+    assert store.projects.number_classes(project, names) == numbers
+    assert store.projects.class_names(project)[1:] == (" road", " tree", "tree", "car")
+
+
+def test_planned_numbers_add_nothing(store: Store, project: Project) -> None:
+    store.projects.number_classes(project, ["tree"])
+    assert store.projects.planned_numbers(project, ["road", "tree"]) == {"road": 2, "tree": 1}
+    assert store.projects.class_names(project) == ("background", "tree")
 
 
 def test_two_uploads_number_classes_at_once(store: Store, project: Project) -> None:

@@ -64,6 +64,25 @@ def test_a_project_goes_with_its_models_and_comes_back(
     assert store.trash.list(project.workspace_id) == []
 
 
+def test_a_project_takes_models_of_the_command_line_along(
+    store: Store, project: Project, stranger: Project, package: Path
+) -> None:
+    for name, workspace_id in (
+        ("roads", project.workspace_id),
+        ("shapes", project.workspace_id),
+        ("fields", stranger.workspace_id),
+    ):
+        store.models.publish(name, package, workspace_id=workspace_id)
+
+    def served() -> list[str]:
+        return [str(model.model_id) for model in store.models.list()]
+
+    store.trash.put_project(project.id)
+    assert served() == ["fields/1", "shapes/1"]
+    store.trash.restore(project.workspace_id, "project", project.id)
+    assert served() == ["fields/1", "roads/1", "shapes/1"]
+
+
 def test_a_name_in_the_trash_is_free_again(store: Store, project: Project) -> None:
     store.trash.put_project(project.id)
     again = store.projects.create(

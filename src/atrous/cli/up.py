@@ -1,4 +1,4 @@
-"""`atrous up`: server and training worker in one command, with a demo on an empty store."""
+"""`atrous up`: server and workers in one command, with a demo on an empty store."""
 
 import logging
 import os
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,8 @@ POLL_S = 1.0
 LINE_EVERY_S = 10.0  # a line about a training at least so often
 WORKER_ENDS_S = 15.0  # what a worker needs to give its job back
 LONGEST_PAUSE_S = 60.0  # before a worker that keeps ending is started anew
+# Options of the workers: the second one takes no training, so that none holds up the rest.
+WORKERS: tuple[tuple[str, ...], ...] = ((), ("--only", "data"))
 
 
 def up_command(
@@ -84,7 +87,7 @@ def queue_demo(store: "Store") -> None:
 
 
 class Companion:
-    """What runs beside the server: the greeting, the worker process, lines about trainings."""
+    """What runs beside the server: the greeting, worker processes, lines about trainings."""
 
     def __init__(
         self, settings: "ServerSettings", store: "Store", key_file: Path, training: bool
@@ -102,7 +105,7 @@ class Companion:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the worker, which gives its job back to the queue, and the thread."""
+        """End the workers, which give their jobs back to the queue, and the thread."""
         self._stopping.set()
         self._thread.join()
 
@@ -110,16 +113,18 @@ class Companion:
         if not self._wait_until_ready():
             return
         print(greeting(self._url, self._key_file, self._store, self._training), flush=True)
-        worker = Worker() if self._training else None
+        workers = [Worker(options) for options in WORKERS] if self._training else []
         while not self._stopping.wait(POLL_S):
-            if worker is not None:
+            for worker in workers:
                 worker.look_after()
             try:
                 for job in self._jobs_in_hand():
                     self._tell(job)
-            except Exception:  # whatever it is, the worker must still be looked after
+            except Exception:  # whatever it is, the workers must still be looked after
                 logger.exception("could not say how far the jobs are")
-        if worker is not None:
+        for worker in workers:
+            worker.ask_to_end()
+        for worker in workers:
             worker.end()
 
     def _jobs_in_hand(self) -> list["Job"]:
@@ -169,10 +174,15 @@ class Companion:
 
 
 class Worker:
-    """The worker process, started anew where it ended, each time after a longer pause."""
+    """A worker process, started anew where it ended, each time after a longer pause."""
 
-    def __init__(self) -> None:
-        """Start it."""
+    _process: "subprocess.Popen[bytes]"
+    _started_s: float
+    _ended_s: float | None  # when it was seen to have ended; None while it runs
+
+    def __init__(self, options: Sequence[str]) -> None:
+        """Start it with these options of `atrous worker`."""
+        self._options = options
         self._pause_s = POLL_S
         self._start()
 
@@ -192,9 +202,12 @@ class Worker:
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             self._start()
 
-    def end(self) -> None:
-        """Let it give its job back, and wait for that a while."""
+    def ask_to_end(self) -> None:
+        """Let it give its job back."""
         self._process.terminate()
+
+    def end(self) -> None:
+        """Wait a while for the end that it was asked for."""
         try:
             self._process.wait(WORKER_ENDS_S)
         except subprocess.TimeoutExpired:
@@ -203,16 +216,16 @@ class Worker:
 
     def _start(self) -> None:
         self._started_s = time.monotonic()
-        self._ended_s: float | None = None
-        self._process = start_worker()
+        self._ended_s = None
+        self._process = start_worker(self._options)
 
 
-def start_worker() -> "subprocess.Popen[bytes]":
-    """Start it in a session of its own: Ctrl-C in the terminal reaches the server alone, which is
+def start_worker(options: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """Start one in a session of its own: Ctrl-C in the terminal reaches the server alone, which is
     drained first.
     """
     return subprocess.Popen(
-        [sys.executable, "-m", "atrous", "worker", "--parent", str(os.getpid())],
+        [sys.executable, "-m", "atrous", "worker", *options, "--parent", str(os.getpid())],
         start_new_session=True,
     )
 

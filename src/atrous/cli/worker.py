@@ -1,10 +1,10 @@
-"""`atrous worker`: the process that trains what was queued."""
+"""`atrous worker`: the process that does what was queued."""
 
 import logging
 import os
 import signal
 import threading
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,6 +12,9 @@ PARENT_POLL_S = 1.0
 
 
 def worker_command(
+    only: Annotated[
+        Literal["data"] | None, typer.Option(help="data: leave trainings to other workers.")
+    ] = None,
     parent: Annotated[
         int | None, typer.Option(hidden=True, help="End when this process is no more the parent.")
     ] = None,
@@ -19,13 +22,15 @@ def worker_command(
     """Run queued jobs (trainings, versions, exports), one by one, until SIGTERM or Ctrl-C.
 
     A training in hand is given back to the queue and goes on from its last epoch with the next
-    worker. `atrous up` starts a worker of its own.
+    worker. So that no training holds up the rest, run a second worker with `--only data` beside
+    it: `atrous up` starts both.
 
     \b
     Example:  atrous worker
+              atrous worker --only data
     """
     from atrous.cli.train import require_training
-    from atrous.jobs.worker import work, worker_name
+    from atrous.jobs.worker import DATASET_KINDS, KINDS, work, worker_name
     from atrous.store.home import home_folder
     from atrous.store.opening import open_store
 
@@ -40,7 +45,7 @@ def worker_command(
     if parent is not None:
         threading.Thread(target=_follow, args=(parent, stopping), daemon=True).start()
     with open_store(home_folder()) as store:
-        work(store, worker_name(), stopping)
+        work(store, worker_name(), stopping, DATASET_KINDS if only else KINDS)
 
 
 def _follow(parent: int, stopping: threading.Event) -> None:

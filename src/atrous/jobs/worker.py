@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from atrous.domain.errors import AtrousError, NotFound
 from atrous.jobs.settling import BROKEN_OFF, OUTAGES
@@ -41,9 +41,11 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def work(store: Store, name: str, stopping: threading.Event) -> None:
-    """Run jobs, one at a time, until `stopping` is set; then give back the job in hand.
+def work(store: Store, name: str, stopping: threading.Event, kinds: Sequence[str] = KINDS) -> None:
+    """Run jobs, one at a time, oldest first, until `stopping` is set; then give back the job in
+    hand.
 
+    kinds: jobs of others are left to other workers.
     A database that does not answer, or has no room, is waited for.
     """
     logger.info("worker %s waits for jobs", name)
@@ -52,7 +54,7 @@ def work(store: Store, name: str, stopping: threading.Event) -> None:
         while not stopping.is_set():
             try:
                 living = release_jobs_of_the_dead(store)
-                job = store.jobs.claim(name, KINDS, living)
+                job = store.jobs.claim(name, kinds, living)
                 if job is not None:
                     run_in_child(store, job, name, stopping, inherited=(presence,))
                 elif time.monotonic() - cleaned_s > CLEAN_EVERY_S:

@@ -121,9 +121,10 @@ def _delete_rows(connection: Connection, table: Table, thing: str, now: float) -
     training_ids = select(trainings.c.id).where(its_trainings)
     version_ids = list(connection.execute(select(versions.c.id).where(its_versions)).scalars())
 
-    of_trainings = models.c.training_id.in_(training_ids)
-    packages = list(connection.execute(select(models.c.folder).where(of_trainings)).scalars())
-    gone = of_trainings & models.c.removed_at.is_(None)
+    # Of a project, also those of no training.
+    taken = models.c.training_id.in_(training_ids) | (models.c.trashed_by == thing)
+    packages = list(connection.execute(select(models.c.folder).where(taken)).scalars())
+    gone = taken & models.c.removed_at.is_(None)
     connection.execute(update(models).where(gone).values(removed_at=now))
     delete_files(connection, packages)
     runs = _runs_of(connection, select(trainings.c.job_id).where(its_trainings))

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import UInt8
 
-from atrous.domain.classes import IGNORE_ID, MAX_CLASSES
+from atrous.domain.classes import BACKGROUND_ID, IGNORE_ID, MAX_CLASSES
 from atrous.domain.errors import BadInput
 from atrous.masks.png import encode_label_map
 from atrous.store.blobs import Blobs
 from atrous.store.labels import NewLabel
-from atrous.store.projects import Project, Projects
+from atrous.store.projects import Project, Projects, checked_text
 
 
 def store_label_map(
@@ -21,22 +21,32 @@ def store_label_map(
     names: Sequence[str],
     file_name: str,
 ) -> NewLabel:
-    """Number the classes as the project does, and put the mask into the blobs.
+    """Put the mask, with the numbers of the project's classes, into the blobs.
 
     label_map: places in `names`, 255 where ignored. More names than it can hold raise BadInput.
+    A class that is new is added to the project when the label is saved, and only if a pixel
+    shows it: what is refused changes nothing.
     """
     if len(names) > MAX_CLASSES:
         raise BadInput(
             f"{len(names)} class names were given; a mask holds at most {MAX_CLASSES}, background "
             "included: leave out those that it does not show"
         )
-    numbers = projects.number_classes(project, names)
-    table = np.full(256, IGNORE_ID, np.uint8)
-    table[: len(names)] = [numbers[name] for name in names]
-    numbered = np.take(table, label_map)
-    counts = np.bincount(numbered.ravel(), minlength=256)[1:IGNORE_ID]
-    return NewLabel(
-        digest=blobs.put(encode_label_map(numbered)).digest,
-        name=file_name or "label",
-        pixels={int(index) + 1: int(counts[index]) for index in np.flatnonzero(counts)},
-    )
+    for name in names:
+        checked_text(name.strip(), "class name")
+    counts = np.bincount(label_map.ravel(), minlength=256)[: len(names)]
+    shown = {int(place): names[int(place)] for place in np.flatnonzero(counts)}
+
+    def number() -> NewLabel:
+        numbers = projects.planned_numbers(project, list(shown.values()))
+        table = np.full(256, IGNORE_ID, np.uint8)
+        pixels: dict[int, int] = {}
+        for place, name in shown.items():
+            table[place] = numbers[name]
+            if numbers[name] != BACKGROUND_ID:
+                pixels[numbers[name]] = pixels.get(numbers[name], 0) + int(counts[place])
+        mask = encode_label_map(np.take(table, label_map))
+        digest = blobs.put(mask).digest
+        return NewLabel(digest, file_name or "label", pixels, numbers, number)
+
+    return number()

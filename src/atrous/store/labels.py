@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -11,7 +11,7 @@ from atrous.domain.errors import Conflict, NotFound
 from atrous.store.database import Database
 from atrous.store.dataset_tables import images, label_classes, labels
 from atrous.store.images import Image
-from atrous.store.projects import touch
+from atrous.store.projects import add_classes, touch
 
 LabelKind = Literal["label", "prediction"]
 ALREADY = "Image was already annotated."  # clients look for these words, and go on
@@ -19,11 +19,14 @@ ALREADY = "Image was already annotated."  # clients look for these words, and go
 
 @dataclass(frozen=True)
 class NewLabel:
-    """A label map whose blob is stored already."""
+    """A label map whose blob is stored already. Its classes join the project when it is saved."""
 
     digest: str
     name: str  # of the file that it came in
     pixels: Mapping[int, int]  # by class number, background left out
+    classes: Mapping[str, int] = field(default_factory=dict)  # numbers by name that it counts on
+    # Makes it anew where a class got another number, as somebody else added some meanwhile.
+    renumbered: "Callable[[], NewLabel] | None" = None
 
 
 @dataclass(frozen=True)
@@ -53,22 +56,36 @@ class Labels:
         Raises Conflict where it has another label and `overwrite` is not set; the same label
         once more is no error.
         """
+        while not self._saved(image, new, overwrite, add_to_dataset):
+            new = _renumbered(new)
+
+    def _saved(self, image: Image, new: NewLabel, overwrite: bool, add_to_dataset: bool) -> bool:
         with self._database.write() as connection:
             present = _lock(connection, image)
+            if not add_classes(connection, image.project_id, new.classes):
+                return False
             if present is not None and present != new.digest and not overwrite:
-                raise Conflict(ALREADY)
+                raise Conflict(ALREADY)  # which takes the classes back
             _replace(connection, image, "label", new, self._clock())
             changes: dict[str, Any] = {"annotated": True}
             if add_to_dataset:
                 changes["in_dataset"] = True
             connection.execute(update(images).where(images.c.id == image.id).values(**changes))
             touch(connection, image.project_id, self._clock())
+        return True
 
     def suggest(self, image: Image, new: NewLabel) -> None:
         """Keep a prediction beside the photo: it never joins the data set."""
+        while not self._suggested(image, new):
+            new = _renumbered(new)
+
+    def _suggested(self, image: Image, new: NewLabel) -> bool:
         with self._database.write() as connection:
             _lock(connection, image)
+            if not add_classes(connection, image.project_id, new.classes):
+                return False
             _replace(connection, image, "prediction", new, self._clock())
+        return True
 
     def get(self, image: Image, kind: LabelKind = "label") -> Label | None:
         """Give a photo's label, or None."""
@@ -89,6 +106,11 @@ def _lock(connection: Connection, image: Image) -> str | None:
         raise NotFound("there is no such image in this project")
     query = select(labels.c.digest).where(labels.c.image_id == image.id, labels.c.kind == "label")
     return connection.execute(query).scalar()
+
+
+def _renumbered(new: NewLabel) -> NewLabel:
+    assert new.renumbered is not None, "a label with classes can be numbered anew"
+    return new.renumbered()
 
 
 def _replace(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, union, update
 from sqlalchemy.exc import IntegrityError
 
 from atrous.domain.errors import Conflict, NotFound
@@ -248,7 +248,10 @@ def _free_version(
     connection: Connection, values: dict[str, Any], version: int | None, run: int
 ) -> int:
     project = values["project"]
-    owners = select(models.c.workspace_id).where(models.c.project == project).distinct()
+    owners = union(
+        select(models.c.workspace_id).where(models.c.project == project),
+        select(projects.c.workspace_id).where(projects.c.slug == project),  # in the trash, too
+    )
     if set(connection.execute(owners).scalars()) - {values["workspace_id"]}:
         raise Conflict(f"project '{project}' belongs to another workspace; choose another name")
     if version is None:

@@ -4,7 +4,7 @@ import re
 import secrets
 import time
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -132,37 +132,24 @@ class Projects:
     def class_names(self, project: Project) -> tuple[str, ...]:
         """Give the names by class number, background first."""
         with self._database.read() as connection:
-            return (BACKGROUND, *_names(connection, project))
+            return (BACKGROUND, *_names(connection, project.id))
 
     def number_classes(self, project: Project, names: Sequence[str]) -> dict[str, int]:
         """Give each name its class number, adding those that are new at the end.
 
-        Numbers are never changed or used again: they are the pixel values of stored labels.
+        Numbers are never changed or used again: they are the pixel values of stored labels. Spaces
+        around a name are no part of it.
         """
-        for name in names:
-            checked_text(name, "class name")
         with self._database.write() as connection:
             lock(connection, project)
-            known = _names(connection, project)
-            new = [
-                name
-                for name in dict.fromkeys(names)
-                if name not in known and not _is_background(name)
-            ]
-            if len(known) + len(new) >= MAX_CLASSES:
-                raise BadInput(
-                    f"project '{project.slug}' would have {len(known) + len(new) + 1} classes; "
-                    f"at most {MAX_CLASSES} fit, background included"
-                )
-            first = len(known) + 1
-            rows = [
-                {"project_id": project.id, "number": first + index, "name": name}
-                for index, name in enumerate(new)
-            ]
-            if rows:
-                connection.execute(insert(project_classes), rows)
-        numbers = {name: index for index, name in enumerate((*known, *new), start=1)}
-        return {name: BACKGROUND_ID if _is_background(name) else numbers[name] for name in names}
+            numbers = _numbered(_names(connection, project.id), names)
+            add_classes(connection, project.id, numbers)
+        return numbers
+
+    def planned_numbers(self, project: Project, names: Sequence[str]) -> dict[str, int]:
+        """Give the numbers that `number_classes` would give now; nothing is added."""
+        with self._database.read() as connection:
+            return _numbered(_names(connection, project.id), names)
 
     def counts(self, project: Project) -> ProjectCounts:
         """Count over the photos of a project, all at one time."""
@@ -198,6 +185,27 @@ def checked_text(text: str, what: str) -> str:
             f"{what} {text[:100]!r} can't be used; take 1 to {MAX_NAME} characters on one line"
         )
     return text
+
+
+def add_classes(connection: Connection, project_id: str, planned: Mapping[str, int]) -> bool:
+    """Add those classes that are new, with the numbers that were planned for them.
+
+    Gives False, and adds none, where some have other numbers by now.
+    """
+    known = _names(connection, project_id)
+    if max(planned.values(), default=0) > len(known):
+        this = select(projects.c.id).where(projects.c.id == project_id)
+        connection.execute(this.with_for_update(key_share=True))  # photos may come meanwhile
+        known = _names(connection, project_id)
+    if _numbered(known, list(planned)) != dict(planned):
+        return False
+    new = {number: name.strip() for name, number in planned.items() if number > len(known)}
+    rows = [
+        {"project_id": project_id, "number": number, "name": name} for number, name in new.items()
+    ]
+    if rows:
+        connection.execute(insert(project_classes), rows)
+    return True
 
 
 def lock(connection: Connection, project: Project) -> None:
@@ -273,14 +281,31 @@ def _by_class(ids: Sequence[str]) -> "Select[Any]":
     )
 
 
-def _names(connection: Connection, project: Project) -> tuple[str, ...]:
+def _names(connection: Connection, project_id: str) -> tuple[str, ...]:
     query = (
         select(project_classes.c.name)
-        .where(project_classes.c.project_id == project.id)
+        .where(project_classes.c.project_id == project_id)
         .order_by(project_classes.c.number)
     )
     return tuple(connection.execute(query).scalars())
 
 
-def _is_background(name: str) -> bool:
-    return name.lower() == BACKGROUND
+def _numbered(known: Sequence[str], names: Sequence[str]) -> dict[str, int]:
+    """The class number of each name, as if those that are new came after the known ones."""
+    numbers = {name: number for number, name in enumerate(known, start=1)}
+    for name in known:
+        numbers.setdefault(name.strip(), numbers[name])  # older releases kept the spaces
+    last = len(known)
+    for name in names:
+        plain = checked_text(name.strip(), "class name")
+        if plain.lower() == BACKGROUND:
+            numbers[name] = BACKGROUND_ID
+        elif name not in numbers:
+            last = last if plain in numbers else last + 1
+            numbers[name] = numbers.setdefault(plain, last)
+    if last >= MAX_CLASSES:
+        raise BadInput(
+            f"the project would have {last + 1} classes; at most {MAX_CLASSES} fit, background "
+            "included"
+        )
+    return {name: numbers[name] for name in names}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Table, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, or_, select, update
 
 from atrous.domain.errors import Conflict, NotFound
 from atrous.store.database import Database, jobs, models
@@ -36,7 +36,8 @@ class Trash:
     """Takes things in and gives them back. Nothing of them is deleted meanwhile; what is, and when:
     `store/emptying.py`.
 
-    With a thing its models go out of service, and its jobs that wait or run are cancelled.
+    With a thing its models go out of service, and its jobs that wait or run are cancelled. A
+    project takes along what the command line published under its name.
     """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
@@ -81,7 +82,10 @@ class Trash:
                 )
             connection.execute(
                 update(models)
-                .where(models.c.training_id.in_(taken), models.c.trashed_by.is_(None))
+                .where(
+                    or_(models.c.training_id.in_(taken), _published_as(thing)),
+                    models.c.trashed_by.is_(None),
+                )
                 .values(trashed_by=thing)
             )
 
@@ -125,6 +129,16 @@ class Trash:
                 update(models).where(models.c.trashed_by == row_id).values(trashed_by=None)
             )
         return item
+
+
+def _published_as(project_id: str) -> "ColumnElement[bool]":
+    """The models that a project has without a training; ids of other things have none."""
+    project = select(projects.c.id).where(
+        projects.c.id == project_id,
+        projects.c.slug == models.c.project,
+        projects.c.workspace_id == models.c.workspace_id,
+    )
+    return and_(models.c.training_id.is_(None), project.exists())
 
 
 def _names_of(item: Trashed) -> set[str]:

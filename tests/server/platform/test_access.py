@@ -3,7 +3,7 @@ from fastapi.routing import APIRoute
 
 from atrous.domain.errors import BadRequest
 from atrous.server.authentication import is_open
-from atrous.server.platform.access import number_field, text_field, texts_field
+from atrous.server.platform.access import flag_field, number_field, text_field, texts_field
 from atrous.server.platform.routes import ROUTERS
 from atrous.server.platform.routing import PlatformRoute
 
@@ -84,11 +84,19 @@ def test_fields_of_bodies() -> None:
     assert texts_field({}, "a") == []
     assert number_field({"a": 3}, "a", 0, 5) == 3
     assert number_field({}, "a", 2, 5) == 2
+    assert [flag_field(body, "a") for body in ({"a": True}, {"a": False}, {"a": None}, {})] == [
+        True,
+        False,
+        None,
+        None,
+    ]
     for read in (
         lambda: text_field({}, "a"),
         lambda: text_field({"a": 1}, "a", ""),
         lambda: texts_field({"a": "b"}, "a"),
         lambda: texts_field({"a": [1]}, "a"),
+        lambda: flag_field({"a": "true"}, "a"),
+        lambda: flag_field({"a": 0}, "a"),
         lambda: number_field({"a": 6}, "a", 0, 5),
         lambda: number_field({"a": True}, "a", 0, 5),
         lambda: number_field({"a": "1"}, "a", 0, 5),

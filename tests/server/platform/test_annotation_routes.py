@@ -76,6 +76,22 @@ def test_a_label_is_replaced_on_purpose_only(api, image_id: str, store: Store, m
     assert np.array_equal(stored_label(store, image_id), made.mask_of(1))
 
 
+def test_a_refused_label_changes_nothing(api, image_id: str, made) -> None:
+    def annotate(names: tuple[str, ...], **params: str):
+        body = {"annotationFile": made.coco_of({"photo.png": made.mask_of(0)}, names)}
+        return api.post(f"/dataset/roads/annotate/{image_id}", body, params=params)
+
+    def classes() -> list[str]:
+        return list(api.get("/default/roads").json()["project"]["classes"])
+
+    assert annotate(("road", "tree", "sign")).status_code == 200  # no pixel is a sign
+    assert classes() == ["road", "tree"]
+    assert annotate(("road", "car")).status_code == 409
+    assert classes() == ["road", "tree"]
+    assert annotate(("road", "tree", "bus"), prediction="true").status_code == 200
+    assert classes() == ["road", "tree"]
+
+
 def test_suggestions_and_labels_outside_the_data_set(api, image_id, store: Store, made) -> None:
     body = {"annotationFile": made.coco_of({"photo.png": made.mask_of(0)})}
     path = f"/dataset/roads/annotate/{image_id}"

@@ -12,7 +12,15 @@ MODULES = [
     importlib.import_module(f"{platform.__name__}.{module.name}")
     for module in pkgutil.iter_modules(platform.__path__)
 ]
-FIELD_READERS = ("text_field", "texts_field", "number_field", "ids_field", "object_field", "_steps")
+FIELD_READERS = (
+    "text_field",
+    "texts_field",
+    "flag_field",
+    "number_field",
+    "ids_field",
+    "object_field",
+    "_steps",
+)
 SCHEMAS = [
     schema
     for schema in vars(body_schemas).values()
@@ -20,7 +28,8 @@ SCHEMAS = [
     and issubclass(schema, body_schemas.PlatformBody)
     and schema is not body_schemas.PlatformBody
 ]
-OLD_SPELLINGS = {"model_type", "train_recipe"}  # read, and described under the newer names
+# Read, and described under the other names.
+OLD_SPELLINGS = {"model_type", "train_recipe", "media_types"}
 OF_UPDATES = {"imageId"}  # read of each of a list, whose description names it
 
 

@@ -48,10 +48,47 @@ def test_a_workspace_is_searched_page_by_page(api, labelled) -> None:
     body["continuationToken"] = "9" * 5000  # more digits than Python reads
     assert api.post("/default/search/v1", body).status_code == 400
     assert api.post("/default/search/v1", {"query": "project:absent"}).status_code == 404
+    negated = api.post("/default/search/v1", {"query": "project:roads -tag:rain"})
+    assert negated.status_code == 400
+    assert "'-tag:'" in negated.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
-    "body", [{"limit": -1}, {"limit": 251}, {"offset": "1"}, {"tag": 1}, {"fields": "id"}]
+    ("wishes", "count"),
+    [
+        ({"annotation_job": True}, 0),
+        ({"annotation_job": False}, 3),
+        ({"annotation_job_id": "abc"}, 0),
+        ({"mediaTypes": ["video"]}, 0),
+        ({"media_types": ["video"]}, 0),
+        ({"mediaTypes": ["image", "video"]}, 3),
+        ({"mediaTypes": None, "annotation_job": None, "in_dataset": None}, 3),
+    ],
+)
+def test_there_are_no_annotation_jobs_and_no_videos(api, labelled, wishes, count: int) -> None:
+    answer = api.post("/default/roads/search", wishes).json()
+    assert (len(answer["results"]), answer["offset"], answer["total"]) == (count, 0, count)
+
+
+def test_a_workspace_has_no_videos(api, labelled) -> None:
+    body = {"query": "project:roads", "mediaTypes": ["video"]}
+    assert api.post("/default/search/v1", body).json() == {"results": [], "total": 0}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"limit": -1},
+        {"limit": 251},
+        {"offset": "1"},
+        {"tag": 1},
+        {"fields": "id"},
+        {"in_dataset": "true"},
+        {"in_dataset": 1},
+        {"annotation_job": "yes"},
+        {"annotation_job_id": 7},
+        {"mediaTypes": "image"},
+    ],
 )
 def test_searches_that_are_not_understood(api, roads: str, body) -> None:
     assert api.post("/default/roads/search", body).status_code == 400

@@ -142,6 +142,14 @@ def object_field(body: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
+def flag_field(body: dict[str, Any], name: str) -> bool | None:
+    """Give true or false of a body, None where it is missing."""
+    value = body.get(name)
+    if value is None or isinstance(value, bool):
+        return value
+    raise BadRequest(f"'{name}' is {str(value)[:100]!r}; send true or false")
+
+
 def number_field(body: dict[str, Any], name: str, default: int, most: int) -> int:
     """Give a whole number from 0 to `most` of a body."""
     value = body.get(name)

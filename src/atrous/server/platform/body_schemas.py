@@ -68,6 +68,9 @@ class SearchBody(PlatformBody):
     class_name: str | None = None
     in_dataset: bool | None = None
     batch_id: str | None = None
+    annotation_job: bool | None = Field(None, description="True finds nothing: there are none.")
+    annotation_job_id: str | None = Field(None, description="Finds nothing, whatever it is.")
+    mediaTypes: list[str] | None = Field(None, description="Without `image` nothing is found.")
     offset: int | None = Field(None, ge=0, le=10**9)
     limit: int | None = Field(None, ge=0, le=250)
     fields: list[str] | None = Field(None, description="Of each result.")
@@ -81,6 +84,7 @@ class WorkspaceSearchBody(PlatformBody):
         examples=["project:roads tag:rain", "project:roads *"],
     )
     pageSize: int | None = Field(None, ge=0, le=250)
+    mediaTypes: list[str] | None = Field(None, description="Without `image` nothing is found.")
     fields: list[str] | None = None
     continuationToken: str | None = Field(None, description="Of the page before.")
 

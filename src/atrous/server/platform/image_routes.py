@@ -1,5 +1,6 @@
 """Photos of a project: search, details, batches, tags, removal."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from atrous.server.platform.access import (
     IdPath,
     NamedProject,
     NamedWorkspace,
+    flag_field,
     ids_field,
     number_field,
     object_field,
@@ -52,6 +54,8 @@ router = platform_router("images")
 Write = Depends(needs("write"))
 DEFAULT_FIELDS = ["id", "name", "created", "labels"]
 MAX_OFFSET = 10**9
+NOTHING = Page((), (), 0)
+PHOTO = "image"  # as clients call that kind of media
 
 
 @router.post(
@@ -64,20 +68,25 @@ MAX_OFFSET = 10**9
 async def search(request: Request, owned: NamedProject) -> Response:
     """Read `prompt` (part of the name), `tag`, `class_name`, `in_dataset`, `batch_id`, `offset`,
     `limit` (at most 250) and `fields`. Pages are full unless there are no more photos.
+
+    No photo is in an annotation job, and none is a video.
     """
     services, body = services_of(request), await read_json(request)
-    in_dataset = body.get("in_dataset")
     query = ImageQuery(
         text=text_field(body, "prompt", ""),
         tag=text_field(body, "tag", "") or None,
         class_name=text_field(body, "class_name", "") or None,
-        in_dataset=in_dataset if isinstance(in_dataset, bool) else None,
+        in_dataset=flag_field(body, "in_dataset"),
         batch_id=text_field(body, "batch_id", "") or None,
         offset=number_field(body, "offset", 0, MAX_OFFSET),
         limit=number_field(body, "limit", 100, MAX_PAGE),
     )
     fields = texts_field(body, "fields") or DEFAULT_FIELDS
-    page = await services.look_up(lambda: services.store.image_search.find(owned.project, query))
+    in_job = flag_field(body, "annotation_job") or text_field(body, "annotation_job_id", "")
+    page = NOTHING
+    if not in_job and _asks_for_photos(body):
+        find = partial(services.store.image_search.find, owned.project, query)
+        page = await services.look_up(find)
     results = _results(page, fields)
     return json_response({"results": results, "offset": query.offset, "total": page.total})
 
@@ -104,10 +113,11 @@ async def search_workspace(request: Request, workspace: NamedWorkspace) -> Respo
     slug = query.project
     if slug is None:
         raise BadRequest("say which project to search, as project:roads in the query")
+    for_photos = _asks_for_photos(body)
 
     def find() -> Page:
         project = services.store.projects.get(workspace.id, slug)
-        return services.store.image_search.find(project, query.photos)
+        return services.store.image_search.find(project, query.photos) if for_photos else NOTHING
 
     page = await services.look_up(find)
     answer: dict[str, Any] = {
@@ -118,6 +128,14 @@ async def search_workspace(request: Request, workspace: NamedWorkspace) -> Respo
     if page.images and end < page.total:
         answer["continuationToken"] = str(end)
     return json_response(answer)
+
+
+def _asks_for_photos(body: dict[str, Any]) -> bool:
+    """Whether the kinds of media that are wanted have photos among them, as they do when none are
+    named; the second spelling is that of the client's arguments.
+    """
+    wanted = texts_field(body, "mediaTypes") or texts_field(body, "media_types") or [PHOTO]
+    return PHOTO in wanted
 
 
 def _results(page: Page, fields: list[str]) -> list[dict[str, Any]]:
