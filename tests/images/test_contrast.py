@@ -1,7 +1,10 @@
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
 
+from atrous.images import contrast
 from atrous.images.contrast import adjust_contrast
 
 LEVELS = np.array(
@@ -56,3 +59,29 @@ def test_flat_pictures_pass(mode: str, level: int, shape: tuple[int, int, int]) 
     adjusted = adjust_contrast(np.full(shape, level, np.uint8), mode)
     assert adjusted.shape == shape
     assert np.ptp(adjusted) == 0
+
+
+MODES = ["Contrast Stretching", "Histogram Equalization", "Adaptive Equalization"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_bands_change_no_pixel(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (61, 47, 3)).astype(np.uint8)
+    image[:5] = 0
+    whole = adjust_contrast(image, mode)
+    for pixels in (1, 100, 47 * 30):
+        monkeypatch.setattr(contrast, "BAND_PIXELS", pixels)
+        assert np.array_equal(adjust_contrast(image, mode), whole)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_memory_is_a_few_times_that_of_the_photo(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contrast, "BAND_PIXELS", 10_000)
+    image = np.random.default_rng(0).integers(0, 256, (700, 900, 3), np.uint8)
+    tracemalloc.start()
+    adjust_contrast(image, mode)
+    most_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most_bytes < 3 * image.nbytes

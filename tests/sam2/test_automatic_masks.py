@@ -198,6 +198,17 @@ def test_crops_are_the_official_ones(size: Size, layers: int) -> None:
     assert [layer for _, layer in ours] == indices
 
 
+@pytest.mark.parametrize(("size", "layers"), [(Size(1, 1), 1), (Size(5, 1000), 2)])
+def test_crops_of_tiny_photos_have_pixels(size: Size, layers: int) -> None:
+    boxes = crop_boxes(size, AutomaticSettings(crop_layers=layers))
+    assert all(0 <= box.left < box.right <= size.width for box, _ in boxes)
+    assert all(0 <= box.top < box.bottom <= size.height for box, _ in boxes)
+    segmenter = DiscSegmenter()
+    photo = np.full((size.height, size.width, 3), 100, np.uint8)
+    find_masks(segmenter, photo, AutomaticSettings(points_per_side=1, crop_layers=layers))
+    assert segmenter.embedded == [(box.bottom - box.top, box.right - box.left) for box, _ in boxes]
+
+
 @pytest.mark.parametrize("most_iou", [0.1, 0.5, 0.7])
 def test_suppression_is_torchvisions(most_iou: float) -> None:
     from torchvision.ops import nms

@@ -61,6 +61,11 @@ def key(store: Store) -> str:
     return store.api_keys.create("test", store.workspaces.default()).plain_text
 
 
+def address_of(settings: ServerSettings) -> str:
+    """The client's own default, or the one that a server without keys answers to."""
+    return "http://testserver" if settings.require_key else "http://localhost"
+
+
 @pytest.fixture
 def start(store: Store) -> Iterator[Callable[..., TestClient]]:
     """Start an app with these settings, and give its client."""
@@ -71,7 +76,7 @@ def start(store: Store) -> Iterator[Callable[..., TestClient]]:
         app = create_app(wanted, store)
         switches = wanted.get_model_registry_enabled, wanted.has_sam2, wanted.legacy_route_enabled
         described = app.state.described = DescribedAnswers(app, switches)
-        client = TestClient(app, raise_server_exceptions=False)
+        client = TestClient(app, address_of(wanted), raise_server_exceptions=False)
         client.event_hooks["response"].append(described.complain)
         clients.append(client)
         client.__enter__()

@@ -7,6 +7,7 @@ from fastapi.routing import APIRoute
 from atrous.server import recent_reads
 from atrous.server.authentication import is_open
 from atrous.server.inference import hosted_route, json_routes, model_routes, operations
+from atrous.server.json_bodies import MAX_CONTAINERS
 from atrous.store.api_keys import ApiKeys
 
 OPEN = {"/", "/docs", "/info", "/healthz", "/readiness", "/metrics"}
@@ -156,3 +157,12 @@ def test_headers_are_read_unless_a_setting_says_otherwise(start, key, png) -> No
     closed = start(allow_api_key_from_headers=False)
     assert closed.post("/colours/1", content=png, headers=bearer).status_code == 401
     assert closed.post("/colours/1", params={"api_key": key}, content=png).status_code == 200
+
+
+def test_a_body_of_too_many_values_is_not_searched_for_a_key(client, key) -> None:
+    many = b'{"a": [' + b"[]," * MAX_CONTAINERS + b'0], "api_key": "' + key.encode() + b'"}'
+    answer = client.post("/colours/1", content=many)
+    assert answer.status_code == 413
+    assert "the key in the query or the header" in answer.json()["message"]
+    in_query = client.post("/colours/1", params={"api_key": key}, content=many)
+    assert in_query.status_code == 400  # it is no picture

@@ -1,9 +1,11 @@
+import json
+
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
-from atrous.server.json_bodies import JsonRoute
+from atrous.server.json_bodies import MAX_COMMAS, MAX_CONTAINERS, JsonRoute, refuse_many_values
 
 
 class Wanted(BaseModel):
@@ -37,3 +39,21 @@ def test_bodies_are_json_under_any_content_type(
 
 def test_what_is_no_json_is_refused(client: TestClient) -> None:
     assert client.post("/", data={"size": 3}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "many", [b"[" + b"[]," * MAX_CONTAINERS + b"0]", b"[" + b"1," * (MAX_COMMAS + 1) + b"0]"]
+)
+def test_more_values_than_a_request_can_need_are_413(client: TestClient, many: bytes) -> None:
+    """Objects in memory take many times the bytes of their JSON, and nobody showed a key yet."""
+    answer = client.post("/", content=b'{"size": 3, "more": ' + many + b"}")
+    assert answer.status_code == 413
+    assert "send less at once" in answer.json()["detail"]
+
+
+def test_the_fullest_prompts_are_not_too_many_values() -> None:
+    rows = [[-32.0] * 256] * 256
+    points = [{"x": 1, "y": 2, "positive": True}] * 100
+    few = [{"box": {"x": 1, "y": 1, "width": 1, "height": 1}, "mask_input": rows}] * 40
+    refuse_many_values(json.dumps({"prompts": few}).encode())
+    refuse_many_values(json.dumps({"prompts": [{"points": points}] * 256}).encode())

@@ -1,4 +1,5 @@
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -165,3 +166,45 @@ def test_a_model_that_another_machine_published_is_fetched(client, key, png, sto
     answer = client.post("/colours/1", params={"api_key": key}, content=png)
     assert answer.status_code == 200
     assert folder.is_dir()
+
+
+def test_an_id_is_listed_after_its_load_also_where_others_list_meanwhile(
+    client, monkeypatch
+) -> None:
+    """`inference-sdk` looks for the very id that it has loaded."""
+    pool, release = models(client)._pool, threading.Event()
+    open_segmenter = pool._open_segmenter
+
+    def open_later(package):
+        assert release.wait(300)
+        return open_segmenter(package)
+
+    monkeypatch.setattr(pool, "_open_segmenter", open_later)
+    loading = models(client).request("default/colours")
+    assert models(client).listed() == []
+    release.set()
+    loading.result(300)
+    assert models(client).listed() == ["colours/1", "default/colours"]
+
+
+def test_ids_of_models_that_are_gone_are_forgotten(client, store) -> None:
+    models(client).get("default/colours")
+    store.models.remove(store.models.named("colours/1"))
+    assert models(client).listed() == []
+    assert models(client)._spellings == {}
+
+
+def test_what_is_published_while_others_list_stays(client, store, package, monkeypatch) -> None:
+    loaded, listed = [], store.models.list
+
+    def list_then_publish():
+        found = listed()
+        monkeypatch.undo()
+        store.models.publish("colours", package, workspace_id=store.workspaces.default().id)
+        loaded.append(models(client).get("default/colours-2"))
+        return found
+
+    monkeypatch.setattr(store.models, "list", list_then_publish)
+    assert models(client).listed() == []
+    assert models(client).get("colours/2") is loaded[0]
+    assert models(client).listed() == ["colours/2", "default/colours-2"]

@@ -114,6 +114,11 @@ def test_each_bar_has_its_words(web: str) -> None:
         "https://user:pass@example.com/",
         "https://example.com\\@127.0.0.1/",
         "https://exa mple.com/",
+        "https://example.com /a",
+        "https://a b@example.com/",
+        "ht tps://example.com/",
+        "https://example.com/a\tb",
+        "//example.com/a b",
         "https://example.com/\r\nHost: x",
         "https://example.com:99999/",
         "https://[::1/",
@@ -178,9 +183,31 @@ def test_the_connection_goes_to_the_checked_address(
     assert Pages.hosts == [f"pictures.example.com:{port}"]
 
 
+def test_the_next_address_is_tried_where_one_refuses(
+    monkeypatch: pytest.MonkeyPatch, web: str
+) -> None:
+    address, port = web.split(":")
+    resolve_to(monkeypatch, "::1", "127.0.0.2", address)  # nobody listens at the first two
+    url = f"http://pictures.example.com:{port}/data/5"
+    assert fetch(url, **OPEN) == b"xxxxx"
+    monkeypatch.setattr(url_fetch, "MAX_ADDRESSES", 2)
+    refused(url, url_fetch.UNREACHABLE, **OPEN)
+
+
+def test_spaces_in_paths_and_queries_are_quoted() -> None:
+    """`?image=https://x/my%20photo.jpg` arrives unquoted."""
+    quoted = "https://example.com/my%20photo.jpg?a=b%20c"
+    assert str(parse_url(" https://example.com/my photo.jpg?a=b c\n")) == quoted
+    assert str(parse_url(quoted)) == quoted
+    base = httpx.URL("https://example.com/a/b")
+    assert str(parse_url("my photo.jpg", base)) == "https://example.com/a/my%20photo.jpg"
+    with pytest.raises(BadImage, match="invalid"):
+        parse_url("//exa mple.com/", base)
+
+
 def test_certificates_are_checked_against_the_name() -> None:
-    target = Target(httpx.URL("https://example.com/a?b=c"), "93.184.215.14")
-    request = target.request(httpx.AsyncClient())
+    target = Target(httpx.URL("https://example.com/a?b=c"), ("93.184.215.14",))
+    request = target.request(httpx.AsyncClient(), "93.184.215.14")
     assert str(request.url) == "https://93.184.215.14/a?b=c"
     assert request.headers["host"] == "example.com"
     assert request.extensions["sni_hostname"] == "example.com"

@@ -13,6 +13,7 @@ from atrous.domain.recipes import ContrastMode
 GREY_LEVELS = 256
 CLIP_LIMIT = 0.03  # of a tile's pixels, as in equalize_adapthist(clip_limit=0.03)
 TILES = 8  # per side
+BAND_PIXELS = 1 << 20  # worked on at once: what they are turned into takes 8 times their bytes
 
 
 def adjust_contrast(
@@ -32,7 +33,17 @@ def adjust_contrast(
 
 
 def _grey_counts(image: UInt8[np.ndarray, "height width 3"]) -> Int64[np.ndarray, "256"]:
-    return np.bincount(image.ravel(), minlength=GREY_LEVELS).astype(np.int64)
+    counts = np.zeros(GREY_LEVELS, np.int64)
+    for band in _bands(image.shape):
+        counts += np.bincount(image[band].ravel(), minlength=GREY_LEVELS)
+    return counts
+
+
+def _bands(shape: tuple[int, ...]) -> list[slice]:
+    """The rows of a photo of this shape, from the top in slices of some BAND_PIXELS pixels."""
+    height, width = shape[:2]
+    rows = max(1, BAND_PIXELS // width)
+    return [slice(top, top + rows) for top in range(0, height, rows)]
 
 
 def _percentile(counts: Int64[np.ndarray, "256"], percent: float) -> float:
@@ -69,11 +80,16 @@ def _equalize_adaptively(
     value = image.max(axis=2)
     # OpenCV's clip limit is in multiples of the mean count of a bin.
     equalizer = cv2.createCLAHE(clipLimit=CLIP_LIMIT * GREY_LEVELS, tileGridSize=(TILES, TILES))
-    equalized = equalizer.apply(value).astype(np.float32)
-    span = float(np.ptp(equalized))
-    if span > 0:
-        equalized = (equalized - equalized.min()) * (255 / span)
-    factor = equalized / np.maximum(value, 1)
-    scaled = image * factor[..., None]
-    scaled[value == 0] = equalized[value == 0, None]  # black has no hue: it becomes grey
-    return np.asarray(scaled.clip(0, 255), np.uint8)
+    equalized = equalizer.apply(value)
+    lowest, span = int(equalized.min()), int(np.ptp(equalized))
+    adjusted = np.empty(image.shape, np.uint8)
+    for band in _bands(image.shape):
+        new_value = equalized[band].astype(np.float32)
+        if span > 0:
+            new_value = (new_value - lowest) * (255 / span)
+        factor = new_value / np.maximum(value[band], 1)
+        scaled = image[band] * factor[..., None]
+        black = value[band] == 0
+        scaled[black] = new_value[black, None]  # black has no hue: it becomes grey
+        adjusted[band] = scaled.clip(0, 255)
+    return adjusted

@@ -152,7 +152,10 @@ def point_grid(per_side: int) -> Float64[np.ndarray, "points 2"]:
 
 
 def crop_boxes(photo_size: Size, settings: AutomaticSettings) -> list[tuple[Box, int]]:
-    """The whole photo as layer 0, then overlapping crops, 4 to the power of the layer."""
+    """The whole photo as layer 0, then overlapping crops, 4 to the power of the layer.
+
+    Fewer of a photo that is so small that not every one would have a pixel of its own.
+    """
     boxes = [(Box(0, 0, photo_size.width, photo_size.height), 0)]
     shorter = min(photo_size.height, photo_size.width)
     for layer in range(1, settings.crop_layers + 1):
@@ -173,6 +176,7 @@ def crop_boxes(photo_size: Size, settings: AutomaticSettings) -> list[tuple[Box,
                 layer,
             )
             for left, top in product(lefts, tops)
+            if left < photo_size.width and top < photo_size.height
         ]
     return boxes
 

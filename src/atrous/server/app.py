@@ -21,6 +21,7 @@ from atrous.server.body_limit import BodyLimit
 from atrous.server.decoded_pixels import DecodedPixels
 from atrous.server.errors import add_error_answers
 from atrous.server.failed_keys import FailedKeys
+from atrous.server.foreign_pages import ForeignPages
 from atrous.server.full_queues import FullQueues
 from atrous.server.inference import (
     hosted_route,
@@ -40,6 +41,7 @@ from atrous.server.sam2_services import open_sam2
 from atrous.server.services import Services
 from atrous.server.settings import ServerSettings, words
 from atrous.server.tracing import RequestSpans, open_traces
+from atrous.server.unexpected_faults import UnexpectedFaults
 from atrous.server.waiting_bytes import WaitingBytes
 from atrous.server.work_queue import WorkQueue
 from atrous.store import Store
@@ -108,6 +110,8 @@ def add_routes(app: FastAPI, settings: ServerSettings) -> None:
 def add_middleware(app: FastAPI, services: Services) -> None:
     """Add what every request passes, the innermost first."""
     settings = services.settings
+    origins = list(words(settings.allow_origins))
+    app.add_middleware(UnexpectedFaults)
     if settings.legacy_route_enabled:
         app.add_middleware(
             FullQueues,
@@ -115,6 +119,8 @@ def add_middleware(app: FastAPI, services: Services) -> None:
             model_of=hosted_route.model_of,
             is_welcome=partial(may_infer, services),
         )
+    if not settings.require_key:
+        app.add_middleware(ForeignPages, allow_origins=origins, public_url=settings.public_url)
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_body_bytes,
@@ -124,7 +130,6 @@ def add_middleware(app: FastAPI, services: Services) -> None:
     app.add_middleware(
         RequestLifetime, lifecycle=services.lifecycle, timeout_s=settings.request_timeout_s
     )
-    origins = list(words(settings.allow_origins))
     if origins:
         exposed = [settings.correlation_id_header, "Retry-After", MODEL_HEADER, TIME_HEADER]
         app.add_middleware(CORSMiddleware, allow_origins=origins, expose_headers=exposed, **CORS)

@@ -11,6 +11,7 @@ from atrous.domain.errors import KeyMissing, NotAllowed
 from atrous.server.body_limit import BODY_ACCOUNT
 from atrous.server.errors import NOT_AUTHORIZED
 from atrous.server.failed_keys import WINDOW_S
+from atrous.server.json_bodies import refuse_many_values
 from atrous.server.services import Services, services_of
 from atrous.server.streamed_bodies import is_streamed
 from atrous.store.api_keys import ApiKey, Scope
@@ -129,6 +130,7 @@ async def _key_in_body(request: Request) -> str | None:
     body = await request.body()
     if not body[:100].lstrip().startswith(b"{"):  # most bodies are pictures, not JSON
         return None
+    refuse_many_values(body)
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -35,6 +35,7 @@ UNKNOWN_MODEL = (
     "Requested Roboflow resource not found. Make sure that workspace, project or model you "
     "referred in request exists."  # the words that clients of this API look for
 )
+INTERNAL_ERROR = {"message": "Internal error."}
 RETRY_AFTER_S = 1
 
 # The most special class first. None: the error's own message is fit for the outside.
@@ -126,4 +127,4 @@ async def _answer_nobody(request: Request, error: Exception) -> Response:
 
 
 async def _answer_unexpected(request: Request, error: Exception) -> Response:
-    return json_response({"message": "Internal error."}, 500)
+    return json_response(INTERNAL_ERROR, 500)

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -52,6 +53,7 @@ class LoadedModels:
         self._pool = pool
         self._metrics = metrics
         self._models: RecentReads[Model] = RecentReads()
+        self._lock = threading.Lock()  # of the spellings
         self._spellings: dict[str, str] = {}  # `workspace/slug` ids in use, and their folders
 
     def get(self, model_id: str) -> Segmenter:
@@ -79,7 +81,8 @@ class LoadedModels:
 
     def _request(self, model_id: str, model: Model) -> "Future[Segmenter]":
         if model_id != str(model.model_id):
-            self._spellings[model_id] = model.folder
+            with self._lock:
+                self._spellings[model_id] = model.folder
         pinned = not self._pinned.isdisjoint((model_id, str(model.model_id)))
         future = self._pool.request(model.folder, pinned=pinned)
         self._metrics.model_requests.labels("hit" if future.done() else "miss").inc()
@@ -150,23 +153,26 @@ class LoadedModels:
 
         Those of one workspace alone, where it is given. Networks whose model is gone are dropped.
         """
-        there = {model.folder: model for model in self._store.models.list()}
+        with self._lock:
+            spellings = dict(self._spellings)
         loaded = self._pool.loaded()
+        # Read after these: what they name and the store does not is gone, not on its way.
+        there = {model.folder: model for model in self._store.models.list()}
         for folder in loaded:
             if folder not in there:
                 self._pool.remove(folder)
-        self._spellings = {
-            spelling: folder
-            for spelling, folder in dict(self._spellings).items()  # other threads add to it
-            if folder in loaded
-        }
+        with self._lock:
+            for spelling, folder in spellings.items():
+                if folder not in there and self._spellings.get(spelling) == folder:
+                    del self._spellings[spelling]
         self._measure()
         first = first_runs(there.values())
         ids = sorted((str(there[each].model_id), each) for each in loaded if each in first)
         return [
             ListedModel(name, network.engine, network.device, network.precision)
-            for name, folder in (*ids, *sorted(self._spellings.items()))
+            for name, folder in (*ids, *sorted(spellings.items()))
             if folder in there and workspace_id in (None, there[folder].workspace_id)
+            if folder in loaded  # a spelling may be of a model that is being loaded
             for network in (loaded[folder],)
         ]
 

@@ -15,6 +15,8 @@ NOT_FOLLOWED = {
     "with `atrous keys create`, or listen on a loopback address with `--no-auth`",
     "DEVICE": "ENGINE=openvino computes on the CPU, ENGINE=onnxruntime on a GPU where there is "
     "one, and on the CPU otherwise",
+    "INFERENCE_MODELS_DEEP_LAB_V3_PLUS_DEFAULT_CONFIDENCE": "a model's own threshold is in its "
+    "package, and 0.5 where it has none; let clients send `confidence`",
     "METRICS_ENABLED": "it is about reports to Roboflow, and nothing is reported to anybody; "
     "GET /metrics always answers",
     "MODEL_LOCK_ACQUIRE_TIMEOUT": "no request waits for a lock; REQUEST_TIMEOUT_S bounds its time",

@@ -1,6 +1,7 @@
 """Fetching a picture by URL without becoming a door into the server's own network."""
 
 import ipaddress
+import logging
 import re
 import socket
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import httpx
 from atrous.domain.errors import BadImage
 from atrous.server.public_addresses import is_public
 from atrous.server.settings import ServerSettings, words
+
+logger = logging.getLogger(__name__)
 
 # Clients and their tests look for these words.
 NOT_HTTPS = (
@@ -33,25 +36,27 @@ EMPTY = "Empty image payload."
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 10.0
+MAX_ADDRESSES = 3  # of one host, tried in turn
 MAX_URL_LENGTH = 8192
 # What URL parsers disagree about: one host is checked, another one fetched.
-AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
+AMBIGUOUS = re.compile(r"[\x00-\x1f\x7f\\]")
+AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*")  # after a scheme, if there is one
 LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 NAME = re.compile(rf"(?=.{{1,253}}$)({LABEL}\.)+[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A URL that passed, and the address that was checked: the connection goes to that one."""
+    """A URL that passed, and the addresses that were checked: connections go to these alone."""
 
     url: httpx.URL
-    address: str
+    addresses: tuple[str, ...]  # at least one, in the order in which they are tried
 
-    def request(self, client: httpx.AsyncClient) -> httpx.Request:
-        """Ask the checked address for the URL, under the URL's own name."""
+    def request(self, client: httpx.AsyncClient, address: str) -> httpx.Request:
+        """Ask a checked address for the URL, under the URL's own name."""
         return client.build_request(
             "GET",
-            self.url.copy_with(host=self.address),
+            self.url.copy_with(host=address),
             headers={"Host": self.url.netloc.decode("ascii"), "Accept-Encoding": "identity"},
             # The certificate is checked against this name as well.
             extensions={"sni_hostname": self.url.raw_host.decode("ascii")},
@@ -85,7 +90,7 @@ async def _follow(
     url = parse_url(text)
     for _ in range(settings.max_image_url_redirects + 1):
         target = await check_target(url, settings)
-        response = await client.send(target.request(client), stream=True)
+        response = await _send(client, target)
         try:
             location = response.headers.get("location")
             if response.is_redirect and location:
@@ -97,6 +102,19 @@ async def _follow(
         finally:
             await response.aclose()
     raise BadImage(TOO_MANY_REDIRECTS)
+
+
+async def _send(client: httpx.AsyncClient, target: Target) -> httpx.Response:
+    """Ask the addresses in turn until one can be connected to; the last one's failure is raised."""
+    *earlier, last = target.addresses[:MAX_ADDRESSES]
+    for address in earlier:
+        try:
+            return await client.send(target.request(client, address), stream=True)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            logger.info(
+                "%s could not be connected to, the next address is tried: %s", address, error
+            )
+    return await client.send(target.request(client, last), stream=True)
 
 
 async def _read(response: httpx.Response, max_bytes: int, hold: Callable[[int], None]) -> bytes:
@@ -112,9 +130,16 @@ async def _read(response: httpx.Response, max_bytes: int, hold: Callable[[int], 
 
 
 def parse_url(text: str, base: httpx.URL | None = None) -> httpx.URL:
-    """Read an http or https URL, or raise BadImage; a redirect's may be relative to `base`."""
-    if len(text) > MAX_URL_LENGTH or AMBIGUOUS.search(text):
+    """Read an http or https URL, or raise BadImage; a redirect's may be relative to `base`.
+
+    Spaces behind the host are quoted: a query's parser has unquoted them, and some servers send
+    them so.
+    """
+    text = text.strip()
+    authority = AUTHORITY.match(text)
+    if len(text) > MAX_URL_LENGTH or AMBIGUOUS.search(text) or (authority and " " in authority[0]):
         raise BadImage(INVALID)
+    text = text.replace(" ", "%20")
     try:
         url = base.join(text) if base is not None else httpx.URL(text)
     except (httpx.InvalidURL, ValueError):
@@ -139,7 +164,7 @@ async def check_target(url: httpx.URL, settings: ServerSettings) -> Target:
     addresses = await _resolve(host, url.port or (443 if url.scheme == "https" else 80))
     if not settings.allow_url_to_non_global_addresses and not all(map(is_public, addresses)):
         raise BadImage(NOT_ALLOWED)  # one bad address is enough: which one is used is luck
-    return Target(url, addresses[0])
+    return Target(url, tuple(dict.fromkeys(addresses)))
 
 
 def _check_lists(host: str, settings: ServerSettings) -> None:

@@ -97,7 +97,8 @@ class Sam2Client:
         self.services = app.state.services
         self.opened: list[DiscSegmenter] = []
         self.services.sam2 = open_sam2(chosen, store.home, self.services.metrics, self._open)
-        self.http = TestClient(app, raise_server_exceptions=False)
+        address = "http://testserver" if chosen.require_key else "http://localhost"
+        self.http = TestClient(app, address, raise_server_exceptions=False)
         self.key = key
 
     def _open(self, package: Sam2Package) -> DiscSegmenter:
