@@ -5,6 +5,8 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -146,27 +148,30 @@ def test_health_answers_while_every_thread_works(running, key, png, monkeypatch)
     assert statuses == [200, 200]
 
 
+def wait_while(holds: Callable[[], bool], request: threading.Thread) -> None:
+    """Wait, with pauses in which the server's threads run, while a request is being answered."""
+    while holds():
+        assert request.is_alive()
+        time.sleep(0.01)
+
+
 def test_a_client_that_leaves_gives_its_place_back(running, key, png, monkeypatch) -> None:
     server = running(http_api_threadpool_workers=1, max_waiting_requests=1)
-    release = server.hold_predictions(monkeypatch)
+    release, begun = server.hold_network(monkeypatch)
     url = f"{server.url}/colours/1?api_key={key}"
     first = threading.Thread(target=lambda: httpx.post(url, content=png, timeout=300))
     first.start()
     work = server.services.work
-    while not work._taken:
-        assert first.is_alive()
+    assert begun.acquire(timeout=120)  # it has the thread, so that the next one has to wait
     address = server.listener.getsockname()
     head = (
         f"POST /colours/1?api_key={key} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(png)}\r\n\r\n"
     )
     with socket.create_connection(address) as second:
         second.sendall(head.encode() + png)
-        while not work._waiting:
-            assert first.is_alive()
-    while work._waiting:
-        assert first.is_alive()
-    while server.services.lifecycle.in_flight > 1:
-        assert first.is_alive()
+        wait_while(lambda: not work._waiting, first)
+    wait_while(lambda: bool(work._waiting), first)
+    wait_while(lambda: server.services.lifecycle.in_flight > 1, first)
     assert work._taken["colours/1"] == 1
     release.set()
     first.join(120)
