@@ -38,7 +38,9 @@ from atrous.packages.directory import read_package
 HERE = Path(__file__).parent
 QUICK_PLAN = Plan(
     case_s=5.0,
-    clients=((1, 1, 2.0), (4, 1, 2.0)),
+    clients=((4, 2.0),),
+    single_s=2.0,
+    client_rounds=1,
     overload_s=4.0,
     capacity_s=2.0,
     convolution_runs=5,

@@ -47,12 +47,9 @@ class Plan:
     """How long and how much to measure."""
 
     case_s: float = 10.0  # on one photo, all sides together
-    clients: tuple[tuple[int, int, float], ...] = (  # how many, in how many turns, for how long
-        (1, 3, 4.0),
-        (4, 2, 4.0),
-        (16, 3, 5.0),
-        (64, 2, 8.0),
-    )
+    clients: tuple[tuple[int, float], ...] = ((4, 4.0), (16, 5.0), (64, 8.0))  # for how long
+    single_s: float = 4.0  # one client, before and after each of these
+    client_rounds: int = 3  # of all numbers of clients
     overload_s: float = 25.0  # at most; enough to fill the queue and go on
     capacity_s: float = 5.0  # before it and after it
     convolution_runs: int = 15
@@ -160,29 +157,39 @@ def measure_throughput(
 ) -> list[dict[str, Any]]:
     """Let 1, 4, 16, 64 clients send; both sides and all numbers of clients in turn.
 
-    Numbers with fewer turns take part in the last ones. At the end the peer may still be busy.
+    A single client of ours goes before and after each number of them: that is what they are
+    compared with, as the machine's speed changes from minute to minute. At the end the peer may
+    still be busy.
     """
-    rounds = max(turns for _, turns, _ in plan.clients)
-    planned = [
-        (clients, seconds)
-        for turn in range(rounds)
-        for clients, turns, seconds in plan.clients
-        if turn >= rounds - turns
-    ]
     own_turns: dict[int, list[list[Run]]] = defaultdict(list)
     peer_turns: dict[int, list[list[Run]]] = defaultdict(list)
-    for index, (clients, seconds) in enumerate(planned, start=1):
+    times_one: dict[int, list[float]] = defaultdict(list)
+
+    def ask_own(clients: int, seconds: float) -> float:
         say(f"{clients} clients")
         own_turns[clients].append(keep_busy(lambda: server.connect(photo), clients, seconds))
+        return answers_per_second(own_turns[clients][-1])
+
+    def ask_peer(clients: int, seconds: float, *, finish: bool = True) -> None:
         if peer is not None:
-            finish = index < len(planned)
-            answer = peer.ask(
-                "throughput", photo=str(photo), clients=clients, seconds=seconds, finish=finish
-            )
+            facts = {"clients": clients, "seconds": seconds, "finish": finish}
+            answer = peer.ask("throughput", photo=str(photo), **facts)
             peer_turns[clients].append(as_runs(answer))
+
+    for turn in range(plan.client_rounds):
+        before = ask_own(1, plan.single_s)
+        ask_peer(1, plan.single_s)
+        for clients, seconds in plan.clients:
+            rate = ask_own(clients, seconds)
+            after = ask_own(1, plan.single_s)
+            times_one[clients].append(2 * rate / (before + after))
+            before = after
+            is_last = turn == plan.client_rounds - 1 and clients == plan.clients[-1][0]
+            ask_peer(clients, seconds, finish=not is_last)
     return [
         {
             "clients": clients,
+            "times_one": float(np.median(times_one.get(clients, [1.0]))),
             "server": asdict(throughput_of(runs, clients)),
             "peer": asdict(throughput_of(peer_turns[clients], clients)) if peer else None,
         }

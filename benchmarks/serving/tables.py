@@ -92,7 +92,7 @@ def load_table(results: Sequence[ModelResult]) -> Table:
     """Throughput by number of clients, and overload."""
     table = _table(
         "Answers per second by clients; then at twice the capacity",
-        ["model", "side", "clients", "per second", "median ms", "95th percentile ms"],
+        ["model", "side", "clients", "per second", "times one", "median ms", "95th percentile ms"],
     )
     for result in results:
         for level in result.throughput:
@@ -103,6 +103,7 @@ def load_table(results: Sequence[ModelResult]) -> Table:
                         side,
                         str(level["clients"]),
                         _number(figures["per_second"], 2),
+                        _number(level["times_one"] if side == "server" else None, 2),
                         _number(figures["median_ms"], 0),
                         _number(figures["p95_ms"], 0),
                     )
@@ -112,6 +113,7 @@ def load_table(results: Sequence[ModelResult]) -> Table:
                 "server",
                 f"{over['rate']:.1f} per second",
                 f"{over['refused_share']:.0%} refused, {over['other']} failed",
+                "",
                 _number(over["p50_ms"], 0),
                 f"99th: {_number(over['p99_ms'], 0)} of {over['bound_ms']:.0f}",
             )

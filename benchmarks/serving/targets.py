@@ -96,11 +96,12 @@ def points_apart(quality: dict[str, Any]) -> list[float | None]:
 def scaling(
     results: Sequence[ModelResult], clients: Sequence[int] = (4, 16, 64)
 ) -> list[float | None]:
-    """Our rates at these numbers of clients over that at 1."""
+    """Our rates at these numbers of clients over that at 1 right before and after."""
     return [
-        _quotient(rate(result, count, "server"), rate(result, 1, "server"))
+        level["times_one"]
         for result in results
-        for count in clients
+        for level in result.throughput
+        if level["clients"] in clients
     ]
 
 

@@ -86,7 +86,9 @@ def test_a_model_is_measured_from_start_up_to_overload(
     model = Model("colours", "colours", 4, "trained", package, package)
     plan = Plan(
         case_s=0.5,
-        clients=((1, 1, 0.2), (2, 1, 0.2)),
+        clients=((2, 0.2),),
+        single_s=0.2,
+        client_rounds=2,
         overload_s=0.5,
         capacity_s=0.2,
         convolution_runs=1,
@@ -114,6 +116,8 @@ def test_a_model_is_measured_from_start_up_to_overload(
     for level in result.throughput:
         assert level["server"]["per_second"] > 0
         assert level["peer"]["per_second"] > 0
+        assert 0 < level["times_one"] < 10
+    assert result.throughput[0]["times_one"] == 1
     assert result.overload["other"] == 0
     assert result.overload["sent"] > 0
     assert result.limit == {}  # the package does not say what its network costs
