@@ -94,6 +94,8 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
 
 def add_routes(app: FastAPI, settings: ServerSettings) -> None:
     """Add the routes that the settings leave on."""
+    if settings.legacy_route_enabled:
+        app.include_router(hosted_route.numbered_router)
     app.include_router(operations.router)
     if settings.get_model_registry_enabled:
         app.include_router(model_routes.registry_router)

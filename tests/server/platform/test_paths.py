@@ -1,6 +1,13 @@
 import pytest
 from starlette.routing import compile_path
 
+from atrous.server.inference import (
+    json_routes,
+    model_routes,
+    operations,
+    sam2_embed_project,
+    sam2_routes,
+)
 from atrous.server.platform.paths import (
     AFTER_WORKSPACE,
     RESERVED,
@@ -39,6 +46,39 @@ def test_numbers() -> None:
     assert NumberConvertor().to_string(12) == "12"
     assert SlugConvertor().to_string(SlugConvertor().convert("a")) == "a"
     assert list(convertors) == ["version"]
+
+
+@pytest.mark.parametrize(
+    ("path", "fits"),
+    [
+        ("/colours/1", True),
+        ("/Some Project/012", True),
+        ("/filesystem/1", True),
+        ("/files/1", False),
+        ("/openapi.json/1", False),
+        ("/acme/colours", False),
+        ("/colours/1/", False),
+        ("/acme/colours/1", False),
+    ],
+)
+def test_numbered_models(path: str, fits: bool) -> None:
+    register_path_shapes()
+    pattern, _, _ = compile_path("/{project:free}/{version:digits}")
+    assert bool(pattern.match(path)) == fits
+
+
+def test_numbered_models_hide_no_other_route() -> None:
+    """Their route is compared first: no other one may have paths like theirs."""
+    others = (*ROUTERS, operations.router, model_routes.router, model_routes.registry_router)
+    others += (json_routes.router, sam2_routes.router, sam2_embed_project.router)
+    hidden = []
+    for path in (route.path for router in others for route in router.routes):
+        first, _, second = path[1:].partition("/")
+        is_free = first.startswith("{") or first not in RESERVED
+        is_number = second.startswith("{") and "/" not in second and ":slug" not in second
+        if is_free and is_number:
+            hidden.append(path)
+    assert hidden == []
 
 
 def test_no_project_can_be_called_like_a_route() -> None:

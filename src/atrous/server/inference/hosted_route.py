@@ -25,11 +25,14 @@ from atrous.server.inference.answer_schemas import HostedSegmentation, answers_w
 from atrous.server.inference.confidence import of_hosted_route
 from atrous.server.inference.responses import with_flat_copies
 from atrous.server.inference.segmentation import Skipped, Wishes, fetch_picture, segment
-from atrous.server.platform.paths import RESERVED
+from atrous.server.platform.paths import RESERVED, register_path_shapes
 from atrous.server.request_lifetime import waiting_for_load
 from atrous.server.services import key_of, services_of
 
+register_path_shapes()
 router = APIRouter(tags=["inference"], dependencies=[Depends(needs("infer"))])
+# Nearly all requests, and no other route's: compared first, they skip the other hundred.
+numbered_router = APIRouter(dependencies=[Depends(needs("infer"))], include_in_schema=False)
 
 MAX_STROKE = 20
 
@@ -109,6 +112,7 @@ async def read_wishes(
     )
 
 
+@numbered_router.api_route("/{project:free}/{version:digits}", methods=["GET", "POST"])
 @router.get("/{project}/{version}", summary="Segment one picture, given by URL", responses=ANSWERS)
 @router.post(
     "/{project}/{version}",

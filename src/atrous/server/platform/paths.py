@@ -5,7 +5,9 @@ second segment of digits is always a version; a slug is never digits alone, and 
 words that begin or continue another route.
 """
 
-from starlette.convertors import Convertor, register_url_convertor
+import re
+
+from starlette.convertors import Convertor, StringConvertor, register_url_convertor
 
 # Words that follow a workspace: no project may be called so.
 AFTER_WORKSPACE = frozenset(
@@ -53,7 +55,21 @@ class NumberConvertor(Convertor[int]):
         return str(value)
 
 
+class FreeConvertor(StringConvertor):
+    """A first segment that no other route has."""
+
+    regex = rf"(?!(?:{'|'.join(map(re.escape, sorted(RESERVED)))})(?:/|$))[^/]+"
+
+
+class DigitsConvertor(StringConvertor):
+    """A version as clients write it, left as text."""
+
+    regex = r"[0-9]+"
+
+
 def register_path_shapes() -> None:
-    """Let routes say `{project:slug}` and `{version:number}`."""
+    """Let routes say `{project:slug}`, `{version:number}` and so on."""
     register_url_convertor("slug", SlugConvertor())
     register_url_convertor("number", NumberConvertor())
+    register_url_convertor("free", FreeConvertor())
+    register_url_convertor("digits", DigitsConvertor())
