@@ -27,9 +27,9 @@ LANES = 16  # pixels side by side that are compared together
 TAPS = 3  # neighbours that a position is made of
 USUAL_TAPS = range(TAPS, 9)  # that the positions of `LANES` pixels are made of together
 LARGEST = np.float32(3e37)  # of a logit: infinite ones times a weight of 0 would be no number
-LOWEST = np.float32(-87.0)  # e to the power of less is a denormal number, which takes long
-VANISHING = np.float32(-60.0)  # below, what 256 channels at LOWEST add to a sum would count
 LOG2_E = np.float32(1.4426950408889634)
+LOWEST = np.float32(-125.0)  # 2 to the power of less is a denormal number, which takes long
+VANISHING = np.float32(-86.0)  # below, what 256 channels at LOWEST add to a sum would count
 ROUNDING = np.float32(3 << 22)  # a float plus this holds its whole part in the lowest bits
 ZERO, ONE = np.float32(0), np.float32(1)
 # 2^r = 1 + r (P1 + r (P2 + ..)) within 1e-7 for -0.5 <= r <= 0.5
@@ -85,13 +85,12 @@ class Lanes:
         product = self.builder.fmul(one, two, flags=["contract"])
         return self.builder.fadd(total, product, flags=["contract"])
 
-    def exponential(self, x: Any) -> Any:
-        """`exponential`, step by step the same."""
+    def power_of_two(self, x: Any) -> Any:
+        """`power_of_two`, step by step the same."""
         build, lowest, rounding = self.builder, self.constant(LOWEST), self.constant(ROUNDING)
         x = build.select(build.fcmp_ordered("<", x, lowest), lowest, x)
-        shifted = self.add_product(rounding, x, self.constant(LOG2_E))
-        minus_whole = build.fsub(rounding, shifted)
-        rest = self.add_product(minus_whole, x, self.constant(LOG2_E))
+        shifted = build.fadd(x, rounding)
+        rest = build.fsub(x, build.fsub(shifted, rounding))
         power = self.constant(P5)
         for factor in (P4, P3, P2, P1, ONE):
             power = self.add_product(self.constant(factor), power, rest)
@@ -144,7 +143,7 @@ class Comparison(Lanes):
         is_higher = build.fcmp_ordered(">", score, best)
         build.store(build.select(is_higher, score, best), self.best)
         build.store(build.select(is_higher, self.spread(class_id, self.whole), winner), self.winner)
-        build.store(build.fadd(total, self.exponential(score)), self.total)
+        build.store(build.fadd(total, self.power_of_two(score)), self.total)
 
     def compare(self, taps: int | None) -> None:
         """Go over the channels; weights of a known number of neighbours stay in registers."""
@@ -210,11 +209,11 @@ def pick(condition, value, otherwise):
 
 @compiled
 @no_type_check
-def exponential(x):
-    """e to the power of `x`, or of -87 where it is less; `x` is at most 87."""
+def power_of_two(x):
+    """2 to the power of `x`, or of -125 where it is less; `x` is at most 125."""
     x = LOWEST if x < LOWEST else x
-    shifted = x * LOG2_E + ROUNDING
-    rest = x * LOG2_E - (shifted - ROUNDING)
+    shifted = x + ROUNDING
+    rest = x - (shifted - ROUNDING)
     power = ONE + rest * (P1 + rest * (P2 + rest * (P3 + rest * (P4 + rest * P5))))
     exponent = np.float32(shifted).view(np.int32) << 23
     return np.int32(np.float32(power).view(np.int32) + exponent).view(np.float32)
@@ -239,13 +238,16 @@ def find_highest(logits, line, channels, channel_size, out_width, highest):
 @compiled
 @no_type_check
 def lower(logits, line, channels, channel_size, out_width, highest, lowered, start, stride):
-    """How much a line's logits are below the highest of their place; `stride` for each channel."""
+    """How much a line's logits are below the highest of their place; `stride` for each channel.
+
+    In powers of two: the many steps that follow need no e.
+    """
     for channel in range(channels):
         source, target = line + channel * channel_size, start + channel * stride
         for x in range(out_width):
             value = logits[source + x]
             value = pick(value < -LARGEST, -LARGEST, value)
-            lowered[target + x] = pick(value > LARGEST, LARGEST, value) - highest[x]
+            lowered[target + x] = LOG2_E * (pick(value > LARGEST, LARGEST, value) - highest[x])
         for x in range(out_width, stride):  # read as neighbours with weight 0
             lowered[target + x] = ZERO
 
@@ -272,11 +274,11 @@ def find_shares(
         for x in range(width):
             opposite = -best[x]
             opposite = -LOWEST if opposite > -LOWEST else opposite
-            share[x] = ONE / (ONE + exponential(opposite))
+            share[x] = ONE / (ONE + power_of_two(opposite))
         return
     vanishing = 0
     for x in range(width):
-        part = exponential(best[x]) / total[x]
+        part = power_of_two(best[x]) / total[x]
         share[x] = pick(part > ONE, ONE, part)
         vanishing += np.int32(best[x] < VANISHING)
     if not vanishing:
@@ -289,7 +291,7 @@ def find_shares(
                 place, score = blocks[block] + channel * stride, ZERO
                 for tap in range(taps):
                     score += block_weights[weight + tap * LANES] * mixed[place + tap]
-                summed += exponential(score - best[x])
+                summed += power_of_two(score - best[x])
             share[x] = pick(summed > ONE, ONE / summed, ONE)
 
 
