@@ -59,6 +59,30 @@ def test_pages_that_are_named_may(start, allowed: str) -> None:
     assert answer.headers["access-control-allow-origin"] in (PAGE, "*")
 
 
+EMBEDDED = {"sec-fetch-site": "cross-site", "sec-fetch-dest": "image"}
+
+
+@pytest.mark.parametrize("referer", [{}, {"referer": f"{PAGE}/x"}, {"referer": "no address"}])
+def test_pages_of_others_may_not_show_what_is_here(start, referer: dict[str, str]) -> None:
+    """A picture's address may be one that drops all models."""
+    client = start(require_key=False)
+    answer = client.get("/clear_cache", headers={**EMBEDDED, **referer})
+    assert answer.status_code == 403
+    assert "ALLOW_ORIGINS" in answer.json()["message"]
+
+
+def test_pages_that_are_named_may_show_it(start) -> None:
+    client = start(require_key=False, allow_origins=PAGE)
+    page = {"referer": f"{PAGE}/a/page"}
+    assert client.get("/info", headers={**EMBEDDED, **page}).status_code == 200
+    assert client.get("/info", headers=EMBEDDED).status_code == 403
+
+
+def test_links_of_others_may_be_followed(start) -> None:
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-dest": "document"}
+    assert start(require_key=False).get("/docs", headers=headers).status_code == 200
+
+
 def test_a_proxy_on_this_machine_may_pass_the_name_of_its_own(start) -> None:
     client = start(require_key=False, public_url="https://seg.example.org/")
     headers = {"host": "seg.example.org", "origin": "https://seg.example.org"}

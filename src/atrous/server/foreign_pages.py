@@ -17,7 +17,8 @@ class ForeignPages:
     """ASGI middleware for a server without keys: 403 to what a foreign web page may have sent.
 
     A page's name may be made to mean this machine (DNS rebinding): then it is in `Host`. Other
-    pages can post without asking, and then they are named in `Origin`. Programs send none.
+    pages can post without asking, and then they are named in `Origin`, or have a picture shown
+    from here, of which browsers say that it is for another site. Programs send neither.
     """
 
     def __init__(self, app: ASGIApp, allow_origins: Sequence[str], public_url: str = "") -> None:
@@ -47,6 +48,8 @@ class ForeignPages:
                 f"the request is for the host {host[:100]!r}; a server without keys (--no-auth) "
                 "answers to localhost and loopback addresses alone"
             )
+        if origin is None and _is_embedded(headers):
+            origin = _origin_of(headers.get("referer", ""))
         if origin is None or not self._origins.isdisjoint((origin, "*")):
             return None
         if origin.partition("://")[2].lower() == host.lower():
@@ -55,3 +58,15 @@ class ForeignPages:
             f"the request is from a web page of {origin[:100]!r}; a server without keys "
             "(--no-auth) answers to pages of its own and of ALLOW_ORIGINS alone"
         )
+
+
+def _is_embedded(headers: Headers) -> bool:
+    """Whether a page of another site asks for a part of itself; a link that is followed is none."""
+    is_foreign = headers.get("sec-fetch-site", "") == "cross-site"
+    return is_foreign and headers.get("sec-fetch-dest", "") != "document"
+
+
+def _origin_of(page: str) -> str:
+    """Scheme, name and port of a page's address; "null", as browsers say, where it is none."""
+    scheme, _, rest = page.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}" if rest else "null"
