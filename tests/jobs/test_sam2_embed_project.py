@@ -90,6 +90,32 @@ def test_photos_lie_where_the_server_finds_them(
         assert cache.on_disk(photo_key(owner, content_id))
 
 
+def test_another_worker_goes_on_where_one_was_stopped(
+    store: Store, package: Sam2Package, queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed, embedded = NoSegmenter.embed, 0
+
+    def stop_at_the_third(segmenter: NoSegmenter, image: np.ndarray) -> Embedding:
+        nonlocal embedded
+        embedded += 1
+        if embedded == 3:
+            raise SystemExit("the worker is told to end")
+        return embed(segmenter, image)
+
+    monkeypatch.setattr(NoSegmenter, "embed", stop_at_the_third)
+    stopped = queue()
+    with pytest.raises(SystemExit):
+        embed_project(stopped, "w", store)
+    assert store.jobs.get(stopped.id).progress["fraction"] == pytest.approx(2 / 3)
+    assert store.jobs.release(stopped.id, "w", counted=False)
+    taken = store.jobs.claim("another", [EMBED_PROJECT])
+    assert taken is not None
+    assert taken.id == stopped.id
+    done = {"total": 3, "there": 2, "embedded": 1, "unreadable": 0}
+    assert embed_project(taken, "another", store) == done
+    assert store.jobs.get(taken.id).progress == {**done, "fraction": 1.0}
+
+
 def test_what_can_not_be_done_is_told(store: Store, package: Sam2Package, queue: Any) -> None:
     with pytest.raises(NotFound, match="atrous sam2 add hiera_large"):
         embed_project(queue(model="hiera_large"), "w", store)

@@ -110,6 +110,18 @@ def test_low_res_is_the_grid_and_polygons_lie_on_the_photo() -> None:
     assert (fill([polygon]) != expected(disc(100))).mean() < 0.02
 
 
+@pytest.mark.parametrize("tolerance", [1.0, 4.0, 20.0])
+def test_a_tolerance_is_in_pixels_of_the_photo_with_low_res_too(tolerance: float) -> None:
+    """No corner that was left out lies farther from the polygon than was allowed."""
+    styles = (MaskStyle(low_res=True), MaskStyle(low_res=True, tolerance=tolerance))
+    exact, rough = (MaskWriter(style, SIZE).prediction(MASKS)["masks"][0] for style in styles)
+    assert 3 <= len(rough) < len(exact)
+    ring = np.array(rough, np.float32).reshape(-1, 1, 2)
+    away = [abs(cv2.pointPolygonTest(ring, corner, measureDist=True)) for corner in exact]
+    assert max(away) <= tolerance + 1e-4
+    assert max(away) > tolerance / 8  # so that it is pixels, not cells of the grid
+
+
 def test_arrays_are_logits_that_numpy_reads() -> None:
     data = masks_as_arrays([MASKS, MASKS], SIZE, low_res=False, all_masks=False)
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
