@@ -28,7 +28,7 @@ KERNEL = "atrous.runtime.pixel_kernel"
 SOURCE = Path(__file__).with_name("pixel_kernel.py")
 BESIDE_SOURCE = SOURCE.parent / "__pycache__"  # as with Python's own compiled code
 SOURCE_AT_START = SOURCE.read_text()  # an update may change the file under a running process
-POINTERS = 17  # arguments of `pixel_kernel.write_pixels`
+POINTERS = 18  # arguments of `pixel_kernel.write_pixels`
 CHECKSUM_BYTES = 32  # before the object file
 
 Kernel = Callable[..., int]  # takes addresses; lets other threads of Python run meanwhile

@@ -119,6 +119,7 @@ class _Blocks:
     """
 
     first: Int64[np.ndarray, " blocks"]  # of the source columns
+    own_taps: Int64[np.ndarray, " blocks"]  # so many source columns have weights but 0
     weights: Float32[np.ndarray, "blocks taps 16"]
 
     @classmethod
@@ -130,7 +131,9 @@ class _Blocks:
         weights = np.zeros((len(first), taps, LANES), np.float32)
         for tap, of_tap in enumerate(columns.weights.T):
             weights[column // LANES, before + tap, column % LANES] = of_tap
-        return cls(np.ascontiguousarray(first), weights)
+        used = (weights != 0).max(axis=2)
+        own_taps = taps - np.argmax(used[:, ::-1], axis=1)
+        return cls(np.ascontiguousarray(first), own_taps.astype(np.int64), weights)
 
     @property
     def taps(self) -> int:
@@ -163,7 +166,8 @@ class _Work:
         ]
         arrays = [
             *(np.array(sizes, np.int64), self.logits),
-            *(self.rows, self.row_weights, self.blocks.first, self.blocks.weights),
+            *(self.rows, self.row_weights),
+            *(self.blocks.first, self.blocks.own_taps, self.blocks.weights),
             *(self.ids, self.limits, label_map, confidence),
             *(space.lowered, space.mixed, space.highest),
             *(space.best, space.total, space.share, space.winner),

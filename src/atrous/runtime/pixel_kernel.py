@@ -9,6 +9,7 @@ Nothing here allocates, raises or knows Python, so that the code stands alone.
 # ruff: noqa: PLR0913 - arrays are addresses here, each with a place to start from
 
 import sys
+from itertools import product
 from types import SimpleNamespace
 from typing import Any, no_type_check
 
@@ -25,7 +26,8 @@ config.CPU_FEATURES = host_features()  # type: ignore[attr-defined]
 
 LANES = 16  # pixels side by side that are compared together
 TAPS = 3  # neighbours that a position is made of
-USUAL_TAPS = range(TAPS, 9)  # that the positions of `LANES` pixels are made of together
+USUAL_TAPS = range(2, 9)  # that the positions of `LANES` pixels are made of together
+IF_LOW = 1 << 32  # is added to a number of taps to name the loop for very low scores
 LARGEST = np.float32(3e37)  # of a logit: infinite ones times a weight of 0 would be no number
 LOG2_E = np.float32(1.4426950408889634)
 LOWEST = np.float32(-125.0)  # 2 to the power of less is a denormal number, which takes long
@@ -43,7 +45,8 @@ FLOATS, BYTES, NUMBERS, SHORT = map(
 )
 SIGNATURE = types.void(
     *(NUMBERS, FLOATS),  # sizes, logits
-    *(NUMBERS, FLOATS, NUMBERS, FLOATS),  # rows, blocks of columns: first neighbours, weights
+    *(NUMBERS, FLOATS),  # rows: first neighbours, weights
+    *(NUMBERS, NUMBERS, FLOATS),  # blocks of columns: the same, and how many neighbours of each
     *(SHORT, FLOATS, BYTES, FLOATS),  # ids, limits, label map, confidence
     *(FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, SHORT),  # space to work in
 )
@@ -85,10 +88,11 @@ class Lanes:
         product = self.builder.fmul(one, two, flags=["contract"])
         return self.builder.fadd(total, product, flags=["contract"])
 
-    def power_of_two(self, x: Any) -> Any:
+    def power_of_two(self, x: Any, *, may_be_low: bool) -> Any:
         """`power_of_two`, step by step the same."""
         build, lowest, rounding = self.builder, self.constant(LOWEST), self.constant(ROUNDING)
-        x = build.select(build.fcmp_ordered("<", x, lowest), lowest, x)
+        if may_be_low:
+            x = build.select(build.fcmp_ordered("<", x, lowest), lowest, x)
         shifted = build.fadd(x, rounding)
         rest = build.fsub(x, build.fsub(shifted, rounding))
         power = self.constant(P5)
@@ -135,7 +139,7 @@ class Comparison(Lanes):
             self.builder.store(self.add_neighbour(so_far, own, start, loop.index), score)
         return self.builder.load(score)
 
-    def note(self, score: Any, channel: Any) -> None:
+    def note(self, score: Any, channel: Any, *, may_be_low: bool) -> None:
         """Note where a channel is the highest so far, and sum the exponentials."""
         build, of = self.builder, self.of
         class_id = build.load(build.gep(of.ids, [channel]))
@@ -143,9 +147,9 @@ class Comparison(Lanes):
         is_higher = build.fcmp_ordered(">", score, best)
         build.store(build.select(is_higher, score, best), self.best)
         build.store(build.select(is_higher, self.spread(class_id, self.whole), winner), self.winner)
-        build.store(build.fadd(total, self.power_of_two(score)), self.total)
+        build.store(build.fadd(total, self.power_of_two(score, may_be_low=may_be_low)), self.total)
 
-    def compare(self, taps: int | None) -> None:
+    def compare(self, taps: int | None, *, may_be_low: bool) -> None:
         """Go over the channels; weights of a known number of neighbours stay in registers."""
         build, of = self.builder, self.of
         places = [of.taps.type(tap) for tap in range(taps or 0)]
@@ -155,19 +159,24 @@ class Comparison(Lanes):
             score = self.constant(0) if known else self.add_neighbours(start)
             for place, own in zip(places, known, strict=True):
                 score = self.add_neighbour(score, own, start, place)
-            self.note(score, loop.index)
+            self.note(score, loop.index, may_be_low=may_be_low)
 
     def write(self) -> None:
-        """All of it: a loop for each usual number of neighbours, one for all others."""
+        """All of it: a loop for each usual number of neighbours, one for all others.
+
+        Each usual one is there twice: most logits are never so low that it matters.
+        """
         build, of = self.builder, self.of
         end, others = (build.append_basic_block(name) for name in ("end", "others"))
-        usual = build.switch(of.taps, others)
-        for taps in (*USUAL_TAPS, None):
-            block = others if taps is None else build.append_basic_block(f"taps_{taps}")
+        if_low = build.mul(of.may_be_low, of.taps.type(IF_LOW))
+        usual = build.switch(build.add(of.taps, if_low), others)
+        for taps, may_be_low in [*product(USUAL_TAPS, (False, True)), (None, True)]:
+            block = others
             if taps is not None:
-                usual.add_case(taps, block)
+                block = build.append_basic_block(f"taps_{taps}")
+                usual.add_case(taps + IF_LOW * may_be_low, block)
             build.position_at_end(block)
-            self.compare(taps)
+            self.compare(taps, may_be_low=may_be_low)
             build.branch(end)
         build.position_at_end(end)
         for variable, array, kind in (
@@ -182,17 +191,19 @@ class Comparison(Lanes):
 @no_type_check
 def compare_channels(
     typing_context, weights, weight, taps, mixed, place, stride, channels, ids,
-    best, winner, total, pixel,
+    best, winner, total, pixel, may_be_low,
 ):  # fmt: skip
     """Of `LANES` pixels the highest score, its class id and the sum of all exponentials.
 
     A score is the sum of `taps` neighbours from `place` on, times their weights, of which the
     pixels have their own. Of equal scores the first channel's wins.
+    may_be_low: 1 where a score may be below LOWEST, else 0.
     """
-    names = "weights weight taps mixed place stride channels ids best winner total pixel"
+    names = "weights weight taps mixed place stride channels ids best winner total pixel may_be_low"
     signature = types.void(
-        weights, weight, taps, mixed, place, stride, channels, ids, best, winner, total, pixel
-    )
+        weights, weight, taps, mixed, place, stride, channels, ids, best, winner, total, pixel,
+        may_be_low,
+    )  # fmt: skip
 
     def write_down(context, builder, signature, arguments):
         Comparison(builder, **dict(zip(names.split(), arguments, strict=True))).write()
@@ -240,16 +251,20 @@ def find_highest(logits, line, channels, channel_size, out_width, highest):
 def lower(logits, line, channels, channel_size, out_width, highest, lowered, start, stride):
     """How much a line's logits are below the highest of their place; `stride` for each channel.
 
-    In powers of two: the many steps that follow need no e.
+    In powers of two: the many steps that follow need no e. Gives how many are below LOWEST.
     """
+    low = 0
     for channel in range(channels):
         source, target = line + channel * channel_size, start + channel * stride
         for x in range(out_width):
             value = logits[source + x]
             value = pick(value < -LARGEST, -LARGEST, value)
-            lowered[target + x] = LOG2_E * (pick(value > LARGEST, LARGEST, value) - highest[x])
+            power = LOG2_E * (pick(value > LARGEST, LARGEST, value) - highest[x])
+            lowered[target + x] = power
+            low += np.int32(power < LOWEST)
         for x in range(out_width, stride):  # read as neighbours with weight 0
             lowered[target + x] = ZERO
+    return low
 
 
 @compiled
@@ -319,7 +334,7 @@ def limit_row(
 @no_type_check
 def write_pixels(
     sizes, logits,
-    rows, row_weights, blocks, block_weights,
+    rows, row_weights, blocks, block_taps, block_weights,
     ids, limits, label_map, confidence,
     lowered, mixed, highest, best, total, share, winner,
 ):  # fmt: skip
@@ -330,7 +345,7 @@ def write_pixels(
     channel_size, has_one_limit = out_height * out_width, sizes[10] != 0
     stride = out_width + taps
     line_size = channels * stride  # line n of the logits lies in place n % TAPS of `lowered`
-    newest = rows[top] - 1
+    newest, may_be_low = rows[top] - 1, 0
     for row in range(top, bottom):
         first = rows[row]
         newest = max(newest, first - 1)
@@ -338,13 +353,14 @@ def write_pixels(
             newest += 1
             line = min(newest, out_height - 1) * out_width
             find_highest(logits, line, channels, channel_size, out_width, highest)
-            lower(logits, line, channels, channel_size, out_width, highest,
-                  lowered, newest % TAPS * line_size, stride)  # fmt: skip
+            if lower(logits, line, channels, channel_size, out_width, highest,
+                     lowered, newest % TAPS * line_size, stride):  # fmt: skip
+                may_be_low = 1
         mix(lowered, first, line_size, row_weights, row, mixed)
         for block in range((width + LANES - 1) // LANES):
             compare_channels(
-                block_weights, block * taps * LANES, taps, mixed, blocks[block], stride,
-                channels, ids, best, winner, total, block * LANES,
+                block_weights, block * taps * LANES, block_taps[block], mixed, blocks[block],
+                stride, channels, ids, best, winner, total, block * LANES, may_be_low,
             )  # fmt: skip
         find_shares(blocks, block_weights, taps, mixed, stride, channels, width,
                     best, total, share)  # fmt: skip
