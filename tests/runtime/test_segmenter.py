@@ -15,6 +15,7 @@ from atrous.domain.views import Views
 from atrous.packages.directory import ModelPackage
 from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.gathering import GatheringSession
+from atrous.runtime.processor import available_cores
 from atrous.runtime.segmenter import Segmenter
 
 Make = Callable[..., ModelPackage]
@@ -169,6 +170,51 @@ def test_gathered_requests_get_their_own_answers(make_package: Make) -> None:
         together = threads.map(lambda photo: segmenter.predict(photo).label_map, photos)
         for label_map, expected in zip(together, alone, strict=True):
             assert np.array_equal(label_map, expected)
+
+
+def test_a_crowd_is_answered_two_at_a_time(make_package: Make, tmp_path: Path) -> None:
+    waits = False
+    segmenter = Segmenter(
+        make_package(),
+        engine="openvino",
+        cache_folder=tmp_path,
+        cores=CoreBudget(available_cores()),
+        crowded=lambda: waits,
+    )
+    if available_cores() % 2:
+        pytest.skip("an odd number of cores is not halved")
+    photos = [quarters(20 + 3 * number, 30 + 7 * number) for number in range(6)]
+    alone = [segmenter.predict(photo) for photo in photos]
+    assert segmenter.bytes_for_crowds == 0
+
+    waits = True
+    segmenter.predict(photos[0])  # nobody waits for the second network
+    loader = segmenter._turns._loader
+    assert loader is not None
+    loader.join(60)
+    assert segmenter.bytes_for_crowds > 0
+    both = threading.Barrier(2)
+
+    @contextmanager
+    def meet(part: str) -> Iterator[None]:
+        if part == "network":
+            both.wait(60)  # breaks where they run one after the other
+        yield
+
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(lambda photo: segmenter.predict(photo, timed=meet), photos))
+    for found, expected in zip(together, alone, strict=True):
+        assert np.array_equal(found.label_map, expected.label_map)
+        np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-5)
+    segmenter.close()
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_without_a_cache_a_crowd_is_answered_one_by_one(make_package: Make, engine: str) -> None:
+    segmenter = Segmenter(make_package(), engine=engine, crowded=lambda: True)
+    segmenter.predict(quarters())
+    assert segmenter._turns._loader is None
+    assert segmenter.bytes_for_crowds == 0
 
 
 def test_nobody_waits_for_others_where_the_graph_takes_one_picture(make_package: Make) -> None:

@@ -109,7 +109,12 @@ class SegmenterPool:
     def bytes_in_use(self) -> int:
         """What the models that are ready take together."""
         with self._lock:
-            return sum(self._bytes.values())
+            return self._total()
+
+    def _total(self) -> int:
+        ready = [self._segmenters[name] for name in self._bytes]
+        for_crowds = sum(future.result().bytes_for_crowds for future in ready if future.done())
+        return sum(self._bytes.values()) + for_crowds
 
     def remove(self, model_id: str) -> bool:
         """Give a model up; False where it was not there."""
@@ -157,7 +162,7 @@ class SegmenterPool:
     def _evict(self, newest: str) -> None:
         """Give up models until number and bytes fit; pinned ones and the newest always stay."""
         for model_id in [name for name in self._segmenters if name in self._bytes]:
-            total = sum(self._bytes.values())
+            total = self._total()
             too_large = self._max_bytes is not None and total > self._max_bytes
             if model_id == newest or model_id in self._pinned:
                 continue

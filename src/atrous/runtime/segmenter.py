@@ -22,12 +22,14 @@ from atrous.runtime.engine_choice import Network, choose_engine
 from atrous.runtime.engine_names import Engine, Precision
 from atrous.runtime.gathering import GatheringSession
 from atrous.runtime.machine_code import load_kernel
+from atrous.runtime.network_turns import NetworkTurns
 from atrous.runtime.postprocess import restore
 from atrous.runtime.session import Session, open_session
 from atrous.runtime.views import Look, predict_views
 
 logger = logging.getLogger(__name__)
 
+SECOND_BYTES_PER_INPUT_PIXEL = 256  # layers in between, of a network that is loaded once more
 Step = Literal["contrast", "grayscale", "static_crop"]  # that a request may switch off
 Part = Literal["preprocess", "network", "postprocess"]  # of a prediction
 
@@ -45,6 +47,7 @@ class Segmenter:
         cache_folder: Path | None = None,
         cores: CoreBudget | None = None,
         gather_ms: float = 0.0,
+        crowded: Callable[[], bool] = lambda: False,
     ) -> None:
         """Load the network and run it once; see `open_session` for the settings.
 
@@ -54,11 +57,14 @@ class Segmenter:
         cores: shared by the segmenters of a process; None: this one has all to itself.
         gather_ms: how long a picture waits for others to run with, where the graph takes any batch;
             for GPUs.
+        crowded: tells whether requests wait that nobody serves yet; then, with a cache folder,
+            photos go through the network two at a time, each on half of the cores.
         Raises BadPackage where the network can't be loaded or does not fit the package.
         """
         self.cores = cores or CoreBudget()
         load_kernel(cache_folder)  # beside the network; `warm_up` waits for it
-        session = _open(package, engine, precision, threads, cache_folder, self.cores)
+        open_on = _opener(package, engine, precision, threads, cache_folder, self.cores)
+        session = open_on(None)
         if session.input_size not in (None, package.preprocess.size):
             # The older layout does not always say the size; the network itself always does.
             logger.warning(
@@ -75,6 +81,15 @@ class Segmenter:
         self.package = package
         gathers = gather_ms and session.batch_size is None
         self._session = GatheringSession(session, gather_ms / 1000) if gathers else session
+        halves = not gathers and cache_folder is not None and self._can_be_halved
+        self._turns = NetworkTurns(
+            self._session,
+            session.threads,
+            self.cores,
+            name=f"the network of {package.folder.name}",
+            open_halved=partial(open_on, session.threads // 2) if halves else None,
+            crowded=crowded,
+        )
         self.warm_up()
 
     @property
@@ -132,8 +147,8 @@ class Segmenter:
         with timed("preprocess"):
             batch, placement = preprocess(image, recipe)
         with ExitStack() as until_answered:
-            with self.cores.take(self._session.threads), timed("network"):
-                [logits] = until_answered.enter_context(self._session.lend(batch))
+            with self._turns.take() as session, timed("network"):
+                [logits] = until_answered.enter_context(session.lend(batch))
             with timed("postprocess"):
                 return restore(
                     logits,
@@ -153,8 +168,23 @@ class Segmenter:
         """One look of several: the logits are copied, as the engine uses its memory again."""
         before()
         batch, placement = preprocess(image, recipe)
-        with self.cores.take(self._session.threads), self._session.lend(batch) as [logits]:
+        with self._turns.take() as session, session.lend(batch) as [logits]:
             return Look(logits.copy(), placement, self._session.enlarged)
+
+    @property
+    def _can_be_halved(self) -> bool:
+        """Whether two runs on half of the threads each would keep all cores busy."""
+        session = self._session
+        on_all = session.threads == self.cores.cores and session.threads % 2 == 0
+        return on_all and (session.engine, session.device) == ("openvino", "cpu")
+
+    @property
+    def bytes_for_crowds(self) -> int:
+        """About the memory of the second network, which is loaded when requests wait; else 0."""
+        if not self._turns.is_there_twice:
+            return 0
+        weights = self.package.weights.stat().st_size
+        return weights + SECOND_BYTES_PER_INPUT_PIXEL * self.package.preprocess.size.area
 
     def warm_up(self) -> None:
         """Run once on black: engines allocate on the first run, and a misfit shows here."""
@@ -163,29 +193,31 @@ class Segmenter:
 
     def close(self) -> None:
         """Free the network; `predict` must not be called any more."""
-        self._session.close()
+        self._turns.close()
 
 
-def _open(
+def _opener(
     package: ModelPackage,
     engine: Engine,
     precision: Precision,
     threads: int | None,
     cache_folder: Path | None,
     cores: CoreBudget,
-) -> Session:
+) -> Callable[[int | None], Session]:
+    """What opens the network as it was asked for or chosen, on so many threads if not None."""
     checksum = None
     if cache_folder is not None:
         known = package.manifest.get("checksums", {})  # verified when the package was read
         checksum = known.get(package.weights.name) or sha256_of(package.weights)
         if (engine, precision, threads) == ("auto", "auto", None):
             network = Network(package.weights, checksum, package.preprocess.size, cache_folder)
-            return network.open(choose_engine(network, cores))
-    return open_session(
+            choice = choose_engine(network, cores)
+            return lambda on: network.open(replace(choice, threads=on or choice.threads))
+    return lambda on: open_session(
         package.weights,
         engine=engine,
         precision=precision,
-        threads=threads,
+        threads=on or threads,
         cache_folder=cache_folder,
         input_size=package.preprocess.size,
         checksum=checksum,

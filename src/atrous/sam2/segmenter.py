@@ -14,8 +14,8 @@ from atrous.domain.geometry import Size
 from atrous.domain.prompts import Prompt
 from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.engine_names import Engine, EngineName, Precision, PrecisionName
+from atrous.runtime.network_turns import NetworkTurns
 from atrous.runtime.processor import available_cores
-from atrous.sam2.decoder_turns import DecoderTurns
 from atrous.sam2.embedding import Embedding
 from atrous.sam2.engine import KeptGraph, Network, open_network
 from atrous.sam2.engine_choice import EMBEDDING_PARTS, EngineReport, open_networks
@@ -98,10 +98,11 @@ class InteractiveSegmenter:
             half_embeddings=embeddings == "float16",
         )
         self._encoder: Network = encoder
-        self._decoder = DecoderTurns(
+        self._decoder = NetworkTurns(
             decoder,
             threads_here,
             cores,
+            name=f"the decoder of {package.variant}",
             open_halved=_halved_decoder(package, report, threads_here, embeddings),
             crowded=crowded,
         )

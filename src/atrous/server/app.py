@@ -164,6 +164,8 @@ def build_services(settings: ServerSettings, store: Store) -> Services:
     traces = open_traces(settings)
     metrics = Metrics(traces.stage) if traces else Metrics()
     cores = CoreBudget()
+    threads = settings.http_api_threadpool_workers
+    work = WorkQueue(threads, settings.max_waiting_requests, metrics)
     open_segmenter = partial(
         Segmenter,
         engine=settings.engine,
@@ -171,6 +173,8 @@ def build_services(settings: ServerSettings, store: Store) -> Services:
         cache_folder=Path(settings.model_cache_dir or store.home.cache),
         cores=cores,
         gather_ms=settings.gather_ms,
+        # One thread answers one request at a time, however many wait.
+        crowded=work.is_crowded if threads > 1 else lambda: False,
     )
     pool = SegmenterPool(
         partial(load_from, store),
@@ -184,9 +188,7 @@ def build_services(settings: ServerSettings, store: Store) -> Services:
         models=LoadedModels(store, pool, metrics, pinned=words(settings.pinned_models)),
         sam2=open_sam2(settings, store.home, metrics, cores=cores),
         metrics=metrics,
-        work=WorkQueue(
-            settings.http_api_threadpool_workers, settings.max_waiting_requests, metrics
-        ),
+        work=work,
         waiting_bytes=WaitingBytes(
             settings.max_waiting_bytes, metrics, max_body_bytes=settings.max_body_bytes
         ),

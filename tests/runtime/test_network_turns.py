@@ -1,12 +1,10 @@
 import logging
 import threading
 
-import numpy as np
 import pytest
 
 from atrous.runtime.core_budget import CoreBudget
-from atrous.sam2.decoder_turns import DecoderTurns
-from atrous.sam2.engine import Arrays
+from atrous.runtime.network_turns import NetworkTurns
 
 CORES = 2
 
@@ -14,13 +12,8 @@ CORES = 2
 class Fake:
     """A network that says how often it was closed."""
 
-    engine, precision = "openvino", "fp32"
-
     def __init__(self) -> None:
         self.closed = 0
-
-    def run(self, inputs: Arrays) -> tuple[np.ndarray, ...]:
-        raise AssertionError("not run here")
 
     def close(self) -> None:
         self.closed += 1
@@ -35,7 +28,7 @@ class Crowd:
         return self.waits
 
 
-def loaded(turns: DecoderTurns) -> None:
+def loaded(turns: NetworkTurns) -> None:
     """Wait until the second network is there, or has failed."""
     assert turns._loader is not None
     turns._loader.join(30)
@@ -43,7 +36,7 @@ def loaded(turns: DecoderTurns) -> None:
 
 def test_alone_on_all_cores_until_many_wait() -> None:
     alone, halved, crowd, cores = Fake(), Fake(), Crowd(), CoreBudget(CORES)
-    turns = DecoderTurns(alone, CORES, cores, open_halved=lambda: halved, crowded=crowd)
+    turns = NetworkTurns(alone, CORES, cores, open_halved=lambda: halved, crowded=crowd)
     with turns.take() as network:
         assert network is alone
         assert cores._free == 0
@@ -63,7 +56,7 @@ def test_alone_on_all_cores_until_many_wait() -> None:
 
 def test_two_run_at_once_in_a_crowd() -> None:
     crowd, cores = Crowd(), CoreBudget(CORES)
-    turns = DecoderTurns(Fake(), CORES, cores, open_halved=Fake, crowded=crowd)
+    turns = NetworkTurns(Fake(), CORES, cores, open_halved=Fake, crowded=crowd)
     crowd.waits = True
     with turns.take():
         pass
@@ -84,7 +77,7 @@ def test_two_run_at_once_in_a_crowd() -> None:
 
 def test_who_comes_beside_a_halved_run_does_not_wait_for_all_cores() -> None:
     halved, crowd, cores = Fake(), Crowd(), CoreBudget(CORES)
-    turns = DecoderTurns(Fake(), CORES, cores, open_halved=lambda: halved, crowded=crowd)
+    turns = NetworkTurns(Fake(), CORES, cores, open_halved=lambda: halved, crowded=crowd)
     crowd.waits = True
     with turns.take():
         pass
@@ -122,7 +115,7 @@ def test_a_second_network_that_can_not_be_loaded_is_said_once(
         raise MemoryError("no room")
 
     alone = Fake()
-    turns = DecoderTurns(alone, 2, CoreBudget(2), open_halved=fail, crowded=lambda: True)
+    turns = NetworkTurns(alone, 2, CoreBudget(2), open_halved=fail, crowded=lambda: True)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             with turns.take() as network:
@@ -140,7 +133,7 @@ def test_both_are_closed_also_while_one_is_loaded(closed_first: bool) -> None:
         assert may_end.wait(30)
         return halved
 
-    turns = DecoderTurns(alone, 2, CoreBudget(2), open_halved=open_slowly, crowded=lambda: True)
+    turns = NetworkTurns(alone, 2, CoreBudget(2), open_halved=open_slowly, crowded=lambda: True)
     with turns.take():
         pass
     if closed_first:

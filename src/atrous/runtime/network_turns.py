@@ -1,43 +1,59 @@
-"""Turns at the decoder: one prompt on all cores, or two side by side while many wait."""
+"""Turns at a network: one run on all cores, or two side by side while many wait."""
 
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from atrous.domain.errors import AtrousError
 from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.process_memory import give_back_freed
-from atrous.sam2.engine import Network
 
 logger = logging.getLogger(__name__)
 
 
-class DecoderTurns:
-    """Lends the decoder together with the cores that a run of it needs.
+@runtime_checkable  # the tests check annotations while they run
+class Closable(Protocol):
+    """What can be freed."""
 
-    A click alone is answered soonest on all cores. Where more wait than are served, two runs on
-    half of the cores each answer more of them: no core waits for another after each layer.
+    def close(self) -> None:
+        """Free it; it must not be used any more."""
+        ...
+
+
+Network = TypeVar("Network", bound=Closable)
+
+
+class NetworkTurns(Generic[Network]):
+    """Lends a network together with the cores that a run of it needs.
+
+    A request alone is answered soonest on all cores. Where more wait than are served, two runs on
+    half of the cores each answer more of them: no core waits for another after each layer, and
+    what else takes a core for a moment, another program or an answer on its way, delays one run
+    instead of all cores.
     """
 
     def __init__(
         self,
-        decoder: Network,
+        alone: Network,
         threads: int,
         cores: CoreBudget,
         *,
+        name: str = "a network",
         open_halved: Callable[[], Network] | None = None,
         crowded: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Take a loaded decoder over, to be closed with this.
+        """Take a loaded network over, to be closed with this.
 
         threads: of one of its runs.
+        name: for the log.
         open_halved: loads it once more, for two runs at once on half of the threads each. That is
             done in a thread when a crowd comes for the first time; runs go on alone until it is
             there. None: always alone.
         crowded: tells whether requests wait that nobody serves yet.
         """
-        self._alone, self._threads, self._cores = decoder, threads, cores
+        self._alone, self._threads, self._cores, self._name = alone, threads, cores, name
         self._open_halved, self._crowded = open_halved, crowded
         self._lock = threading.Lock()
         self._halved: Network | None = None  # loaded
@@ -45,9 +61,14 @@ class DecoderTurns:
         self._halved_runs = 0
         self._closed = False
 
+    @property
+    def is_there_twice(self) -> bool:
+        """Whether the second network is in memory, too."""
+        return self._halved is not None
+
     @contextmanager
     def take(self) -> Iterator[Network]:
-        """Hold the decoder that is to be run, and its cores; waits for these."""
+        """Hold the network that is to be run, and its cores; waits for these."""
         halved = self._enter_halved()
         if halved is None:
             with self._cores.take(self._threads):
@@ -61,7 +82,7 @@ class DecoderTurns:
                 self._halved_runs -= 1
 
     def _enter_halved(self) -> Network | None:
-        """The decoder for two runs at once, counted as running; None: run alone.
+        """The network for two runs at once, counted as running; None: run alone.
 
         Beside one that runs there already, too: on all cores it would have to wait for that one,
         and a core would have nothing to do meanwhile.
@@ -82,19 +103,19 @@ class DecoderTurns:
         try:
             network = open_halved()
         except (AtrousError, RuntimeError, MemoryError, OSError) as error:
-            # Clicks are answered one after the other, as before.
-            logger.warning("the decoder can't be loaded for two runs at once: %s", error)
+            # Requests are answered one after the other, as before.
+            logger.warning("%s can't be loaded for two runs at once: %s", self._name, error)
             return
         give_back_freed()  # what only its compilation needed
         with self._lock:
             if not self._closed:
                 self._halved = network
-                logger.info("many clicks wait: the decoder is loaded for two runs at once, too")
+                logger.info("requests wait: %s is loaded for two runs at once, too", self._name)
                 return
         network.close()
 
     def close(self) -> None:
-        """Free the decoder; it must not be taken any more."""
+        """Free the network; it must not be taken any more."""
         with self._lock:
             self._closed = True
             halved, self._halved = self._halved, None
