@@ -79,6 +79,9 @@ class Segmenter:
                 ),
             )
         self.package = package
+        # Read now: the file may go while the network is in memory.
+        weights, pixels = package.weights.stat().st_size, package.preprocess.size.area
+        self._second_bytes = weights + SECOND_BYTES_PER_INPUT_PIXEL * pixels
         gathers = gather_ms and session.batch_size is None
         self._session = GatheringSession(session, gather_ms / 1000) if gathers else session
         halves = not gathers and cache_folder is not None and self._can_be_halved
@@ -181,10 +184,7 @@ class Segmenter:
     @property
     def bytes_for_crowds(self) -> int:
         """About the memory of the second network, which is loaded when requests wait; else 0."""
-        if not self._turns.is_there_twice:
-            return 0
-        weights = self.package.weights.stat().st_size
-        return weights + SECOND_BYTES_PER_INPUT_PIXEL * self.package.preprocess.size.area
+        return self._second_bytes if self._turns.is_there_twice else 0
 
     def warm_up(self) -> None:
         """Run once on black: engines allocate on the first run, and a misfit shows here."""
