@@ -138,7 +138,7 @@ def _describe(span: Any, scope: Scope, status: int) -> None:
     from opentelemetry.trace import StatusCode
 
     method = scope["method"] if scope["method"] in METHODS else "_OTHER"
-    route = getattr(scope.get("route"), "path", "")
+    route = getattr(scope.get("route"), "path_format", "")  # without the shapes of its segments
     span.update_name(f"{method} {route}".rstrip())
     span.set_attribute("http.request.method", method)
     span.set_attribute("http.response.status_code", status)
