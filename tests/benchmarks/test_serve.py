@@ -44,7 +44,8 @@ def test_quick_is_one_case_and_short(options, tmp_path: Path) -> None:
     plan = serve.make_plan(quick)
     assert plan.case_s == 3.0
     assert plan.peer_python == "peer/bin/python"
-    assert sum(turns * seconds for _, turns, seconds in plan.clients) < 10
+    of_round = sum(seconds + plan.single_s for _, seconds in plan.clients) + plan.single_s
+    assert plan.client_rounds * of_round < 10
 
 
 def test_a_case_that_is_not_there_is_an_error_that_lists_those_there(
