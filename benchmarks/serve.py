@@ -1,6 +1,6 @@
 """Measure serving against Roboflow Inference on this machine, both sides in turn.
 
-python benchmarks/serve.py --peer-python PEER/bin/python          everything, about 18 minutes
+python benchmarks/serve.py --peer-python PEER/bin/python          everything, about 25 minutes
 python benchmarks/serve.py --peer-python PEER/bin/python --quick  one case, about a minute
 
 benchmarks/README.md says how to make the peer's virtual environment, and what the figures mean.

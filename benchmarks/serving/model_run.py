@@ -33,7 +33,7 @@ from serving.load import (
 )
 from serving.peer_server import PeerServer
 from serving.photos import photo_file
-from serving.process_memory import resident_mib
+from serving.process_memory import forget_peak, peak_mib, resident_mib
 from serving.server_process import Server, publish
 from serving.worker_process import Worker
 
@@ -49,7 +49,8 @@ class Plan:
     case_s: float = 10.0  # on one photo, all sides together
     clients: tuple[tuple[int, float], ...] = ((4, 4.0), (16, 5.0), (64, 8.0))  # for how long
     single_s: float = 4.0  # one client, before and after each of these
-    client_rounds: int = 3  # of all numbers of clients
+    client_rounds: int = 7  # of all numbers of clients
+    peer_rounds: int = 3  # one of so many of these has the peer, too
     overload_s: float = 25.0  # at most; enough to fill the queue and go on
     capacity_s: float = 5.0  # before it and after it
     convolution_runs: int = 15
@@ -164,10 +165,13 @@ def measure_throughput(
     own_turns: dict[int, list[list[Run]]] = defaultdict(list)
     peer_turns: dict[int, list[list[Run]]] = defaultdict(list)
     times_one: dict[int, list[float]] = defaultdict(list)
+    peaks: dict[int, list[float]] = defaultdict(list)
 
     def ask_own(clients: int, seconds: float) -> float:
         say(f"{clients} clients")
+        forget_peak(server.pid)
         own_turns[clients].append(keep_busy(lambda: server.connect(photo), clients, seconds))
+        peaks[clients].append(peak_mib(server.pid) or 0.0)
         return answers_per_second(own_turns[clients][-1])
 
     def ask_peer(clients: int, seconds: float, *, finish: bool = True) -> None:
@@ -177,19 +181,24 @@ def measure_throughput(
             peer_turns[clients].append(as_runs(answer))
 
     for turn in range(plan.client_rounds):
+        has_peer = turn % plan.peer_rounds == 0
         before = ask_own(1, plan.single_s)
-        ask_peer(1, plan.single_s)
+        if has_peer:
+            ask_peer(1, plan.single_s)
         for clients, seconds in plan.clients:
             rate = ask_own(clients, seconds)
             after = ask_own(1, plan.single_s)
             times_one[clients].append(2 * rate / (before + after))
             before = after
-            is_last = turn == plan.client_rounds - 1 and clients == plan.clients[-1][0]
-            ask_peer(clients, seconds, finish=not is_last)
+            if has_peer:
+                is_last = turn == plan.client_rounds - 1 and clients == plan.clients[-1][0]
+                ask_peer(clients, seconds, finish=not is_last)
     return [
         {
             "clients": clients,
             "times_one": float(np.median(times_one.get(clients, [1.0]))),
+            "pairs": times_one.get(clients, []),  # of which that is the median
+            "peak_mib": max(peaks[clients]) or None,
             "server": asdict(throughput_of(runs, clients)),
             "peer": asdict(throughput_of(peer_turns[clients], clients)) if peer else None,
         }

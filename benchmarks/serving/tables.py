@@ -92,20 +92,26 @@ def load_table(results: Sequence[ModelResult]) -> Table:
     """Throughput by number of clients, and overload."""
     table = _table(
         "Answers per second by clients; then at twice the capacity",
-        ["model", "side", "clients", "per second", "times one", "median ms", "95th percentile ms"],
+        [
+            *("model", "side", "clients", "per second", "times one", "in pairs"),
+            *("median ms", "95th percentile ms", "MiB"),
+        ],
     )
     for result in results:
         for level in result.throughput:
             for side in ("server", "peer"):
                 if figures := level[side]:
+                    own = side == "server"
                     table.add_row(
                         result.model,
                         side,
                         str(level["clients"]),
                         _number(figures["per_second"], 2),
-                        _number(level["times_one"] if side == "server" else None, 2),
+                        _number(level["times_one"] if own else None, 2),
+                        _range(level["pairs"]) if own else "",
                         _number(figures["median_ms"], 0),
                         _number(figures["p95_ms"], 0),
+                        _number(level["peak_mib"] if own else None, 0),
                     )
         if over := result.overload:
             table.add_row(
@@ -113,6 +119,7 @@ def load_table(results: Sequence[ModelResult]) -> Table:
                 "server",
                 f"{over['rate']:.1f} per second",
                 f"{over['refused_share']:.0%} refused, {over['other']} failed",
+                "",
                 "",
                 _number(over["p50_ms"], 0),
                 f"99th: {_number(over['p99_ms'], 0)} of {over['bound_ms']:.0f}",
@@ -187,6 +194,10 @@ def _spread(side: Side | None) -> str:
 
 def _times(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f} x"
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}" if values else ""
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -111,8 +111,9 @@ def against_peer(results: Sequence[ModelResult]) -> list[float | None]:
 
 
 def memory(results: Sequence[ModelResult]) -> list[float | None]:
-    """Most memory of the server during a reference case."""
-    return [case.server.peak_mib for case in reference_cases(results)]
+    """Most memory of the server, during a reference case and with many clients."""
+    peaks = [case.server.peak_mib for case in reference_cases(results)]
+    return peaks + [level["peak_mib"] for result in results for level in result.throughput]
 
 
 def start_up(results: Sequence[ModelResult]) -> list[float | None]:

@@ -117,7 +117,9 @@ def test_a_model_is_measured_from_start_up_to_overload(
         assert level["server"]["per_second"] > 0
         assert level["peer"]["per_second"] > 0
         assert 0 < level["times_one"] < 10
+        assert level["peak_mib"] > 10
     assert result.throughput[0]["times_one"] == 1
+    assert len(result.throughput[1]["pairs"]) == 2
     assert result.overload["other"] == 0
     assert result.overload["sent"] > 0
     assert result.limit == {}  # the package does not say what its network costs

@@ -46,6 +46,8 @@ def model(backbone: str, **values: float) -> ModelResult:
         return {
             "clients": clients,
             "times_one": times_one,
+            "pairs": [] if clients == 1 else [times_one - 0.125, times_one, times_one + 0.25],
+            "peak_mib": 400.0 + clients,
             "server": {**figures, "per_second": own},
             "peer": {**figures, "per_second": peer},
         }
@@ -98,6 +100,12 @@ def test_goals_are_hit_missed_or_not_measured() -> None:
     assert found["network over the machine's limit, ResNet-50"] == "missed"
     assert found["overload: p99 over the wait for the last place"] == "hit"
     assert found["fp32: pixels equal, trained weights"] == "not measured"
+
+
+def test_memory_is_judged_with_many_clients_too() -> None:
+    greedy = model("resnet50")
+    greedy.throughput[-1]["peak_mib"] = 501.0
+    assert verdicts(judge([greedy], {}))["memory of the server, ResNet-50"] == "missed"
 
 
 def test_a_queue_that_was_never_full_proves_no_bound() -> None:

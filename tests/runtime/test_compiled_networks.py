@@ -1,3 +1,5 @@
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +54,32 @@ def test_pages_come_back_from_the_disk(tmp_path: Path) -> None:
     before = mapped.data.copy()
     mapped.forget_pages()
     assert (mapped.data == before).all()
+    with mapped.forgetting():
+        for _ in range(20):
+            time.sleep(0.001)
+            assert (mapped.data == before).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_pages_are_left_to_the_disk(tmp_path: Path) -> None:
+    slot = Slot(tmp_path, "a" * 64, "fp32", None)
+    slot.keep(bytes(5 << 20))
+    mapped = MappedFile(slot.path)
+    assert resident_kib(slot.path) < 100  # though its checksum was made of all of them
+    assert not mapped.data.any()
+    assert resident_kib(slot.path) >= 5 << 10
+    with mapped.forgetting():
+        assert not mapped.data.any()
+    assert resident_kib(slot.path) < 100
+
+
+def resident_kib(path: Path) -> int:
+    """How much of a mapped file is in this process's memory."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    for line in lines:
+        if line.endswith(f" {path}"):
+            return next(int(fact.split()[1]) for fact in lines if fact.startswith("Rss:"))
+    raise AssertionError(f"{path} is not mapped")
 
 
 @pytest.mark.parametrize("damage", [lambda kept: b"", lambda kept: kept[:-1], bytes.upper])

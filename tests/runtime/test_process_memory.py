@@ -65,6 +65,38 @@ def test_pages_of_freed_blocks_are_used_again() -> None:
     assert int(done.stdout) < 200  # 3,800 where the blocks went back to the system
 
 
+# What eight threads free that all worked at once, MiB that stay.
+THREADS = """
+import threading
+import numpy as np
+from atrous.runtime.process_memory import resident_bytes, reuse_freed
+assert reuse_freed()
+all_there = threading.Barrier(9)
+def work():
+    blocks = [np.ones(3 << 20, np.uint8) for _ in range(8)]
+    all_there.wait(60)
+    del blocks
+    all_there.wait(60)
+    all_there.wait(60)
+threads = [threading.Thread(target=work) for _ in range(8)]
+before = resident_bytes()
+for thread in threads:
+    thread.start()
+all_there.wait(60)
+all_there.wait(60)
+print((resident_bytes() - before) >> 20)
+all_there.wait(60)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have no arenas")
+def test_few_threads_keep_what_they_freed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 80  # 192 where each thread keeps its own
+
+
 def test_other_systems_keep_their_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert reuse_freed() is False

@@ -13,10 +13,11 @@ from atrous.domain.geometry import Size
 from atrous.domain.recipes import PreprocessRecipe, StaticCrop
 from atrous.domain.views import Views
 from atrous.packages.directory import ModelPackage
+from atrous.runtime import segmenter as segmenter_module
 from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.gathering import GatheringSession
 from atrous.runtime.processor import available_cores
-from atrous.runtime.segmenter import Segmenter
+from atrous.runtime.segmenter import Segmenter, second_bytes
 
 Make = Callable[..., ModelPackage]
 PLAIN = PreprocessRecipe(Size(32, 48), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -207,6 +208,19 @@ def test_a_crowd_is_answered_two_at_a_time(make_package: Make, tmp_path: Path) -
     for found, expected in zip(together, alone, strict=True):
         assert np.array_equal(found.label_map, expected.label_map)
         np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-5)
+    segmenter.close()
+
+
+def test_a_large_network_is_not_loaded_twice(
+    make_package: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = make_package()
+    needed = second_bytes(package, "bf16")
+    assert needed < second_bytes(package, "fp32")
+    monkeypatch.setattr(segmenter_module, "MOST_SECOND_BYTES", needed - 1)
+    segmenter = Segmenter(package, engine="openvino", cache_folder=tmp_path, crowded=lambda: True)
+    segmenter.predict(quarters())
+    assert segmenter._turns._loader is None
     segmenter.close()
 
 

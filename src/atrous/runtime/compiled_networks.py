@@ -4,6 +4,8 @@ import hashlib
 import importlib.metadata
 import mmap
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from atrous.runtime.processor import available_cores, processor_name
 ONE_COMPILATION = threading.Lock()
 ENGINE_DISTRIBUTIONS = ("openvino", "onnxruntime", "onnxruntime-gpu")
 CHECKSUM_BYTES = 4  # CRC-32, at the end of each file
+READ_BYTES = 16 << 20  # of a file at a time
+FORGET_S = 0.005  # in which an engine reads some 10 MB
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,11 @@ def remove_compiled(folder: Path, checksum: str, *, but: str) -> None:
 
 
 class MappedFile:
-    """What `Slot.keep` wrote, without a copy in memory; `data` must outlive what is made of it."""
+    """What `Slot.keep` wrote, without a copy in memory; `data` must outlive what is made of it.
+
+    Engines keep weights in an order of their own, and need the file's copy only while they make
+    that: so its pages are left to the disk again and again, to be read anew where they are needed.
+    """
 
     def __init__(self, path: Path) -> None:
         """Map the file. It is replaced whole, never written to, while somebody maps it.
@@ -101,13 +109,35 @@ class MappedFile:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         whole: UInt8[np.ndarray, " bytes"] = np.frombuffer(self._map, np.uint8)
         self.data, checksum = whole[:-CHECKSUM_BYTES], whole[-CHECKSUM_BYTES:]
-        if isal_zlib.crc32(self.data) != int.from_bytes(checksum.tobytes(), "big"):
+        if self._checksum() != int.from_bytes(checksum.tobytes(), "big"):
             raise ValueError("its checksum is another one")
 
-    def forget_pages(self) -> None:
-        """Leave the file's pages to the disk; those that are still needed are read again.
+    def _checksum(self) -> int:
+        checksum = 0
+        for start in range(0, self.data.size, READ_BYTES):
+            checksum = isal_zlib.crc32(self.data[start : start + READ_BYTES], checksum)
+            self.forget_pages()
+        return checksum
 
-        Engines keep weights in an order of their own, and need the file's copy no more.
-        """
+    def forget_pages(self) -> None:
+        """Leave the file's pages to the disk."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
+
+    @contextmanager
+    def forgetting(self) -> Iterator[None]:
+        """Leave the file's pages to the disk all the while, and at the end."""
+        ended = threading.Event()
+
+        def forget() -> None:
+            while not ended.wait(FORGET_S):
+                self.forget_pages()
+
+        thread = threading.Thread(target=forget, name="forget", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self.forget_pages()

@@ -57,7 +57,6 @@ class OpenVinoSession:
         """Compile the ONNX file, or read what was compiled before; see `open_session`."""
         self.threads = threads or available_cores()
         settings = _settings(precision, self.threads)
-        self._packed = False  # the first run packs the weights
         # In the order in which they are freed: requests, the network, the file that it lies in.
         self._idle: deque[Any] = deque()
         self._compiled: Any
@@ -99,15 +98,15 @@ class OpenVinoSession:
         self, batch: Float32[np.ndarray, "n 3 height width"]
     ) -> Iterator[Float32[np.ndarray, "n classes out_height out_width"]]:
         """Logits in a request's own memory, which its next run overwrites."""
+        is_new = False
         try:
             request = self._idle.popleft()
         except IndexError:
-            request = self._compiled.create_infer_request()
+            request, is_new = self._compiled.create_infer_request(), True
         try:
             logits = run_in_parts(batch, self.batch_size or 1, partial(self._run_part, request))
-            if self._file and not self._packed:
-                self._file.forget_pages()
-            self._packed = True
+            if self._file and is_new:
+                self._file.forget_pages()  # some weights are packed by a request's first run
             yield logits
         finally:
             self._idle.append(request)
@@ -210,7 +209,9 @@ def _map(slot: Slot, settings: dict[str, Any]) -> tuple[Any, MappedFile]:
     from openvino import Tensor
 
     file = MappedFile(slot.path)
-    return _engine().import_model(Tensor(file.data, shared_memory=True), DEVICE, settings), file
+    with file.forgetting():
+        data = Tensor(file.data, shared_memory=True)
+        return _engine().import_model(data, DEVICE, settings), file
 
 
 def _precision_of(compiled: Any) -> str:

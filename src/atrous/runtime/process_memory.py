@@ -11,8 +11,9 @@ from pathlib import Path
 STATUS = Path("/proc/self/status")
 KIBIBYTE = 1024
 # Names of glibc's malloc.h, mallopt(3).
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -2, -3, -4
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -3, -4, -8
 KEPT_BLOCK_BYTES, KEPT_BYTES = 16 << 20, 32 << 20  # more than a photo of 1 megapixel takes
+ARENAS = 2  # parts of memory that threads take blocks from; by default 8 a core, each keeps its own
 
 
 def resident_bytes() -> int | None:
@@ -25,12 +26,13 @@ def resident_bytes() -> int | None:
 
 
 def reuse_freed() -> bool:
-    """Have glibc keep freed blocks for the next photo, up to `KEPT_BYTES` per arena of its own.
+    """Have glibc keep freed blocks for the next photo, up to `KEPT_BYTES` in each of its arenas.
 
     By default a photo's pixels and masks go back to the system after each request, which then
     takes milliseconds to give zeroed pages for the next. Gives whether it was set.
     """
-    return set_malloc({M_MMAP_THRESHOLD: KEPT_BLOCK_BYTES, M_TRIM_THRESHOLD: KEPT_BYTES})
+    kept = {M_MMAP_THRESHOLD: KEPT_BLOCK_BYTES, M_TRIM_THRESHOLD: KEPT_BYTES}
+    return set_malloc({**kept, M_ARENA_MAX: ARENAS})
 
 
 def set_malloc(options: Mapping[int, int]) -> bool:
