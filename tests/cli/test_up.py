@@ -156,6 +156,11 @@ def test_only_jobs_in_hand_are_looked_at(store: Store) -> None:
     assert {job.id for job in companion._jobs_in_hand()} == {queued}
 
 
+def idle_process(options: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """In a worker's place."""
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+
+
 def test_a_fault_in_the_lines_does_not_leave_the_worker_alone(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -167,6 +172,7 @@ def test_a_fault_in_the_lines_does_not_leave_the_worker_alone(
         raise ValueError("broken")
 
     monkeypatch.setattr(up, "POLL_S", 0.01)
+    monkeypatch.setattr(up, "start_worker", idle_process)
     monkeypatch.setattr(Companion, "_wait_until_ready", lambda self: True)
     monkeypatch.setattr(Companion, "_jobs_in_hand", broken)
     companion = Companion(ServerSettings(), store, ensure_key(store), training=False)
@@ -234,6 +240,26 @@ def test_the_samples_are_sound(store: Store, tmp_path: Path) -> None:
 def test_the_address_that_is_shown(store: Store, host: str, url: str) -> None:
     companion = Companion(ServerSettings(host=host, port=9001), store, Path("key"), training=False)
     assert companion._url == url
+
+
+def test_without_training_the_other_jobs_are_done(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Sequence[str]] = []
+    there = threading.Event()
+
+    def start(options: Sequence[str]) -> "subprocess.Popen[bytes]":
+        started.append(options)
+        there.set()
+        return idle_process(options)
+
+    monkeypatch.setattr(up, "start_worker", start)
+    monkeypatch.setattr(Companion, "_wait_until_ready", lambda self: True)
+    companion = Companion(ServerSettings(), store, ensure_key(store), training=False)
+    companion.start()
+    assert there.wait(300)
+    companion.stop()
+    assert started == [("--only", "data")]
 
 
 def test_a_worker_that_ends_is_started_anew(

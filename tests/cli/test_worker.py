@@ -50,6 +50,25 @@ def test_which_jobs_it_takes(
     assert taken == [kinds]
 
 
+# What keeps everything of `atrous[train]` from being imported.
+LIGHT = """
+import sys
+
+class Light:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "torchvision", "timm", "accelerate", "onnxscript", "transformers"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Light())
+import atrous.jobs.dataset_child, atrous.jobs.worker
+"""
+
+
+def test_jobs_on_data_need_nothing_of_training() -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_it_does_not_outlive_its_parent(home: Path) -> None:
     process = start(home, "--parent", str(os.getppid()))  # which is not the worker's parent
     process.communicate(timeout=300)
@@ -78,5 +97,10 @@ def test_a_light_installation_says_what_is_missing(
     code, out, err = atrous("worker")
     assert (code, out) == (1, "")
     assert err.startswith("error: training needs torch")
+    taken = []
+    monkeypatch.setattr(jobs_worker, "work", lambda *given: taken.append(given[-1]))
+    monkeypatch.setattr(worker.signal, "signal", lambda *given: None)
+    assert atrous("worker", "--only", "data")[0] == 0
+    assert taken == [DATASET_KINDS]
     with open_store(home) as store:
         assert store.jobs.list() == []

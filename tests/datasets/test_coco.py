@@ -103,6 +103,13 @@ def test_sparse_ids_and_a_background_category(write_coco: WriteCoco) -> None:
     assert not dataset.splits["train"][0].read_label_map().any()
 
 
+def test_spaces_around_a_name_are_not_of_it(write_coco: WriteCoco) -> None:
+    write_coco()
+    spaced = [{**entry, "name": f" {entry['name']}\n"} for entry in CATEGORIES]
+    classes = open_coco(write_coco("valid", categories=spaced)).classes
+    assert classes.names == ("background", "cat", "dog")
+
+
 def test_splits_must_agree_on_the_categories(write_coco: WriteCoco) -> None:
     write_coco()
     root = write_coco("valid", categories=[*CATEGORIES, {"id": 3, "name": "hen"}])

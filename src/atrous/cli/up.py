@@ -23,8 +23,10 @@ POLL_S = 1.0
 LINE_EVERY_S = 10.0  # a line about a training at least so often
 WORKER_ENDS_S = 15.0  # what a worker needs to give its job back
 LONGEST_PAUSE_S = 60.0  # before a worker that keeps ending is started anew
-# Options of the workers: the second one takes no training, so that none holds up the rest.
-WORKERS: tuple[tuple[str, ...], ...] = ((), ("--only", "data"))
+# Options of the workers: the second one takes no training, so that none holds up the rest. It is
+# the only one where training is not installed.
+DATA_WORKER = ("--only", "data")
+WORKERS: tuple[tuple[str, ...], ...] = ((), DATA_WORKER)
 
 
 def up_command(
@@ -113,7 +115,8 @@ class Companion:
         if not self._wait_until_ready():
             return
         print(greeting(self._url, self._key_file, self._store, self._training), flush=True)
-        workers = [Worker(options) for options in WORKERS] if self._training else []
+        needed = WORKERS if self._training else (DATA_WORKER,)
+        workers = [Worker(options) for options in needed]
         while not self._stopping.wait(POLL_S):
             for worker in workers:
                 worker.look_after()
@@ -288,7 +291,7 @@ def greeting(url: str, key_file: Path, store: "Store", training: bool = True) ->
         in_shell, in_python = f"$(cat {key_file})", f'open("{key_file}").read().strip()'
     train = "Train on your own pictures:  atrous train DIR --as NAME"
     if not training:
-        train = "Training is not installed (pip install 'atrous[train]'): serving only."
+        train = "Training is not installed: pip install 'atrous[train]'; all else is there."
     return f"""
 atrous is ready
   URL         {url}   (API: {url}/docs)

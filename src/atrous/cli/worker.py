@@ -23,7 +23,7 @@ def worker_command(
 
     A training in hand is given back to the queue and goes on from its last epoch with the next
     worker. So that no training holds up the rest, run a second worker with `--only data` beside
-    it: `atrous up` starts both.
+    it: `atrous up` starts both. That one needs nothing of `atrous[train]`.
 
     \b
     Example:  atrous worker
@@ -34,7 +34,8 @@ def worker_command(
     from atrous.store.home import home_folder
     from atrous.store.opening import open_store
 
-    require_training()
+    if only is None:
+        require_training()
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

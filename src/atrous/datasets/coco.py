@@ -164,9 +164,9 @@ def _safe_name(file_name: str) -> PurePosixPath:
 
 def _class_table(splits: list[_Split]) -> tuple[ClassTable, dict[int, int]]:
     """The classes, and the class id of each category id."""
-    names = {entry["id"]: entry["name"] for entry in splits[0].categories}
+    names = _category_names(splits[0])
     for split in splits[1:]:
-        others = {entry["id"]: entry["name"] for entry in split.categories}
+        others = _category_names(split)
         if others != names:
             raise BadDataset(
                 f"{split.file.annotations} has the categories {others} but "
@@ -181,6 +181,11 @@ def _class_table(splits: list[_Split]) -> tuple[ClassTable, dict[int, int]]:
     class_ids = dict.fromkeys(background, BACKGROUND_ID) | dict.fromkeys(ignored, IGNORE_ID)
     class_ids.update({key: index for index, key in enumerate(others_by_id, start=1)})
     return ClassTable((BACKGROUND, *(names[key] for key in others_by_id))), class_ids
+
+
+def _category_names(split: _Split) -> dict[int, str]:
+    """By category id; spaces around a name don't make another class, as in uploaded annotations."""
+    return {entry["id"]: str(entry["name"]).strip() for entry in split.categories}
 
 
 def _note_on_boxes(root: Path, split: _Split) -> str | None:

@@ -21,6 +21,7 @@ from llvmlite import binding
 
 from atrous.disk.whole import write_whole
 from atrous.domain.errors import MissingDependency
+from atrous.runtime.process_memory import forget_library
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,9 @@ def host_target() -> Any:
 
 def _fill(future: "Future[Kernel]", folders: list[Path]) -> None:
     try:
-        future.set_result(_link(_read_or_compile(folders)))
+        kernel = _link(_read_or_compile(folders))
+        forget_library("llvmlite")  # 30 MB of a loader that has done its work
+        future.set_result(kernel)
     except BaseException as error:  # noqa: BLE001 - it is raised to all who wait
         future.set_exception(error)
 

@@ -106,7 +106,8 @@ class OpenVinoSession:
         try:
             logits = run_in_parts(batch, self.batch_size or 1, partial(self._run_part, request))
             if self._file and is_new:
-                self._file.forget_pages()  # some weights are packed by a request's first run
+                # Some weights are packed by a request's first run; those of int8 are read by all.
+                self._file.forget_pages()
             yield logits
         finally:
             self._idle.append(request)

@@ -2,13 +2,14 @@
 
 import ctypes
 import gc
+import mmap
 import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-STATUS = Path("/proc/self/status")
+STATUS, MAPS = Path("/proc/self/status"), Path("/proc/self/maps")
 KIBIBYTE = 1024
 # Names of glibc's malloc.h, mallopt(3).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -3, -4, -8
@@ -51,6 +52,25 @@ def give_back_freed() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
         if trim is not None:
             trim(0)
+
+
+def forget_library(name: str) -> None:
+    """Leave the code of a loaded library to the disk; what is needed once more is read again.
+
+    Code alone: to other parts, read-only ones too, the loader has written addresses that are in
+    no file. On Linux; elsewhere nothing is done.
+
+    name: as it stands in the name of the library's file.
+    """
+    if not MAPS.is_file():
+        return
+    for line in MAPS.read_text().splitlines():
+        addresses, rights, *_, path = line.split(maxsplit=5)
+        if name in Path(path).name and rights == "r-xp":
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            ctypes.CDLL(None).madvise(
+                *(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
+            )
 
 
 @dataclass(frozen=True)
