@@ -72,8 +72,9 @@ def answers_per_second(runs: Sequence[Run]) -> float:
     """The rate between the first and the last answer of a turn, as long as all clients send.
 
     Counted so, neither the wait for the first answer nor the requests that are open at the end
-    matter: fewer and fewer of those are in work at once. All answers count where most came after
-    the last request was begun, a single one by the time it took, none as 0.
+    matter: fewer and fewer of those are in work at once. All answers count where fewer than two,
+    or less than half, came before the last request was begun. A single one counts by the time it
+    took, none as 0.
 
     >>> answers_per_second([(0.0, 1.0), (0.0, 1.5), (1.0, 2.0), (1.5, 2.5), (2.0, 4.0)])
     2.0
@@ -81,7 +82,7 @@ def answers_per_second(runs: Sequence[Run]) -> float:
     ends = sorted(end for _, end in runs)
     last_begin = max((begin for begin, _ in runs), default=0.0)
     loaded = [end for end in ends if end <= last_begin]
-    if 2 * len(loaded) >= len(ends):
+    if len(loaded) > 1 and 2 * len(loaded) >= len(ends):
         ends = loaded
     if len(ends) > 1 and ends[-1] > ends[0]:
         return (len(ends) - 1) / (ends[-1] - ends[0])

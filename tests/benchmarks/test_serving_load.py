@@ -107,6 +107,7 @@ class Always:
 
 def test_rate_is_between_the_first_and_the_last_answer() -> None:
     assert answers_per_second([(0.0, 5.0), (5.0, 6.0), (6.0, 7.0)]) == pytest.approx(1.0)
+    assert answers_per_second([(0.0, 5.0), (5.0, 6.0)]) == pytest.approx(1.0)
     assert answers_per_second([(0.0, 4.0)]) == pytest.approx(0.25)
     assert answers_per_second([]) == 0
 

@@ -161,6 +161,17 @@ def idle_process(options: Sequence[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 
 
+def run_until(
+    event: threading.Event, store: Store, monkeypatch: pytest.MonkeyPatch, *, training: bool
+) -> None:
+    """Let a companion whose server is ready work until the event has come."""
+    monkeypatch.setattr(Companion, "_wait_until_ready", lambda self: True)
+    companion = Companion(ServerSettings(), store, ensure_key(store), training=training)
+    companion.start()
+    assert event.wait(300)
+    companion.stop()
+
+
 def test_a_fault_in_the_lines_does_not_leave_the_worker_alone(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -173,12 +184,8 @@ def test_a_fault_in_the_lines_does_not_leave_the_worker_alone(
 
     monkeypatch.setattr(up, "POLL_S", 0.01)
     monkeypatch.setattr(up, "start_worker", idle_process)
-    monkeypatch.setattr(Companion, "_wait_until_ready", lambda self: True)
     monkeypatch.setattr(Companion, "_jobs_in_hand", broken)
-    companion = Companion(ServerSettings(), store, ensure_key(store), training=False)
-    companion.start()
-    assert looked.wait(300)
-    companion.stop()
+    run_until(looked, store, monkeypatch, training=False)
 
 
 def test_greeting_of_an_empty_store(store: Store) -> None:
@@ -254,11 +261,7 @@ def test_without_training_the_other_jobs_are_done(
         return idle_process(options)
 
     monkeypatch.setattr(up, "start_worker", start)
-    monkeypatch.setattr(Companion, "_wait_until_ready", lambda self: True)
-    companion = Companion(ServerSettings(), store, ensure_key(store), training=False)
-    companion.start()
-    assert there.wait(300)
-    companion.stop()
+    run_until(there, store, monkeypatch, training=False)
     assert started == [("--only", "data")]
 
 
@@ -270,19 +273,16 @@ def test_a_worker_that_ends_is_started_anew(
 
     def start(options: Sequence[str]) -> "subprocess.Popen[bytes]":
         # The first one ends at once, the others stay.
-        code = "raise SystemExit(3)" if not started else "import time; time.sleep(600)"
-        started.append((options, subprocess.Popen([sys.executable, "-c", code])))
+        ending = [sys.executable, "-c", "raise SystemExit(3)"]
+        process = idle_process(options) if started else subprocess.Popen(ending)
+        started.append((options, process))
         if len(started) == 3:
             thrice.set()
         return started[-1][1]
 
     monkeypatch.setattr(up, "POLL_S", 0.02)
     monkeypatch.setattr(up, "start_worker", start)
-    monkeypatch.setattr(Companion, "_wait_until_ready", lambda self: True)
-    companion = Companion(ServerSettings(), store, ensure_key(store), training=True)
-    companion.start()
-    assert thrice.wait(300)
-    companion.stop()
+    run_until(thrice, store, monkeypatch, training=True)
     # One for all jobs, and one that no training holds up; the first is started anew.
     assert [options for options, _ in started] == [(), ("--only", "data"), ()]
     assert [process.poll() for _, process in started] == [3, -signal.SIGTERM, -signal.SIGTERM]

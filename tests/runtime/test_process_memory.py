@@ -1,10 +1,12 @@
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from atrous.runtime import process_memory
 from atrous.runtime.process_memory import GrowthMeter, give_back_freed, resident_bytes, reuse_freed
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
@@ -91,6 +93,14 @@ def test_a_library_leaves_memory_and_can_be_used_again() -> None:
     )
     before, after = map(int, done.stdout.split())
     assert after < before / 2
+
+
+def test_a_system_that_hides_what_is_loaded_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(process_memory, "MAPS", tmp_path / "maps")
+    monkeypatch.setattr(process_memory.ctypes, "CDLL", None)  # must not be asked
+    process_memory.forget_library("llvmlite")
 
 
 # What eight threads free that all worked at once, MiB that stay.

@@ -58,19 +58,20 @@ def forget_library(name: str) -> None:
     """Leave the code of a loaded library to the disk; what is needed once more is read again.
 
     Code alone: to other parts, read-only ones too, the loader has written addresses that are in
-    no file. On Linux; elsewhere nothing is done.
+    no file. Nothing is done where the system does not say what is loaded (not Linux, or hidden).
 
     name: as it stands in the name of the library's file.
     """
-    if not MAPS.is_file():
+    try:
+        lines = MAPS.read_text().splitlines()
+    except OSError:
         return
-    for line in MAPS.read_text().splitlines():
+    for line in lines:
         addresses, rights, *_, path = line.split(maxsplit=5)
         if name in Path(path).name and rights == "r-xp":
             start, end = (int(address, 16) for address in addresses.split("-"))
-            ctypes.CDLL(None).madvise(
-                *(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
-            )
+            size = ctypes.c_size_t(end - start)
+            ctypes.CDLL(None).madvise(ctypes.c_void_p(start), size, mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)
