@@ -11,34 +11,39 @@ from atrous.export.sam2_onnx import (
     DECODER_OUTPUTS,
     EARLIER_MASK,
     EMBEDDING,
-    PROMPTS,
     export_encoder,
     fold,
 )
-from atrous.export.sam2_photo_terms import PhotoTerms
+from atrous.runtime.prompt_passes import STAGES, TERMS
 
 
 def names(values: Any) -> tuple[str, ...]:
     return tuple(value.name for value in values)
 
 
+def shape_of(value: Any) -> Any:
+    return value.type.tensor_type.shape.dim
+
+
 def test_decoder_takes_any_number_of_prompts_and_points(sam2_package: Any) -> None:
     graph = onnx.load(sam2_package.decoder).graph
     assert names(graph.input) == DECODER_INPUTS
     assert names(graph.output) == DECODER_OUTPUTS
-    shape = {value.name: value.type.tensor_type.shape.dim for value in graph.input}
+    shape = {value.name: shape_of(value) for value in graph.input}
     assert [side.dim_value for side in shape["point_coords"]] == [0, 0, 2]
     assert [side.dim_param for side in shape["point_labels"]] == ["prompts", "points"]
 
 
 def test_networks_for_many_prompts_fit_each_other(sam2_package: Any) -> None:
-    photo_side, decoder = (onnx.load(path).graph for path in sam2_package.for_many)
+    photo_side, *stages = (onnx.load(path).graph for path in sam2_package.for_many)
     assert names(photo_side.input) == (*EMBEDDING, *EARLIER_MASK)
-    assert names(photo_side.output) == PhotoTerms._fields
-    assert names(decoder.input) == (*PhotoTerms._fields, *PROMPTS)
-    assert names(decoder.output) == DECODER_OUTPUTS
-    shape = {value.name: value.type.tensor_type.shape.dim for value in decoder.input}
-    assert [side.dim_param for side in shape["point_labels"]] == ["prompts", "points"]
+    assert names(photo_side.output) == TERMS
+    for graph, stage in zip(stages, STAGES, strict=True):
+        assert names(graph.input) == stage.inputs
+        assert names(graph.output) == stage.outputs
+        assert all(shape_of(value)[0].dim_param == "prompts" for value in graph.input)
+    assert [side.dim_param for side in shape_of(stages[0].input[1])] == ["prompts", "points"]
+    assert shape_of(stages[1].input[0])[1].dim_param == "tokens"
 
 
 def test_encoder_is_folded(sam2_package: Any) -> None:

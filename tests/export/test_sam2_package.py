@@ -5,7 +5,7 @@ import pytest
 
 from atrous.domain.errors import BadInput, ExportRefused
 from atrous.export import sam2_package as conversion
-from atrous.export.sam2_package import MANY_PROMPTS, PHOTO_TERMS, convert_sam2
+from atrous.export.sam2_package import FOR_MANY, convert_sam2
 from atrous.export.sam2_parity import Sam2Parity
 
 
@@ -22,7 +22,8 @@ def test_networks_that_differ_are_refused(
     far = Sam2Parity(1.0, 0.1, 1.0, 0.1, 0.1)
     monkeypatch.setattr(conversion, "export_encoder", lambda network, path: path.touch())
     monkeypatch.setattr(conversion, "export_decoder", lambda network, path: path.touch())
-    monkeypatch.setattr(conversion, "export_for_many", lambda *networks_and_paths: None)
+    monkeypatch.setattr(conversion, "export_photo_terms", lambda network, path: path.touch())
+    monkeypatch.setattr(conversion, "export_prompt_tokens", lambda network, paths: None)
     monkeypatch.setattr(conversion, "measure_sam2_parity", lambda *paths: far)
     with pytest.raises(ExportRefused, match=r"embedding=1\.0"):
         convert_sam2(sam2_checkpoint, "hiera_tiny", tmp_path, None)
@@ -33,4 +34,4 @@ def test_facts_say_where_it_came_from(sam2_package: Any) -> None:
     assert sam2_package.manifest["layout"] == "meta"
     assert sam2_package.encoder.stat().st_size > 100e6
     assert sam2_package.decoder.stat().st_size > 15e6
-    assert [path.name for path in sam2_package.for_many] == [PHOTO_TERMS, MANY_PROMPTS]
+    assert [path.name for path in sam2_package.for_many] == list(FOR_MANY)

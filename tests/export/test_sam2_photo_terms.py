@@ -1,12 +1,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from atrous.export.sam2_checkpoint import read_sam2_checkpoint
 from atrous.export.sam2_network import build_sam2_network
 from atrous.export.sam2_photo_terms import FoldedWeights, PhotoSide, PhotoTerms, centred, projected
+from atrous.runtime.prompt_passes import TERMS, term_shapes
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +50,14 @@ def test_terms_are_those_of_the_photo_with_its_mask(network: Any, has_mask: floa
         layer = network.mask_decoder.transformer.layers[0].cross_attn_token_to_image
         values = layer.v_proj(photo)
     assert isinstance(terms, PhotoTerms)
-    assert terms.value_1[0, 2, 3].allclose(values[0, :, 2 * 16 + 3], atol=1e-5)
+    of_head = values[0, :, 2 * 16 + 3].reshape(64, 64)
+    assert terms.value_1[2, :, :, 3].allclose(of_head, atol=1e-5)
     bias = network.mask_decoder.transformer.layers[0].cross_attn_image_to_token.o_proj.bias
     spread = (photo + bias).var(-1, correction=0) * 256
     assert terms.square_1[0, 0].allclose(spread[0], rtol=1e-4)
-    assert terms.of_cells_4.shape == terms.enlarged.shape == (1, 4096, 256)
-    assert terms.of_cells_16.shape == (1, 16384, 128)
+    bias = network.mask_decoder.upscale_conv2.bias
+    finest = cells_16[0, 65].reshape(4, 128) + bias.repeat(4)  # row 1, column 1
+    assert terms.of_cells_16[1, :, :, 1].allclose(finest, atol=1e-6)
+    sizes = [int(np.prod(shape)) for shape in term_shapes().values()]
+    assert [term.numel() for term in terms] == sizes
+    assert terms._fields == TERMS

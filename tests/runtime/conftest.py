@@ -1,7 +1,11 @@
-"""Tiny ONNX networks and packages around them."""
+"""Tiny ONNX networks and packages around them, and programs of machine code."""
 
+import importlib.util
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
@@ -13,6 +17,25 @@ from atrous.domain.geometry import Size
 from atrous.domain.recipes import PreprocessRecipe
 from atrous.packages.directory import ModelPackage, write_package
 from atrous.runtime import engine_choice
+from atrous.runtime.machine_code import host_features
+
+PROGRAM_START = """
+import ctypes
+import numpy as np
+from numba import cfunc, types
+from atrous.runtime.vector_code import SETTINGS
+
+FLOATS, NUMBER = types.CPointer(types.float32), types.int64
+
+def call(function, *arguments):
+    values = [
+        ctypes.c_void_p(one.ctypes.data) if isinstance(one, np.ndarray) else ctypes.c_int64(one)
+        for one in arguments
+    ]
+    ctypes.CFUNCTYPE(None, *map(type, values))(function.address)(*values)
+
+given, found = dict(np.load("given.npz")), {}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +104,44 @@ def make_package(tmp_path: Path, save_network: Callable[..., Path]) -> Callable[
         )
 
     return make
+
+
+@pytest.fixture(scope="session", params=["fp32", "bf16"])
+def precision(request: pytest.FixtureRequest) -> str:
+    """Of products by machine code; skips what this machine's processor can't do."""
+    if request.param == "bf16" and "+avx512bf16" not in host_features().split(","):
+        pytest.skip("this processor does not multiply bf16")
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def run_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, np.ndarray]]:
+    """Run code in a process with Numba, so that the tests' own needs none.
+
+    The code has the arrays `given`, puts arrays into `found`, and calls C functions by `call`.
+    """
+
+    def run(code: str, precision: str = "fp32", **given: np.ndarray) -> dict[str, np.ndarray]:
+        folder = tmp_path_factory.mktemp("program")
+        np.savez(folder / "given.npz", **given)
+        save = 'np.savez("found.npz", **found)\n'
+        arguments = ["bf16"] if precision == "bf16" else []
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM_START + code + save, *arguments], cwd=folder, check=True
+        )
+        with np.load(folder / "found.npz") as found:
+            return dict(found)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def prompt_reference() -> ModuleType:
+    """The module prompt_reference.py."""
+    path = Path(__file__).with_name("prompt_reference.py")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

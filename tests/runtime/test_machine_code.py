@@ -3,25 +3,35 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from llvmlite import binding
 
 from atrous.domain.errors import MissingDependency
 from atrous.runtime import machine_code
-from atrous.runtime.machine_code import load_kernel
+from atrous.runtime.machine_code import MachineCode
+
+FUNCTIONS = {"write_pixels": 18}
+
+
+def new_process(arguments: tuple[str, ...] = ()) -> MachineCode:
+    """A program as a process that starts now has it."""
+    return MachineCode("pixel_kernel", ("vector_code",), FUNCTIONS, arguments)
 
 
 @pytest.fixture(scope="module")
 def code() -> bytes:
     """Of this machine, compiled by an earlier test or here."""
-    return machine_code._read_or_compile([machine_code.BESIDE_SOURCE])
+    return new_process()._read_or_compile([machine_code.BESIDE_SOURCES])
 
 
 @pytest.fixture(autouse=True)
-def new_process(tmp_path: Path, code: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if nothing were loaded, and nothing could be written beside the source."""
+def nothing_beside_the_sources(
+    tmp_path: Path, code: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if nothing could be written there."""
     (tmp_path / "file").write_text("no folder")
-    monkeypatch.setattr(machine_code, "_loading", None)
-    monkeypatch.setattr(machine_code, "BESIDE_SOURCE", tmp_path / "file")
+    monkeypatch.setattr(machine_code, "BESIDE_SOURCES", tmp_path / "file")
 
 
 @pytest.fixture
@@ -29,21 +39,46 @@ def compilations(code: bytes, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """How often the compiler was asked."""
     asked: list[bytes] = []
 
-    def compile_() -> bytes:
+    def compile_(_: MachineCode) -> bytes:
         asked.append(code)
         return code
 
-    monkeypatch.setattr(machine_code, "_compile", compile_)
+    monkeypatch.setattr(MachineCode, "_compile", compile_)
     return asked
 
 
-def test_kept_code_is_not_compiled_again(
-    tmp_path: Path, compilations: list[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load_kernel(tmp_path / "cache").result()
+@pytest.fixture
+def asked_for(code: bytes, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands of processes that compile, each of which gives the code at once."""
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        commands.append(command)
+        return SimpleNamespace(returncode=0, stdout=code, stderr=b"")
+
+    monkeypatch.setattr(machine_code.subprocess, "run", run)
+    return commands
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the sources, which may be changed."""
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    for name in ("pixel_kernel.py", "vector_code.py"):
+        (folder / name).write_text((machine_code.SOURCES / name).read_text())
+    monkeypatch.setattr(machine_code, "SOURCES", folder)
+    return folder
+
+
+def update(source: Path) -> None:
+    source.write_text(source.read_text() + "# newer\n")
+
+
+def test_kept_code_is_not_compiled_again(tmp_path: Path, compilations: list[bytes]) -> None:
+    new_process().load(tmp_path / "cache").result()
     assert len(compilations) == 1
-    monkeypatch.setattr(machine_code, "_loading", None)
-    assert callable(load_kernel(tmp_path / "cache").result())
+    assert callable(new_process().load(tmp_path / "cache").result()["write_pixels"])
     assert len(compilations) == 1
 
 
@@ -60,8 +95,9 @@ def test_wide_vectors_where_there_are_such(
 
 
 def test_the_first_folder_of_a_process_counts(tmp_path: Path, compilations: list[bytes]) -> None:
-    first = load_kernel(tmp_path / "one")
-    assert load_kernel(tmp_path / "two") is first
+    program = new_process()
+    first = program.load(tmp_path / "one")
+    assert program.load(tmp_path / "two") is first
     first.result()
     assert not (tmp_path / "two").exists()
     assert len(compilations) == 1
@@ -71,28 +107,44 @@ def test_the_first_folder_of_a_process_counts(tmp_path: Path, compilations: list
 def test_damaged_code_is_made_anew(
     damage: bytes, tmp_path: Path, compilations: list[bytes], code: bytes
 ) -> None:
-    machine_code._read_or_compile([tmp_path / "cache"])
+    new_process()._read_or_compile([tmp_path / "cache"])
     [path] = (tmp_path / "cache").iterdir()
     path.write_bytes(damage)
-    assert machine_code._read_or_compile([tmp_path / "cache"]) == code
-    assert machine_code._read_or_compile([tmp_path / "cache"]) == code
+    assert new_process()._read_or_compile([tmp_path / "cache"]) == code
+    assert new_process()._read_or_compile([tmp_path / "cache"]) == code
     assert len(compilations) == 2
 
 
 def test_another_processor_has_code_of_its_own(
     tmp_path: Path, compilations: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine_code._read_or_compile([tmp_path / "cache"])
+    new_process()._read_or_compile([tmp_path / "cache"])
     monkeypatch.setattr(machine_code.binding, "get_host_cpu_name", lambda: "another")
-    machine_code._read_or_compile([tmp_path / "cache"])
+    new_process()._read_or_compile([tmp_path / "cache"])
+    assert len(compilations) == len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_other_arguments_have_code_of_their_own(tmp_path: Path, compilations: list[bytes]) -> None:
+    for arguments in [(), ("bf16",), (), ("bf16",)]:
+        new_process(arguments)._read_or_compile([tmp_path / "cache"])
+    assert len(compilations) == len(list((tmp_path / "cache").iterdir())) == 2
+
+
+@pytest.mark.parametrize("updated", ["pixel_kernel.py", "vector_code.py"])
+def test_an_update_of_any_source_has_code_of_its_own(
+    updated: str, sources: Path, tmp_path: Path, compilations: list[bytes]
+) -> None:
+    new_process()._read_or_compile([tmp_path / "cache"])
+    update(sources / updated)
+    new_process()._read_or_compile([tmp_path / "cache"])
     assert len(compilations) == len(list((tmp_path / "cache").iterdir())) == 2
 
 
 def test_code_is_kept_beside_the_source_where_that_can_be_written_to(
     tmp_path: Path, compilations: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine_code, "BESIDE_SOURCE", tmp_path / "__pycache__")
-    load_kernel(tmp_path / "cache").result()
+    monkeypatch.setattr(machine_code, "BESIDE_SOURCES", tmp_path / "__pycache__")
+    new_process().load(tmp_path / "cache").result()
     assert len(list((tmp_path / "__pycache__").iterdir())) == len(compilations) == 1
     assert not (tmp_path / "cache").exists()
 
@@ -100,7 +152,7 @@ def test_code_is_kept_beside_the_source_where_that_can_be_written_to(
 def test_folders_that_cannot_be_written_to_only_cost_time(
     tmp_path: Path, compilations: list[bytes], code: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert machine_code._read_or_compile([tmp_path / "file"]) == code
+    assert new_process()._read_or_compile([tmp_path / "file"]) == code
     assert "the next start compiles again" in caplog.text
     assert len(compilations) == 1
 
@@ -108,21 +160,62 @@ def test_folders_that_cannot_be_written_to_only_cost_time(
 def test_a_failure_is_told_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: bytes
 ) -> None:
-    monkeypatch.setattr(machine_code, "KERNEL", "atrous.runtime.no_such_module")
+    program = new_process()
+    program.module = "no_such_module"
     with pytest.raises(MissingDependency, match="no_such_module"):
-        load_kernel(tmp_path).result()
-    monkeypatch.setattr(machine_code, "_compile", lambda: code)
-    assert callable(load_kernel(tmp_path).result())
+        program.load(tmp_path).result()
+    monkeypatch.setattr(program, "_compile", lambda: code)
+    assert callable(program.load(tmp_path).result()["write_pixels"])
 
 
+@pytest.mark.parametrize("updated", ["pixel_kernel.py", "vector_code.py"])
 def test_code_of_an_update_is_not_run_by_the_process_before_it(
-    tmp_path: Path, code: bytes, monkeypatch: pytest.MonkeyPatch
+    updated: str, sources: Path, tmp_path: Path, asked_for: list[list[str]]
 ) -> None:
-    updated = tmp_path / "pixel_kernel.py"
-    updated.write_text(machine_code.SOURCE_AT_START + "# newer\n")
-    compiled = SimpleNamespace(returncode=0, stdout=code, stderr=b"")
-    monkeypatch.setattr(machine_code.subprocess, "run", lambda *_, **__: compiled)
-    monkeypatch.setattr(machine_code, "SOURCE", updated)
+    program = new_process()
+    update(sources / updated)
     with pytest.raises(MissingDependency, match="was updated while this process ran"):
-        load_kernel(tmp_path / "cache").result()
+        program.load(tmp_path / "cache").result()
     assert not (tmp_path / "cache").exists()
+    assert len(asked_for) == 1
+
+
+def test_the_program_that_compiles_is_given_the_arguments(
+    tmp_path: Path, asked_for: list[list[str]]
+) -> None:
+    new_process(("bf16", "slow")).load(tmp_path).result()
+    assert [command[1:] for command in asked_for] == [
+        ["-m", "atrous.runtime.pixel_kernel", "bf16", "slow"]
+    ]
+
+
+def test_functions_of_a_program_are_known_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = MachineCode("pixel_kernel", (), {"two": 2, "one": 1})
+    monkeypatch.setattr(program, "_compile", lambda: object_file(TWO_FUNCTIONS))
+    kernels = program.load(tmp_path).result()
+    first, second = np.zeros(2, np.int32), np.zeros(2, np.int32)
+    assert kernels["two"](first.ctypes.data, second.ctypes.data) == 22
+    assert (*first, *second) == (0, 0, 2, 0)
+    assert kernels["one"](first.ctypes.data) == 11
+    assert (*first, *second) == (1, 0, 2, 0)
+
+
+TWO_FUNCTIONS = """
+define i32 @one(i8*, i8*, i32* %a) {
+  store i32 1, i32* %a
+  ret i32 11
+}
+define i32 @two(i8*, i8*, i32* %a, i32* %b) {
+  store i32 2, i32* %b
+  ret i32 22
+}
+"""
+
+
+def object_file(assembly: str) -> bytes:
+    target = machine_code.host_target()
+    module = binding.parse_assembly(assembly)
+    module.triple = binding.get_process_triple()
+    return bytes(target.emit_object(module))

@@ -8,15 +8,16 @@ import pytest
 from atrous.domain.geometry import Size
 from atrous.domain.prompts import Point, Prompt, PromptBox
 from atrous.runtime.core_budget import CoreBudget
+from atrous.runtime.prompt_passes import PROMPTS_PER_RUN, STAGES, stage_shapes, term_shapes
 from atrous.sam2 import many_prompts
 from atrous.sam2.embedding import Embedding
-from atrous.sam2.many_prompts import LEAST_PROMPTS, MOST_POINTS, PROMPTS_PER_RUN, ManyPrompts
+from atrous.sam2.many_prompts import LEAST_PROMPTS, MOST_POINTS, ManyPrompts
 from atrous.sam2.prompt_arrays import PromptBatch, batch_prompts
 
 SIZE = Size(1024, 1024)
 HALF = np.zeros((1, 2, 2), np.float16)
 EMBEDDING = Embedding(SIZE, HALF, (HALF, HALF))
-PATHS = (Path("photo_terms.onnx"), Path("many_prompts.onnx"))
+PATHS = [Path("photo_terms.onnx"), *(Path(f"prompt_tokens_{stage}.onnx") for stage in "1234")]
 BUDGET = CoreBudget(3)
 
 
@@ -45,12 +46,19 @@ class Counting:
         self.free.append(self.budget._free)
         self.given.append(inputs)
         if self.path == PATHS[0]:
-            return (np.full(1, 7.0, np.float32),)
-        shared, coords, labels = inputs
-        assert shared.tolist() == [7.0]
-        prompts = len(labels)
-        first = coords[:, 0, 0].astype(np.float32)
-        return np.zeros((prompts, 4, 256, 256), np.float32), np.stack([first] * 4, axis=1)
+            return tuple(np.full(shape, 7, np.float32) for shape in term_shapes().values())
+        (_, outputs), stage = STAGES[PATHS.index(self.path) - 1], PATHS.index(self.path)
+        points = 2 if stage > 1 else inputs[1].shape[1]
+        shapes = stage_shapes(len(inputs[0]), points)
+        given = {name: np.ones(shapes[name], np.float32) for name in outputs}
+        # What tells prompts apart goes through three of the stages.
+        if stage == 1:
+            given["tokens"] *= inputs[0][:, :1, :1]
+        elif stage == 3:
+            given["said_3"] = inputs[0]
+        elif stage == 4:
+            given["predicted_iou"] = inputs[0][:, 0, :4]
+        return tuple(given.values())
 
     def close(self) -> None:
         self.closed = True
@@ -71,37 +79,51 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Counting]:
 def test_what_prompts_share_is_computed_once_and_answers_come_in_order(
     opened: list[Counting],
 ) -> None:
-    many = ManyPrompts(*PATHS, 2, BUDGET, precision="bf16", half=True)
+    many = ManyPrompts(PATHS, 2, BUDGET, precision="bf16", half=True)
     assert not opened  # nothing is loaded before it is needed
     mask = np.ones((256, 256), np.float32)
-    answers = list(many.answer(EMBEDDING, clicks(2 * PROMPTS_PER_RUN + 1, mask=mask)))
-    photo_side, decoder = opened
+    count = 2 * PROMPTS_PER_RUN + 1
+    answers = list(many.answer(EMBEDDING, clicks(count, mask=mask)))
+    photo_side, *stages = opened
     assert photo_side.settings == {"threads": 2, "half_inputs": 3}
-    shapes = {"point_coords": (PROMPTS_PER_RUN, 2, 2), "point_labels": (PROMPTS_PER_RUN, 2)}
-    assert decoder.settings == {
-        "precision": "bf16",
-        "threads": 1,
-        "side_by_side": 2,
-        "fixed_shapes": shapes,
-    }
-    assert all(len(labels) == PROMPTS_PER_RUN for _, _, labels in decoder.given)
+    shapes = stage_shapes(PROMPTS_PER_RUN, 2)
+    assert [stage.settings for stage in stages] == [
+        {
+            "precision": "bf16" if number else "fp32",
+            "threads": 1,
+            "fixed_shapes": {name: shapes[name] for name in stage.inputs},
+        }
+        for number, stage in enumerate(STAGES)
+    ]
     assert photo_side.free == [1]  # all cores of the model, one is another's
     assert photo_side.given[0][3].shape == (1, 1, 256, 256)
     assert photo_side.given[0][4].tolist() == [1.0]
-    assert len(decoder.free) == 3
-    assert set(decoder.free) <= {1, 2}  # a core for each of at most two
-    assert [index for part, _, _ in answers for index in part.indices] == [0, 1, 2, 3, 4]
+    for stage in stages:
+        assert all(len(inputs[0]) == PROMPTS_PER_RUN for inputs in stage.given)
+        assert set(stage.free) <= {1, 2}  # a core for each of at most two
+    assert [len(part.indices) for part, _, _ in answers] == [4, 4, 4, 5]  # as many for each core
+    assert [index for part, _, _ in answers for index in part.indices] == [*range(count)]
     scores = np.concatenate([scores for _, _, scores in answers])
-    assert scores[:, 0].tolist() == [0, 1, 2, 3, 4]  # what fills up the last part is dropped
-    list(many.answer(EMBEDDING, clicks(1, points=2, mask=mask)))
-    assert len(opened) == 3  # a decoder for each number of points
+    assert scores[:, 0].tolist() == [*range(count)]  # what fills up a part is dropped
+    assert np.concatenate([logits for _, logits, _ in answers]).shape == (count, 4, 256, 256)
     assert BUDGET._free == 3
     many.close()
     assert all(network.closed for network in opened)
 
 
+def test_networks_are_loaded_for_each_number_of_points(opened: list[Counting]) -> None:
+    many = ManyPrompts(PATHS, 2, BUDGET, precision="fp32", half=False)
+    many._load(2)
+    many._load(3)
+    many._load(2)
+    assert [network.path for network in opened] == [*PATHS, *PATHS[1:]]
+    assert opened[0].settings["half_inputs"] == 0
+    assert opened[-1].settings["fixed_shapes"]["said_3"] == (PROMPTS_PER_RUN, 9, 256)
+    many.close()
+
+
 def test_parts_of_a_request_share_what_is_computed(opened: list[Counting]) -> None:
-    many = ManyPrompts(*PATHS, 2, BUDGET, precision="bf16", half=True)
+    many = ManyPrompts(PATHS, 2, BUDGET, precision="bf16", half=True)
     mask, other_photo = np.ones((256, 256), np.float32), replace(EMBEDDING)
     for embedding, of_mask in (
         *((EMBEDDING, None), (EMBEDDING, None)),
@@ -109,12 +131,12 @@ def test_parts_of_a_request_share_what_is_computed(opened: list[Counting]) -> No
         *((other_photo, mask), (EMBEDDING, mask)),
     ):
         list(many.answer(embedding, clicks(3, mask=of_mask)))
-    assert [len(network.given) for network in opened] == [4, 6 * 2]
+    assert [len(network.given) for network in opened] == [4, *[6 * 2] * 4]
     many.close()
 
 
 def test_few_prompts_and_long_ones_are_left_to_the_decoder() -> None:
-    many = ManyPrompts(*PATHS, 2, BUDGET, precision="fp32", half=False)
+    many = ManyPrompts(PATHS, 2, BUDGET, precision="fp32", half=False)
     assert many.pays_for(clicks(LEAST_PROMPTS))
     assert not many.pays_for(clicks(LEAST_PROMPTS - 1))
     assert many.pays_for(clicks(LEAST_PROMPTS, points=MOST_POINTS - 1))  # and one that is none
@@ -133,7 +155,7 @@ def test_a_failure_reaches_who_asked(
     def fail(self: Counting, inputs: Any) -> None:
         raise RuntimeError("out of memory")
 
-    many = ManyPrompts(*PATHS, 2, BUDGET, precision="bf16", half=True)
+    many = ManyPrompts(PATHS, 2, BUDGET, precision="bf16", half=True)
     monkeypatch.setattr(Counting, "run", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         list(many.answer(EMBEDDING, clicks(9)))

@@ -44,7 +44,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_networks_for_many_prompts_may_be_there(tmp_path: Path) -> None:
     assert write(tmp_path).for_many is None  # converted by an earlier version
-    paths = (tmp_path / "t", tmp_path / "m")
+    paths = [tmp_path / name for name in "tabcd"]
     for path in paths:
         path.write_bytes(path.name.encode())
     package = write_sam2_package(
@@ -57,13 +57,22 @@ def test_networks_for_many_prompts_may_be_there(tmp_path: Path) -> None:
         for_many=paths,
     )
     assert package.for_many is not None
-    assert [path.read_bytes() for path in package.for_many] == [b"t", b"m"]
-    package.for_many[1].write_bytes(b"n")
-    with pytest.raises(BadPackage, match=r"many_prompts\.onnx .* is damaged"):
+    assert [path.read_bytes() for path in package.for_many] == [*map(str.encode, "tabcd")]
+    package.for_many[4].write_bytes(b"n")
+    with pytest.raises(BadPackage, match=r"prompt_tokens_4\.onnx .* is damaged"):
         read_sam2_package(package.folder)
     package.for_many[0].unlink()
     with pytest.raises(BadPackage, match=r"no photo_terms\.onnx"):
         read_sam2_package(package.folder)
+
+
+def test_networks_of_an_earlier_version_are_left_alone(tmp_path: Path) -> None:
+    package = write(tmp_path)
+    manifest = package.manifest | {
+        "checksums": {**package.manifest["checksums"], "photo_terms.onnx": "0", "many.onnx": "1"}
+    }
+    (package.folder / "manifest.json").write_text(json.dumps(manifest))
+    assert read_sam2_package(package.folder).for_many is None
 
 
 def test_weights_tell_models_apart(tmp_path: Path) -> None:

@@ -51,9 +51,9 @@ def test_only_prompts_of_as_many_points_go_together() -> None:
 def test_a_batch_in_parts() -> None:
     (batch,) = batch_prompts([CLICK, Prompt(CLICK.points, BOX)] * 3 + [CLICK], SIZE)[:1]
     parts = batch.parts(3)
-    assert [part.indices for part in parts] == [(0, 2, 4), (6,)]
+    assert [part.indices for part in parts] == [(0, 2), (4, 6)]  # evenly
     assert np.concatenate([part.coords for part in parts]).tolist() == batch.coords.tolist()
-    assert [part.labels.tolist() for part in parts] == [[[1, -1]] * 3, [[1, -1]]]
+    assert [part.labels.tolist() for part in parts] == [[[1, -1]] * 2] * 2
 
 
 def test_coordinate_that_is_no_number_is_refused() -> None:

@@ -117,7 +117,7 @@ def test_many_prompts_at_once_are_answered_as_each_alone(
     answers = exact.segment(embedding, prompts, multimask=True)
     assert len(answers) == len(prompts)
     assert exact._many is not None
-    assert 2 in exact._many._decoders  # the clicks went through those for many
+    assert 2 in exact._many._stages  # the clicks went through those for many
     for prompt, given in zip(prompts, answers, strict=True):
         insist_on_same(predictors["portrait"], embedding, prompt, given)
 
@@ -274,7 +274,7 @@ def test_half_precision_embeddings_cost_less_than_a_pixel_in_a_thousand(
             )
             for one, other in zip(before.low_res_logits, after.low_res_logits, strict=True)
         ]
-        assert np.mean(changed) <= 1e-3
+        assert np.max(changed) <= 1e-3  # of each mask
     segmenter.close()
 
 

@@ -41,11 +41,13 @@ def export_onnx(network: nn.Module, size: Size, path: Path) -> None:
 
 @contextlib.contextmanager
 def quiet_exporter():  # type: ignore[no-untyped-def]
-    """Keep the exporter's logger to errors."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep the exporter's loggers to errors."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnx_ir")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -140,11 +140,14 @@ class PromptDecoder(nn.Module):
     def read_masks(self, tokens: Tensor, fine: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and predicted IoU from the tokens that answer and (prompts, 65536, 32)."""
         decoder = self.decoder
-        mlps = enumerate(decoder.output_hypernetworks_mlps)
-        weights = torch.stack([mlp(tokens[:, 1 + i]) for i, mlp in mlps], dim=1)
-        logits = (weights @ fine.transpose(1, 2)).index_select(2, self.row_by_row)
+        logits = (self.mask_weights(tokens) @ fine.transpose(1, 2)).index_select(2, self.row_by_row)
         scores = decoder.iou_prediction_head(tokens[:, 0])
         return logits.reshape(-1, 4, MASK_SIDE, MASK_SIDE), scores
+
+    def mask_weights(self, tokens: Tensor) -> Tensor:
+        """(prompts, 4, 32): by what the finest channels are multiplied in each mask."""
+        mlps = enumerate(self.decoder.output_hypernetworks_mlps)
+        return torch.stack([mlp(tokens[:, 1 + i]) for i, mlp in mlps], dim=1)
 
 
 def _split(upscale: Any, cells: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from torch.export import Dim
 
 from atrous.export.onnx_file import OPSET, quiet_exporter
 from atrous.export.sam2_graphs import GRID, MASK_SIDE, SIDE
-from atrous.export.sam2_photo_terms import PhotoTerms
+from atrous.export.sam2_prompt_tokens import PromptTokens
+from atrous.runtime.prompt_passes import STAGES, TERMS, stage_shapes
 
 ENCODER_INPUTS = ("photo",)
 EMBEDDING = ("positions", "cells_4", "cells_16")
@@ -35,23 +37,52 @@ def export_decoder(decoder: nn.Module, path: Path) -> None:
     _export(decoder, decoder_example(), shapes, DECODER_INPUTS, DECODER_OUTPUTS, path)
 
 
-def export_for_many(
-    photo_side: nn.Module, decoder: nn.Module, terms_path: Path, decoder_path: Path
-) -> None:
-    """Write what many prompts about a photo have in common, and the decoder for the rest.
+def export_photo_terms(photo_side: nn.Module, path: Path) -> None:
+    """Write embedding and an earlier mask -> what many prompts about a photo have in common."""
+    *embedding, _, _, mask, has_mask = decoder_example()
+    inputs = (*EMBEDDING, *EARLIER_MASK)
+    _export(photo_side, (*embedding, mask, has_mask), None, inputs, TERMS, path)
 
-    The first: embedding and an earlier mask -> `PhotoTerms`. The second: that and any number of
-    prompts, of any number of points -> logits and IoU.
-    """
-    *embedding, coords, labels, mask, has_mask = decoder_example()
-    example = (*embedding, mask, has_mask)
-    with torch.no_grad():
-        terms = photo_side.cpu().float().eval()(*example)
-    _export(photo_side, example, None, (*EMBEDDING, *EARLIER_MASK), PhotoTerms._fields, terms_path)
-    many = _any_number_of_prompts()
-    shapes = (PhotoTerms(*({} for _ in terms)), many, many)  # type: ignore[arg-type]
-    inputs = (*PhotoTerms._fields, *PROMPTS)
-    _export(decoder, (terms, coords, labels), shapes, inputs, DECODER_OUTPUTS, decoder_path)
+
+def export_prompt_tokens(tokens: PromptTokens, paths: Sequence[Path]) -> None:
+    """Write the four stages of many prompts, for any number of them, of any number of points."""
+    example = stage_shapes(prompts=3, points=2)
+    stages: list[Callable[..., tuple[torch.Tensor, ...]]] = [
+        tokens.ask_first,
+        tokens.ask_second,
+        tokens.ask_last,
+        tokens.answer,
+    ]
+    for stage, (inputs, outputs), path in zip(stages, STAGES, paths, strict=True):
+        given = tuple(torch.zeros(example[name]) for name in inputs)
+        sizes: tuple[Any, ...] = tuple(_any_number_of_tokens(name) for name in inputs)
+        if inputs == PROMPTS:
+            given = (given[0], given[1].long())
+            sizes = (_any_number_of_prompts(),) * 2
+        _export(_Stage(tokens, stage), given, (sizes,), inputs, outputs, path)
+
+
+class _Stage(nn.Module):
+    """A method of a network as one of its own."""
+
+    def __init__(self, network: nn.Module, method: Callable[..., tuple[torch.Tensor, ...]]) -> None:
+        super().__init__()
+        self.network, self.method = network, method
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.method(*inputs)
+
+
+def _any_number_of_tokens(name: str) -> dict[int, Any]:
+    """What may differ in the shape of a stage's input."""
+    prompts, tokens = Dim("prompts", min=1), Dim("tokens", min=1)
+    counted = {
+        **dict.fromkeys(("seen_3", "scale_3"), ()),
+        **dict.fromkeys(("tokens", "said_1", "said_2", "said_3"), (1,)),
+        "shares_2": (2, 4),
+        "shares_3": (5,),
+    }
+    return {0: prompts, **dict.fromkeys(counted.get(name, (2,)), tokens)}
 
 
 def _any_number_of_prompts() -> dict[int, Any]:

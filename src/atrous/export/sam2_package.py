@@ -7,15 +7,20 @@ from typing import Any
 from atrous.domain.errors import BadInput
 from atrous.export.sam2_checkpoint import read_sam2_checkpoint
 from atrous.export.sam2_graphs import PromptDecoder
-from atrous.export.sam2_many_prompts import ManyPromptsDecoder
 from atrous.export.sam2_network import build_sam2_network
-from atrous.export.sam2_onnx import export_decoder, export_encoder, export_for_many
+from atrous.export.sam2_onnx import (
+    export_decoder,
+    export_encoder,
+    export_photo_terms,
+    export_prompt_tokens,
+)
 from atrous.export.sam2_parity import insist_on_parity, measure_sam2_parity
 from atrous.export.sam2_photo_encoder import PhotoEncoder
 from atrous.export.sam2_photo_terms import PhotoSide
+from atrous.export.sam2_prompt_tokens import PromptTokens
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
-PHOTO_TERMS, MANY_PROMPTS = "photo_terms.onnx", "many_prompts.onnx"
+FOR_MANY = ("photo_terms.onnx", *(f"prompt_tokens_{stage}.onnx" for stage in (1, 2, 3, 4)))
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class ConvertedSam2:
     decoder: Path
     version: str  # "2.0" or "2.1", as the tensors say
     facts: dict[str, Any]  # JSON values for the manifest
-    for_many: tuple[Path, Path] | None = None  # what prompts have in common, and the rest
+    for_many: tuple[Path, ...] | None = None  # what prompts have in common, and their stages
 
 
 def convert_sam2(source: Path, variant: str, folder: Path, version: str | None) -> ConvertedSam2:
@@ -45,8 +50,9 @@ def convert_sam2(source: Path, variant: str, folder: Path, version: str | None) 
     network = build_sam2_network(variant, checkpoint)
     export_encoder(PhotoEncoder(network), folder / ENCODER)
     export_decoder(PromptDecoder(network), folder / DECODER)
-    for_many = (folder / PHOTO_TERMS, folder / MANY_PROMPTS)
-    export_for_many(PhotoSide(network), ManyPromptsDecoder(network), *for_many)
+    for_many = tuple(folder / name for name in FOR_MANY)
+    export_photo_terms(PhotoSide(network), for_many[0])
+    export_prompt_tokens(PromptTokens(network), for_many[1:])
     parity = measure_sam2_parity(network, folder / ENCODER, folder / DECODER, for_many)
     insist_on_parity(parity)
     facts = {"layout": checkpoint.layout, "parity": asdict(parity)}

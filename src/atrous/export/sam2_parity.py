@@ -1,5 +1,6 @@
 """Do the exported networks say what transformers' SAM 2 says? Measured, and insisted on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,8 @@ from atrous.export.sam2_onnx import (
     EARLIER_MASK,
     EMBEDDING,
     ENCODER_INPUTS,
-    PROMPTS,
 )
-from atrous.export.sam2_photo_terms import PhotoTerms
+from atrous.runtime.prompt_passes import STAGES, PromptPasses
 from atrous.runtime.trial_pictures import trial_pictures
 
 MOST_EMBEDDING_DIFFERENCE = 1e-4  # as a share of the largest value
@@ -48,11 +48,11 @@ class _Trial:
 
 
 def measure_sam2_parity(
-    network: Any, encoder: Path, decoder: Path, for_many: tuple[Path, Path]
+    network: Any, encoder: Path, decoder: Path, for_many: Sequence[Path]
 ) -> Sam2Parity:
     """Encode a trial photo and prompt it: one click, many prompts of several points, a mask.
 
-    Both decoders are asked, the one for few prompts and the two networks for many.
+    Both decoders are asked, the one for few prompts and what there is for many.
     """
     photo = torch.from_numpy(trial_pictures(Size(SIDE, SIDE))[-1])
     with torch.no_grad():
@@ -69,6 +69,11 @@ def measure_sam2_parity(
     largest = max(float(np.abs(part).max()) for part in expected)
     embedding = _largest_difference(expected, given)
     logits, largest_logit, iou = 0.0, 0.0, 0.0
+    passes = PromptPasses("fp32")
+
+    def run_stage(number: int, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return _run(for_many[1 + number], STAGES[number].inputs, inputs)
+
     for trial in _trials():
         with torch.no_grad():
             answer = network(
@@ -80,11 +85,11 @@ def measure_sam2_parity(
             )
         masks, scores_of_torch = answer.pred_masks[0].numpy(), answer.iou_scores[0].numpy()
         largest_logit = max(largest_logit, float(np.abs(masks).max()))
-        prompts, mask = _decoder_inputs(trial)
+        (coords, labels), mask = _decoder_inputs(trial)
         terms = _run(for_many[0], (*EMBEDDING, *EARLIER_MASK), [*given, *mask])
         for four, scores in (
-            _run(decoder, DECODER_INPUTS, [*given, *prompts, *mask]),
-            _run(for_many[1], (*PhotoTerms._fields, *PROMPTS), [*terms, *prompts]),
+            _run(decoder, DECODER_INPUTS, [*given, coords, labels, *mask]),
+            passes.answer(passes.photo(terms), coords, labels, run_stage),
         ):
             # Not the built-in max, which would drop a nan.
             logits = float(np.maximum(logits, np.abs(masks - four[:, 1:]).max()))
@@ -131,7 +136,7 @@ def _decoder_inputs(trial: _Trial) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return [trial.coords.numpy(), trial.labels.numpy()], [mask.numpy(), has_mask]
 
 
-def _run(graph: Path, names: tuple[str, ...], inputs: list[np.ndarray]) -> list[np.ndarray]:
+def _run(graph: Path, names: tuple[str, ...], inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""The compiled `pixel_kernel.py`: made once per machine, kept on disk, loaded once per process.
+"""Programs of machine code: made once per machine, kept on disk, loaded once per process.
 
 Compiling takes seconds and Numba a hundred megabytes, so that is done in a process of its own.
 To load what it made takes LLVM's loader alone, and a tenth of a second.
@@ -12,10 +12,10 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from llvmlite import binding
 
@@ -25,34 +25,107 @@ from atrous.runtime.process_memory import forget_library
 
 logger = logging.getLogger(__name__)
 
-KERNEL = "atrous.runtime.pixel_kernel"
-SOURCE = Path(__file__).with_name("pixel_kernel.py")
-BESIDE_SOURCE = SOURCE.parent / "__pycache__"  # as with Python's own compiled code
-SOURCE_AT_START = SOURCE.read_text()  # an update may change the file under a running process
-POINTERS = 18  # arguments of `pixel_kernel.write_pixels`
+SOURCES = Path(__file__).parent
+BESIDE_SOURCES = SOURCES / "__pycache__"  # as with Python's own compiled code
 CHECKSUM_BYTES = 32  # before the object file
 
-Kernel = Callable[..., int]  # takes addresses; lets other threads of Python run meanwhile
-
-_lock = threading.Lock()
-_loading: "Future[Kernel] | None" = None
+# Take addresses; let other threads of Python run meanwhile.
+Kernels: TypeAlias = Mapping[str, Callable[..., int]]
 
 
-def load_kernel(folder: Path | None = None) -> "Future[Kernel]":
-    """Begin to load the kernel, or compile it, in a thread; the first call of a process counts.
+class MachineCode:
+    """A program: a module that writes an object file with functions of addresses."""
 
-    The compiled code is kept beside the source, or in `folder` where that can't be written to.
-    """
-    global _loading
-    with _lock:
-        failed = _loading is not None and _loading.done() and _loading.exception() is not None
-        if _loading is None or failed:
-            _loading = Future()
-            folders = [BESIDE_SOURCE, *([folder] if folder else [])]
-            threading.Thread(
-                target=_fill, args=(_loading, folders), name="kernel", daemon=True
-            ).start()
-        return _loading
+    def __init__(
+        self,
+        module: str,
+        others: tuple[str, ...],
+        functions: Mapping[str, int],
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        """Remember what to compile, and the sources as they are now.
+
+        module: of this package, which writes the object file on its standard output.
+        others: that it is written with; an update of any changes the code.
+        functions: in the object file, and how many addresses each takes.
+        arguments: of the program that compiles.
+        """
+        self.module, self._functions, self._arguments = module, functions, arguments
+        self._paths = [SOURCES / f"{name}.py" for name in (module, *others)]
+        # An update may change the files under a running process.
+        self._at_start = self._sources()
+        self._lock = threading.Lock()
+        self._loading: Future[Kernels] | None = None
+
+    def load(self, folder: Path | None = None) -> "Future[Kernels]":
+        """Begin to load it, or to compile it, in a thread; the first call of a process counts.
+
+        The compiled code is kept beside the source, or in `folder` where that can't be written to.
+        """
+        with self._lock:
+            last = self._loading
+            if last is None or (last.done() and last.exception() is not None):
+                self._loading = last = Future()
+                folders = [BESIDE_SOURCES, *([folder] if folder else [])]
+                threading.Thread(
+                    target=self._fill, args=(last, folders), name="machine code", daemon=True
+                ).start()
+            return last
+
+    def _fill(self, future: "Future[Kernels]", folders: list[Path]) -> None:
+        try:
+            kernels = _link(self._read_or_compile(folders), self._functions)
+            forget_library("llvmlite")  # 30 MB of a loader that has done its work
+            future.set_result(kernels)
+        except BaseException as error:  # noqa: BLE001 - it is raised to all who wait
+            future.set_exception(error)
+
+    def _read_or_compile(self, folders: list[Path]) -> bytes:
+        """The object file: from a folder that has it, else a new one, for the first to take it."""
+        paths = [folder / f"{self.module}-{self._fingerprint()}.code" for folder in folders]
+        for path in paths:
+            code = _read_whole(path)
+            if code:
+                return code
+        code = self._compile()
+        for path in paths:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, hashlib.sha256(code).digest() + code)
+            except OSError as error:
+                logger.info("compiled code can't be kept in %s (%s)", path.parent, error.strerror)
+            else:
+                return code
+        logger.warning("compiled code can't be kept anywhere; the next start compiles again")
+        return code
+
+    def _sources(self) -> str:
+        return "\n".join(path.read_text() for path in self._paths)
+
+    def _fingerprint(self) -> str:
+        """What the compiled code depends on."""
+        versions = [importlib.metadata.version(name) for name in ("llvmlite", "numba")]
+        processor = [binding.get_host_cpu_name(), host_features()]
+        facts = [*versions, binding.get_process_triple(), *processor, *self._arguments]
+        return hashlib.sha256("\n".join([*facts, self._at_start]).encode()).hexdigest()[:16]
+
+    def _compile(self) -> bytes:
+        paths = os.pathsep.join(path for path in sys.path if path)
+        done = subprocess.run(
+            [sys.executable, "-m", f"{__package__}.{self.module}", *self._arguments],
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": paths},
+            stdin=subprocess.DEVNULL,
+        )
+        if done.returncode:
+            reason = done.stderr.decode(errors="replace").strip()[-500:]
+            raise MissingDependency(
+                f"Numba could not compile the code that makes masks ({reason}); "
+                "install atrous anew, with the versions of constraints.txt"
+            )
+        if self._sources() != self._at_start:
+            raise MissingDependency("atrous was updated while this process ran; start it anew")
+        return done.stdout
 
 
 def host_features() -> str:
@@ -77,35 +150,6 @@ def host_target() -> Any:
     )
 
 
-def _fill(future: "Future[Kernel]", folders: list[Path]) -> None:
-    try:
-        kernel = _link(_read_or_compile(folders))
-        forget_library("llvmlite")  # 30 MB of a loader that has done its work
-        future.set_result(kernel)
-    except BaseException as error:  # noqa: BLE001 - it is raised to all who wait
-        future.set_exception(error)
-
-
-def _read_or_compile(folders: list[Path]) -> bytes:
-    """The object file: from a folder that has it, else a new one, for the first that takes it."""
-    paths = [folder / f"pixel_kernel-{_fingerprint()}.code" for folder in folders]
-    for path in paths:
-        code = _read_whole(path)
-        if code:
-            return code
-    code = _compile()
-    for path in paths:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, hashlib.sha256(code).digest() + code)
-        except OSError as error:
-            logger.info("compiled code can't be kept in %s (%s)", path.parent, error.strerror)
-        else:
-            return code
-    logger.warning("compiled code can't be kept anywhere; the next start compiles again")
-    return code
-
-
 def _read_whole(path: Path) -> bytes | None:
     if not path.is_file():
         return None
@@ -117,45 +161,20 @@ def _read_whole(path: Path) -> bytes | None:
     return None
 
 
-def _fingerprint() -> str:
-    """What the compiled code depends on."""
-    versions = [importlib.metadata.version(name) for name in ("llvmlite", "numba")]
-    processor = [binding.get_host_cpu_name(), host_features()]
-    facts = [*versions, binding.get_process_triple(), *processor, SOURCE_AT_START]
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
-
-
-def _compile() -> bytes:
-    paths = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(
-        [sys.executable, "-m", KERNEL],
-        capture_output=True,
-        env={**os.environ, "PYTHONPATH": paths},
-        stdin=subprocess.DEVNULL,
-    )
-    if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip()[-500:]
-        raise MissingDependency(
-            f"Numba could not compile the code that makes masks ({reason}); "
-            "install atrous anew, with the versions of constraints.txt"
-        )
-    if SOURCE.read_text() != SOURCE_AT_START:
-        raise MissingDependency("atrous was updated while this process ran; start it anew")
-    return done.stdout
-
-
-def _link(code: bytes) -> Kernel:
+def _link(code: bytes, functions: Mapping[str, int]) -> Kernels:
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), host_target())
     engine.add_object_file(binding.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    arguments = [ctypes.c_void_p] * (2 + POINTERS)
-    function = ctypes.CFUNCTYPE(ctypes.c_int, *arguments)(
-        engine.get_function_address("write_pixels")
-    )
     unused = ctypes.create_string_buffer(16)
 
-    def kernel(*addresses: int) -> int:
-        _ = engine  # the code lives as long as the engine does
-        return int(function(ctypes.addressof(unused), ctypes.addressof(unused), *addresses))
+    def kernel(name: str, count: int) -> Callable[..., int]:
+        arguments = [ctypes.c_void_p] * (2 + count)
+        function = ctypes.CFUNCTYPE(ctypes.c_int, *arguments)(engine.get_function_address(name))
 
-    return kernel
+        def call(*addresses: int) -> int:
+            _ = engine  # the code lives as long as the engine does
+            return int(function(ctypes.addressof(unused), ctypes.addressof(unused), *addresses))
+
+        return call
+
+    return {name: kernel(name, count) for name, count in functions.items()}

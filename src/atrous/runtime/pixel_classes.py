@@ -5,6 +5,7 @@ time are enlarged and reduced to two numbers each while they are in a core's reg
 code (`pixel_kernel.py`) in several threads, each with a band of rows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -13,7 +14,7 @@ from jaxtyping import Float32, Int32, Int64, UInt8
 
 from atrous.domain.predictions import Thresholds
 from atrous.masks.shared_work import work_together
-from atrous.runtime.machine_code import Kernel, load_kernel
+from atrous.runtime.machine_code import MachineCode
 from atrous.runtime.processor import available_cores
 from atrous.runtime.resampling import Resampling
 
@@ -22,6 +23,7 @@ LANES = 16  # columns that it compares together
 BANDS_PER_CORE = 4  # so that one core, which others keep busy, does not keep the rest waiting
 LARGEST = np.finfo(np.float32).max / 2  # instead of an infinite logit, which 0 times is no number
 LEAST_ROWS = 16  # of a band: each enlarges the lines at its edges anew
+PIXELS = MachineCode("pixel_kernel", ("vector_code",), {"write_pixels": 18})
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def find_pixel_classes(
         rows = Resampling(np.arange(rows.size), np.ones((rows.size, 1), np.float32))
     blocks = _Blocks.of(columns)
     work = _Work(
-        kernel=load_kernel().result(),
+        kernel=PIXELS.load().result()["write_pixels"],
         logits=np.ascontiguousarray(logits),
         rows=rows.first,
         row_weights=rows.padded_weights(TAPS),
@@ -145,7 +147,7 @@ class _Blocks:
 class _Work:
     """What the machine code reads, in the types and the order in memory that it was made for."""
 
-    kernel: Kernel
+    kernel: Callable[..., int]
     logits: Float32[np.ndarray, "channels out_height out_width"]
     rows: Int64[np.ndarray, " rows"]
     row_weights: Float32[np.ndarray, "rows 3"]

@@ -21,8 +21,8 @@ from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.engine_choice import Network, choose_engine
 from atrous.runtime.engine_names import Engine, Precision
 from atrous.runtime.gathering import GatheringSession
-from atrous.runtime.machine_code import load_kernel
 from atrous.runtime.network_turns import NetworkTurns
+from atrous.runtime.pixel_classes import PIXELS
 from atrous.runtime.postprocess import restore
 from atrous.runtime.session import Session, open_session
 from atrous.runtime.views import Look, predict_views
@@ -65,7 +65,7 @@ class Segmenter:
         Raises BadPackage where the network can't be loaded or does not fit the package.
         """
         self.cores = cores or CoreBudget()
-        load_kernel(cache_folder)  # beside the network; `warm_up` waits for it
+        PIXELS.load(cache_folder)  # beside the network; `warm_up` waits for it
         open_on = _opener(package, engine, precision, threads, cache_folder, self.cores)
         session = open_on(None)
         if session.input_size not in (None, package.preprocess.size):

@@ -126,7 +126,7 @@ def _may_gain_by_bf16(engine: EngineName) -> bool:
 
 
 def _try_both(
-    exact: _Pair, fast: _Pair, for_many: tuple[Path, Path] | None
+    exact: _Pair, fast: _Pair, for_many: tuple[Path, ...] | None
 ) -> tuple[_Pair, EngineReport]:
     """Run both on a trial picture in turn; close the one that is not taken.
 
@@ -161,13 +161,13 @@ def _try_both(
 
 
 def _answers_of_many(
-    for_many: tuple[Path, Path], embedding: Arrays, prompts: PromptBatch
+    for_many: tuple[Path, ...], embedding: Arrays, prompts: PromptBatch
 ) -> np.ndarray:
     """Logits of the networks for many prompts, in bf16."""
     positions, *cells = embedding
     photo = Embedding(Size(SIDE, SIDE), positions, (cells[0], cells[1]))
     cores = CoreBudget()
-    many = ManyPrompts(*for_many, cores.cores, cores, precision="bf16", half=False)
+    many = ManyPrompts(for_many, cores.cores, cores, precision="bf16", half=False)
     try:
         return np.concatenate([logits for _, logits, _ in many.answer(photo, prompts)])
     finally:

@@ -1,9 +1,10 @@
 """Many prompts about one photo: what they share is computed once, the rest side by side."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 from weakref import ReferenceType, ref
 
@@ -11,14 +12,20 @@ import numpy as np
 
 from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.engine_names import PrecisionName
+from atrous.runtime.prompt_passes import (
+    PROMPTS_PER_RUN,
+    STAGES,
+    Arrays,
+    PromptPasses,
+    stage_shapes,
+)
 from atrous.sam2.embedding import Embedding
 from atrous.sam2.engine import Graph, Network, open_network
 from atrous.sam2.prompt_arrays import PromptBatch
 
 EMBEDDING_PARTS = 3  # the first inputs of the photo's network
 LEAST_PROMPTS = 8  # what they have in common takes as long as two or three prompts
-MOST_POINTS = 4  # a network is loaded for each number of them
-PROMPTS_PER_RUN = 2  # what a core works on then stays near it
+MOST_POINTS = 4  # networks are loaded for each number of them
 # A part of a batch, logits (prompts, 4, 256, 256) and predicted IoU (prompts, 4)
 Answer: TypeAlias = tuple[PromptBatch, np.ndarray, np.ndarray]
 
@@ -29,7 +36,7 @@ class _Terms:
 
     embedding: "ReferenceType[Embedding]"
     mask_input: np.ndarray | None
-    terms: tuple[np.ndarray, ...]
+    terms: Arrays
 
     def are_of(self, embedding: Embedding, batch: PromptBatch) -> bool:
         return self.embedding() is embedding and self.mask_input is batch.mask_input
@@ -40,29 +47,32 @@ class ManyPrompts:
 
     def __init__(
         self,
-        photo_terms: Graph,
-        many_prompts: Graph,
+        graphs: Sequence[Graph],
         cores: int,
         budget: CoreBudget,
         *,
         precision: PrecisionName,
         half: bool,
+        cache_folder: Path | None = None,
     ) -> None:
-        """Remember what to load.
+        """Remember what to load, and begin to load the machine code between the networks.
 
+        graphs: what prompts have in common, and the stages of `prompt_passes.STAGES`.
         cores: so many runs go side by side, each on one.
         budget: in which they take their turn.
         precision: of the prompts' part; what they have in common is computed in fp32.
         half: embeddings come as float16.
+        cache_folder: for the machine code, where it can't lie beside its source.
         """
         self._precision = precision
-        self._graphs = (photo_terms, many_prompts)
+        self._photo_graph, *self._stage_graphs = graphs
         self._cores, self._budget = cores, budget
         self._half_inputs = EMBEDDING_PARTS if half else 0
+        self._passes = PromptPasses(precision, cache_folder)
         self._loading = threading.Lock()
         self._photo_side: Network | None = None
-        self._decoders: dict[int, Network] = {}  # by the number of points
-        self._latest: _Terms | None = None  # requests come in parts: 40 MB are kept for the next
+        self._stages: dict[int, list[Network]] = {}  # by the number of points
+        self._latest: _Terms | None = None  # requests come in parts: 45 MB are kept for the next
         self._threads = ThreadPoolExecutor(cores, "many prompts")  # started when there is work
 
     def pays_for(self, batch: PromptBatch) -> bool:
@@ -72,47 +82,55 @@ class ManyPrompts:
 
     def answer(self, embedding: Embedding, batch: PromptBatch) -> Iterator[Answer]:
         """Answer a batch in parts, in order."""
-        photo_side, decoder = self._load(batch.labels.shape[1])
+        photo_side, stages = self._load(batch.labels.shape[1])
         latest = self._latest
         if latest is None or not latest.are_of(embedding, batch):
             features = (embedding.image_embeddings, *embedding.high_res_features)
             with self._budget.take(self._cores):
-                terms = photo_side.run([*features, *batch.earlier_mask])
+                terms = self._passes.photo(photo_side.run([*features, *batch.earlier_mask]))
             self._latest = latest = _Terms(ref(embedding), batch.mask_input, terms)
-        terms = latest.terms
+        photo = latest.terms
+
+        def run_stage(number: int, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+            count = len(inputs[0])
+            repeated = [min(index, count - 1) for index in range(PROMPTS_PER_RUN)]
+            outputs = stages[number].run([given[repeated] for given in inputs])
+            return [output[:count] for output in outputs]
 
         def answer_part(part: PromptBatch) -> Answer:
-            count = len(part.indices)
-            repeated = [min(index, count - 1) for index in range(PROMPTS_PER_RUN)]
             with self._budget.take(1):
-                logits, scores = decoder.run([*terms, part.coords[repeated], part.labels[repeated]])
-            return part, logits[:count], scores[:count]
+                return part, *self._passes.answer(photo, part.coords, part.labels, run_stage)
 
-        yield from self._threads.map(answer_part, batch.parts(PROMPTS_PER_RUN))
+        # As many runs for each core, all about as long.
+        rounds = -(-len(batch.indices) // (PROMPTS_PER_RUN * self._cores))
+        per_run = -(-len(batch.indices) // (rounds * self._cores))
+        yield from self._threads.map(answer_part, batch.parts(per_run))
 
-    def _load(self, points: int) -> tuple[Network, Network]:
-        photo_terms, many_prompts = self._graphs
+    def _load(self, points: int) -> tuple[Network, list[Network]]:
         with self._loading:
             if self._photo_side is None:
                 self._photo_side = open_network(
-                    photo_terms, threads=self._cores, half_inputs=self._half_inputs
+                    self._photo_graph, threads=self._cores, half_inputs=self._half_inputs
                 )
-            if points not in self._decoders:
-                labels = (PROMPTS_PER_RUN, points)
-                self._decoders[points] = open_network(
-                    many_prompts,
-                    precision=self._precision,
-                    threads=1,
-                    side_by_side=self._cores,
-                    fixed_shapes={"point_coords": (*labels, 2), "point_labels": labels},
-                )
-            return self._photo_side, self._decoders[points]
+            if points not in self._stages:
+                shapes = stage_shapes(PROMPTS_PER_RUN, points)
+                self._stages[points] = [
+                    open_network(
+                        graph,
+                        # Where clicks lie needs more than bf16's 8 bits, and takes no time.
+                        precision="fp32" if stage is STAGES[0] else self._precision,
+                        threads=1,  # the caller's own
+                        fixed_shapes={name: shapes[name] for name in stage.inputs},
+                    )
+                    for graph, stage in zip(self._stage_graphs, STAGES, strict=True)
+                ]
+            return self._photo_side, self._stages[points]
 
     def close(self) -> None:
         """Free the networks; nothing else must be called any more."""
         self._threads.shutdown()
-        for network in (self._photo_side, *self._decoders.values()):
+        for network in (self._photo_side, *(one for many in self._stages.values() for one in many)):
             if network is not None:
                 network.close()
         self._photo_side = self._latest = None
-        self._decoders.clear()
+        self._stages.clear()

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from atrous.packages.manifest import build_manifest, sha256_of
 VARIANTS = ("hiera_tiny", "hiera_small", "hiera_b_plus", "hiera_large")
 VERSIONS = ("2.0", "2.1")
 ENCODER, DECODER, MANIFEST = "encoder.onnx", "decoder.onnx", "manifest.json"
-FOR_MANY = ("photo_terms.onnx", "many_prompts.onnx")  # both or none
+# All or none: `many_prompts` says what they do.
+FOR_MANY = ("photo_terms.onnx", *(f"prompt_tokens_{stage}.onnx" for stage in (1, 2, 3, 4)))
 KIND = "sam2"
 NAME = re.compile(r"(?P<variant>.*?)(-(?P<version>\d\.\d))?")
 
@@ -25,7 +27,7 @@ NAME = re.compile(r"(?P<variant>.*?)(-(?P<version>\d\.\d))?")
 class Sam2Package:
     """A folder with encoder.onnx, decoder.onnx and manifest.json.
 
-    Since many prompts about a photo have networks of their own, there are two more; models that
+    Since many prompts about a photo have networks of their own, there are five more; models that
     were converted before answer them with the decoder.
     """
 
@@ -50,12 +52,11 @@ class Sam2Package:
         return self.folder / DECODER
 
     @property
-    def for_many(self) -> tuple[Path, Path] | None:
-        """Embedding -> what prompts have in common, and that and prompts -> masks."""
+    def for_many(self) -> tuple[Path, ...] | None:
+        """Embedding -> what prompts have in common, and the stages of the prompts' tokens."""
         if not set(FOR_MANY) <= set(self.manifest.get("checksums", {})):
             return None
-        terms, prompts = (self.folder / name for name in FOR_MANY)
-        return terms, prompts
+        return tuple(self.folder / name for name in FOR_MANY)
 
     @property
     def identity(self) -> str:
@@ -91,7 +92,7 @@ def read_sam2_package(folder: Path, *, verify: bool = True) -> Sam2Package:
         )
     checksums = manifest.get("checksums")
     known = checksums if isinstance(checksums, dict) else {}
-    for name in (ENCODER, DECODER, *(FOR_MANY if set(FOR_MANY) & set(known) else ())):
+    for name in (ENCODER, DECODER, *(FOR_MANY if set(FOR_MANY[1:]) & set(known) else ())):
         if name not in known:
             raise BadPackage(f"{MANIFEST} of {folder} has no checksum of {name}; convert it again")
         if not (folder / name).is_file():
@@ -182,7 +183,7 @@ def write_sam2_package(
     variant: str,
     version: str,
     facts: dict[str, Any],
-    for_many: tuple[Path, Path] | None = None,
+    for_many: Sequence[Path] | None = None,
 ) -> Sam2Package:
     """Write a model to `folder`, which is complete or absent also after a crash.
 

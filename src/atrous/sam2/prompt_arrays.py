@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -31,16 +32,18 @@ class PromptBatch:
         return mask[None, None], np.array([self.mask_input is not None], np.float32)
 
     def parts(self, most: int) -> "list[PromptBatch]":
-        """The same in batches of at most `most`."""
-        starts = range(0, len(self.indices), most)
+        """The same in as few batches of at most `most` as there must be, all about as long."""
+        prompts = len(self.indices)
+        count = -(-prompts // most)
+        cuts = [prompts * part // count for part in range(count + 1)]
         return [
             PromptBatch(
-                self.indices[start : start + most],
-                self.coords[start : start + most],
-                self.labels[start : start + most],
+                self.indices[start:end],
+                self.coords[start:end],
+                self.labels[start:end],
                 self.mask_input,
             )
-            for start in starts
+            for start, end in pairwise(cuts)
         ]
 
 

@@ -16,6 +16,7 @@ from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.engine_names import Engine, EngineName, Precision, PrecisionName
 from atrous.runtime.network_turns import NetworkTurns
 from atrous.runtime.processor import available_cores
+from atrous.runtime.prompt_passes import PROMPTS_PER_RUN
 from atrous.sam2.embedding import Embedding
 from atrous.sam2.engine import KeptGraph, Network, open_network
 from atrous.sam2.engine_choice import EMBEDDING_PARTS, EngineReport, open_networks
@@ -26,7 +27,6 @@ from atrous.sam2.prompt_arrays import PromptBatch, batch_prompts
 
 logger = logging.getLogger(__name__)
 
-PROMPTS_PER_RUN = 8  # more are no faster, and take more memory
 LOGIT_LIMIT = 32.0  # of the logits that the official predictor gives out
 STABILITY_DELTA, STABILITY_THRESHOLD = 0.05, 0.98  # of SAM 2's choice of a single mask
 
@@ -88,6 +88,7 @@ class InteractiveSegmenter:
         self.package = package
         cores = cores or CoreBudget()
         threads_here = threads or available_cores()
+        self.prompts_at_once = PROMPTS_PER_RUN * threads_here  # that keep all cores busy
         self._dtype = np.dtype(embeddings)
         encoder, decoder, report = open_networks(
             package,
@@ -107,7 +108,7 @@ class InteractiveSegmenter:
             crowded=crowded,
         )
         self.report: EngineReport = report  # what was tried, and how it was chosen
-        self._many = _many_prompts(package, report, threads_here, cores, embeddings)
+        self._many = _many_prompts(package, report, threads_here, cores, embeddings, cache_folder)
 
     @property
     def engine(self) -> EngineName:
@@ -169,7 +170,12 @@ class InteractiveSegmenter:
 
 
 def _many_prompts(
-    package: Sam2Package, report: EngineReport, threads: int, cores: CoreBudget, embeddings: str
+    package: Sam2Package,
+    report: EngineReport,
+    threads: int,
+    cores: CoreBudget,
+    embeddings: str,
+    cache_folder: Path | None,
 ) -> ManyPrompts | None:
     """The networks for many prompts, to be loaded when they are needed; None: there are none."""
     if package.for_many is None:
@@ -182,14 +188,13 @@ def _many_prompts(
         return None
     if not report.computes_many:
         return None
-    terms, prompts = package.for_many
     return ManyPrompts(
-        KeptGraph(terms),
-        KeptGraph(prompts),
+        [KeptGraph(path) for path in package.for_many],
         threads,
         cores,
         precision=report.precision,
         half=embeddings == "float16",
+        cache_folder=cache_folder,
     )
 
 

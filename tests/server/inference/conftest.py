@@ -35,6 +35,7 @@ class DiscSegmenter(InteractiveSegmenter):
         self.package = package
         self.embedded: list[Size] = []
         self.asked: list[tuple[Sequence[Prompt], bool]] = []
+        self.prompts_at_once = 32
         self.may_embed = threading.Event()
         self.may_embed.set()
 

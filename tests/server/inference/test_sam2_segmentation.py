@@ -21,7 +21,7 @@ def test_many_prompts_go_through_the_network_in_parts(sam2, photo) -> None:
     assert len(answer["predictions"]) == 100
     asked = [len(prompts) for prompts, _ in sam2.segmenter.asked]
     assert sum(asked) == 100
-    assert len(asked) == math.ceil(100 / sam2_segmentation.PROMPTS_AT_ONCE)
+    assert len(asked) == math.ceil(100 / sam2.segmenter.prompts_at_once)
     first, last = answer["predictions"][0]["masks"], answer["predictions"][99]["masks"]
     assert first != last
 
@@ -40,7 +40,7 @@ def test_work_ends_where_nobody_waits(sam2, photo, monkeypatch, format) -> None:
 
     sam2.embed(image=photo(), image_id="cat")
     monkeypatch.setattr(sam2_segmentation, "stop_if_unwanted", leave_after_two)
-    monkeypatch.setattr(sam2_segmentation, "PROMPTS_AT_ONCE", 1)
+    sam2.segmenter.prompts_at_once = 1
     answer = sam2.segment(image_id="cat", prompts=POINTS, format=format)
     assert answer.status_code == 500  # of a failure that the test made up
     assert len(sam2.segmenter.asked) <= 2

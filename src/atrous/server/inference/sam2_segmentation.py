@@ -1,7 +1,8 @@
 """Prompts about an embedded photo in, masks out: the steps of one answer, in a worker thread."""
 
+from collections import deque
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
 from dataclasses import replace
@@ -22,7 +23,7 @@ from atrous.server.inference.sam2_requests import SegmentRequest
 from atrous.server.services import Services
 from atrous.server.work_queue import stop_if_unwanted
 
-PROMPTS_AT_ONCE = 32  # through the network; the rest waits, and may become unwanted
+PARTS_AHEAD = 2  # that the network works on while one is written: no core waits between them
 
 
 def segment_prompts(
@@ -72,30 +73,33 @@ def _answers(
     prompts: Sequence[Prompt],
     wanted: SegmentRequest,
 ) -> Generator[Sequence[Sam2Masks], None, None]:
-    """Answers in parts; while one is written, the network goes on with the next."""
+    """Answers in parts; while one is written, the network goes on with the next.
+
+    The rest waits, and may become unwanted.
+    """
 
     def ask(part: Sequence[Prompt]) -> Sequence[Sam2Masks]:
         return _ask(services, segmenter, photo, part, wanted)
 
-    if len(prompts) <= PROMPTS_AT_ONCE:
+    parts = _parts(prompts, segmenter.prompts_at_once)
+    if len(parts) == 1:
         stop_if_unwanted()
         yield ask(prompts)
         return
-    with ThreadPoolExecutor(1, "prompts") as ahead:
-        coming = None
-        for part in _parts(prompts):
+    with ThreadPoolExecutor(PARTS_AHEAD, "prompts") as ahead:
+        coming: deque[Future[Sequence[Sam2Masks]]] = deque()
+        for part in parts:
             stop_if_unwanted()
-            following = ahead.submit(copy_context().run, ask, part)
-            if coming is not None:
-                yield coming.result()
-            coming = following
-        if coming is not None:
-            yield coming.result()
+            coming.append(ahead.submit(copy_context().run, ask, part))
+            if len(coming) > PARTS_AHEAD:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
 
-def _parts(prompts: Sequence[Prompt]) -> list[Sequence[Prompt]]:
+def _parts(prompts: Sequence[Prompt], most: int) -> list[Sequence[Prompt]]:
     """As few as there must be, all about as long."""
-    count = -(-len(prompts) // PROMPTS_AT_ONCE)
+    count = -(-len(prompts) // most)
     cuts = [len(prompts) * part // count for part in range(count + 1)]
     return [prompts[start:end] for start, end in pairwise(cuts)]
 
