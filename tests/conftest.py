@@ -128,6 +128,12 @@ def official_sam2() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def prompt_reference() -> ModuleType:
+    """The module runtime/prompt_reference.py."""
+    return load_module(TESTS / "runtime" / "prompt_reference.py")
+
+
+@pytest.fixture(scope="session")
 def official_network(official_sam2: ModuleType) -> Any:
     """SAM 2.1 tiny in the official code, full size, with random weights; not to be changed."""
     return official_sam2.build_network("hiera_tiny", "2.1")

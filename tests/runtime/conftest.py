@@ -1,11 +1,9 @@
 """Tiny ONNX networks and packages around them, and programs of machine code."""
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import onnx
@@ -133,15 +131,3 @@ def run_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
             return dict(found)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def prompt_reference() -> ModuleType:
-    """The module prompt_reference.py."""
-    path = Path(__file__).with_name("prompt_reference.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

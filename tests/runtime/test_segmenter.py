@@ -217,6 +217,9 @@ def test_a_large_network_is_not_loaded_twice(
     package = make_package()
     needed = second_bytes(package, "bf16")
     assert needed < second_bytes(package, "fp32")
+    halved = replace(package, manifest={"export": {"precision": "fp16"}})
+    weights = package.weights.stat().st_size
+    assert second_bytes(halved, "fp32") == second_bytes(package, "fp32") + weights
     monkeypatch.setattr(segmenter_module, "MOST_SECOND_BYTES", needed - 1)
     segmenter = Segmenter(package, engine="openvino", cache_folder=tmp_path, crowded=lambda: True)
     segmenter.predict(quarters())

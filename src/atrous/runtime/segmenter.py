@@ -204,7 +204,9 @@ def second_bytes(package: ModelPackage, precision: str) -> int:
 
     Measured with ResNet-50 at 512x512, in MiB: fp32 201, bf16 112, int8 159, int8 with bf16 122.
     """
-    weights = package.weights.stat().st_size  # of fp32, or of int8
+    weights = package.weights.stat().st_size
+    if package.manifest.get("export", {}).get("precision") == "fp16":
+        weights *= 2  # as if they were of fp32
     size = NUMBER_BYTES.get(precision, 2)
     packed = weights // 2 if precision in ("bf16", "fp16") else weights
     if precision.startswith("int8"):
