@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,32 @@ def test_parts_of_a_request_share_what_is_computed(opened: list[Counting]) -> No
     ):
         list(many.answer(embedding, clicks(3, mask=of_mask)))
     assert [len(network.given) for network in opened] == [4, *[6 * 2] * 4]
+    many.close()
+
+
+def test_requests_about_several_photos_keep_what_is_theirs(opened: list[Counting]) -> None:
+    many = ManyPrompts(PATHS, 2, BUDGET, precision="bf16", half=True)
+    other_photo = replace(EMBEDDING)
+    first = many.answer(EMBEDDING, clicks(3))
+    next(first)
+    second = many.answer(other_photo, clicks(3))
+    next(second)
+    list(many.answer(EMBEDDING, clicks(3)))  # the next part of a request that is in work
+    list(many.answer(other_photo, clicks(3)))
+    assert len(opened[0].given) == 2
+    list(first)
+    list(second)
+    list(many.answer(EMBEDDING, clicks(3)))
+    assert len(opened[0].given) == 3  # the latest alone was kept, which was another
+    many.close()
+
+
+def test_parts_that_come_at_once_compute_what_they_share_once(opened: list[Counting]) -> None:
+    many = ManyPrompts(PATHS, 2, BUDGET, precision="bf16", half=True)
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: list(many.answer(EMBEDDING, clicks(3))), range(4)))
+    assert [len(parts) for parts in answers] == [2] * 4
+    assert len(opened[0].given) == 1
     many.close()
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
-from weakref import ReferenceType, ref
+from weakref import ReferenceType, WeakSet, ref
 
 import numpy as np
 
@@ -72,7 +72,10 @@ class ManyPrompts:
         self._loading = threading.Lock()
         self._photo_side: Network | None = None
         self._stages: dict[int, list[Network]] = {}  # by the number of points
-        self._latest: _Terms | None = None  # requests come in parts: 45 MB are kept for the next
+        # Requests come in parts: 45 MB of a photo are kept for the next, and while any is in work.
+        self._latest: _Terms | None = None
+        self._in_work: WeakSet[_Terms] = WeakSet()
+        self._sharing = threading.Lock()
         self._threads = ThreadPoolExecutor(cores, "many prompts")  # started when there is work
 
     def pays_for(self, batch: PromptBatch) -> bool:
@@ -83,13 +86,7 @@ class ManyPrompts:
     def answer(self, embedding: Embedding, batch: PromptBatch) -> Iterator[Answer]:
         """Answer a batch in parts, in order."""
         photo_side, stages = self._load(batch.labels.shape[1])
-        latest = self._latest
-        if latest is None or not latest.are_of(embedding, batch):
-            features = (embedding.image_embeddings, *embedding.high_res_features)
-            with self._budget.take(self._cores):
-                terms = self._passes.photo(photo_side.run([*features, *batch.earlier_mask]))
-            self._latest = latest = _Terms(ref(embedding), batch.mask_input, terms)
-        photo = latest.terms
+        shared = self._shared(photo_side, embedding, batch)
 
         def run_stage(number: int, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
             count = len(inputs[0])
@@ -99,12 +96,26 @@ class ManyPrompts:
 
         def answer_part(part: PromptBatch) -> Answer:
             with self._budget.take(1):
-                return part, *self._passes.answer(photo, part.coords, part.labels, run_stage)
+                return part, *self._passes.answer(shared.terms, part.coords, part.labels, run_stage)
 
         # As many runs for each core, all about as long.
         rounds = -(-len(batch.indices) // (PROMPTS_PER_RUN * self._cores))
         per_run = -(-len(batch.indices) // (rounds * self._cores))
         yield from self._threads.map(answer_part, batch.parts(per_run))
+
+    def _shared(self, photo_side: Network, embedding: Embedding, batch: PromptBatch) -> _Terms:
+        """What the prompts have in common, computed where no other part has done so."""
+        with self._sharing:
+            for known in self._in_work:
+                if known.are_of(embedding, batch):
+                    self._latest = known
+                    return known
+            features = (embedding.image_embeddings, *embedding.high_res_features)
+            with self._budget.take(self._cores):
+                terms = self._passes.photo(photo_side.run([*features, *batch.earlier_mask]))
+            self._latest = found = _Terms(ref(embedding), batch.mask_input, terms)
+            self._in_work.add(found)
+            return found
 
     def _load(self, points: int) -> tuple[Network, list[Network]]:
         with self._loading:
