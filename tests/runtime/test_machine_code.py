@@ -12,6 +12,7 @@ from atrous.runtime import machine_code
 from atrous.runtime.machine_code import MachineCode
 
 FUNCTIONS = {"write_pixels": 18}
+SOURCES = ("pixel_kernel.py", "vector_code.py", "machine_code.py")
 
 
 def new_process(arguments: tuple[str, ...] = ()) -> MachineCode:
@@ -65,7 +66,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the sources, which may be changed."""
     folder = tmp_path / "sources"
     folder.mkdir()
-    for name in ("pixel_kernel.py", "vector_code.py"):
+    for name in SOURCES:
         (folder / name).write_text((machine_code.SOURCES / name).read_text())
     monkeypatch.setattr(machine_code, "SOURCES", folder)
     return folder
@@ -130,7 +131,7 @@ def test_other_arguments_have_code_of_their_own(tmp_path: Path, compilations: li
     assert len(compilations) == len(list((tmp_path / "cache").iterdir())) == 2
 
 
-@pytest.mark.parametrize("updated", ["pixel_kernel.py", "vector_code.py"])
+@pytest.mark.parametrize("updated", SOURCES)
 def test_an_update_of_any_source_has_code_of_its_own(
     updated: str, sources: Path, tmp_path: Path, compilations: list[bytes]
 ) -> None:
@@ -168,7 +169,7 @@ def test_a_failure_is_told_and_tried_again(
     assert callable(program.load(tmp_path).result()["write_pixels"])
 
 
-@pytest.mark.parametrize("updated", ["pixel_kernel.py", "vector_code.py"])
+@pytest.mark.parametrize("updated", SOURCES)
 def test_code_of_an_update_is_not_run_by_the_process_before_it(
     updated: str, sources: Path, tmp_path: Path, asked_for: list[list[str]]
 ) -> None:

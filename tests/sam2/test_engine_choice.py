@@ -94,7 +94,7 @@ def test_damaged_record_counts_as_none(tmp_path: Path, content: str) -> None:
     assert engine_choice._read_record(tmp_path / "record.json") is None
 
 
-@pytest.mark.parametrize("off", [0.001, 1.0])
+@pytest.mark.parametrize("off", [0.001, 1.0, 3.0])
 def test_many_prompts_are_left_to_the_decoder_where_their_networks_do_not_agree(
     monkeypatch: pytest.MonkeyPatch, off: float
 ) -> None:
@@ -105,6 +105,9 @@ def test_many_prompts_are_left_to_the_decoder_where_their_networks_do_not_agree(
     class Many:
         def __init__(self, *paths: Any, **settings: Any) -> None:
             asked.append(settings)
+
+        def is_ready(self) -> bool:
+            return off < 2.0
 
         def answer(self, embedding: Embedding, prompts: PromptBatch) -> Any:
             scores = np.zeros((4, 4), np.float32)
@@ -118,8 +121,11 @@ def test_many_prompts_are_left_to_the_decoder_where_their_networks_do_not_agree(
     monkeypatch.setattr(engine_choice, "ManyPrompts", Many)
     precision, report = choose_with_many(monkeypatch, masks)
     assert precision == "bf16"
-    assert asked == [{"precision": "bf16", "half": False, "closed": True}]
+    folder = Path("cache")  # the machine code is kept there where it can't be beside its source
+    settings = {"precision": "bf16", "half": False, "cache_folder": folder}
+    assert asked == [{**settings, "closed": True}]
     assert report.computes_many is (off < 0.1)
+    assert (report.many_agreement is None) is (off > 2.0)  # there is no machine code
 
 
 def choose_with_many(
@@ -132,7 +138,7 @@ def choose_with_many(
         engine_choice._Pair(Timed(kind, features, seconds), Timed(kind, [masks], seconds))
         for kind, seconds in (("fp32", 1.0), ("bf16", 0.5))
     ]
-    taken, report = engine_choice._try_both(*pairs, (Path("terms"), Path("many")))
+    taken, report = engine_choice._try_both(*pairs, (Path("terms"), Path("many")), Path("cache"))
     return taken.encoder.precision, report
 
 

@@ -6,10 +6,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from atrous.domain.errors import MissingDependency
 from atrous.domain.geometry import Size
 from atrous.domain.prompts import Point, Prompt, PromptBox
 from atrous.runtime.core_budget import CoreBudget
-from atrous.runtime.prompt_passes import PROMPTS_PER_RUN, STAGES, stage_shapes, term_shapes
+from atrous.runtime.prompt_passes import (
+    PROMPTS_PER_RUN,
+    STAGES,
+    PromptPasses,
+    stage_shapes,
+    term_shapes,
+)
 from atrous.sam2 import many_prompts
 from atrous.sam2.embedding import Embedding
 from atrous.sam2.many_prompts import LEAST_PROMPTS, MOST_POINTS, ManyPrompts
@@ -159,6 +166,30 @@ def test_parts_that_come_at_once_compute_what_they_share_once(opened: list[Count
         answers = list(threads.map(lambda _: list(many.answer(EMBEDDING, clicks(3))), range(4)))
     assert [len(parts) for parts in answers] == [2] * 4
     assert len(opened[0].given) == 1
+    many.close()
+
+
+def test_machine_code_is_waited_for_without_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = ManyPrompts(PATHS, 2, BUDGET, precision="fp32", half=False)
+    free: list[int] = []
+    monkeypatch.setattr(PromptPasses, "wait", lambda self: free.append(BUDGET._free))
+    assert many.is_ready()
+    assert many.is_ready()
+    assert free == [3]
+    many.close()
+
+
+def test_without_machine_code_prompts_go_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: PromptPasses) -> None:
+        raise MissingDependency("Numba could not compile")
+
+    many = ManyPrompts(PATHS, 2, BUDGET, precision="fp32", half=False)
+    monkeypatch.setattr(PromptPasses, "wait", fail)
+    assert not many.is_ready()
+    assert not many.is_ready()
+    assert caplog.text.count("answered one by one: Numba could not compile") == 1  # told once
     many.close()
 
 

@@ -122,6 +122,16 @@ def test_many_prompts_at_once_are_answered_as_each_alone(
         insist_on_same(predictors["portrait"], embedding, prompt, given)
 
 
+def test_many_prompts_are_answered_without_machine_code_too(
+    exact: InteractiveSegmenter, embeddings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clicks = [Prompt(points=(Point(20.0 * i, 30.0, positive=True),)) for i in range(8)]
+    assert exact._many is not None
+    monkeypatch.setattr(exact._many, "_works", False)
+    monkeypatch.setattr(exact._many, "answer", None)  # must not be asked
+    assert len(exact.segment(embeddings["odd"], clicks, multimask=True)) == 8
+
+
 @pytest.mark.parametrize("multimask", [True, False], ids=["three masks", "one mask"])
 def test_many_boxes_that_refine_a_mask(
     exact: InteractiveSegmenter, embeddings: Any, multimask: bool

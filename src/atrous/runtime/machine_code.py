@@ -46,12 +46,12 @@ class MachineCode:
         """Remember what to compile, and the sources as they are now.
 
         module: of this package, which writes the object file on its standard output.
-        others: that it is written with; an update of any changes the code.
+        others: that it is written with, besides this module; an update of any changes the code.
         functions: in the object file, and how many addresses each takes.
         arguments: of the program that compiles.
         """
         self.module, self._functions, self._arguments = module, functions, arguments
-        self._paths = [SOURCES / f"{name}.py" for name in (module, *others)]
+        self._paths = [SOURCES / f"{name}.py" for name in (module, *others, "machine_code")]
         # An update may change the files under a running process.
         self._at_start = self._sources()
         self._lock = threading.Lock()

@@ -24,7 +24,7 @@ HEADS, WIDTH, GRID, POSITIONS = 8, 16, 64, 4096
 ANSWERING, MASKS, MASK_SIDE = 5, 4, 256
 CHANNELS, FINE, FINEST, CELLS = 256, 64, 128, 4
 OUTPUT_TOKENS = 6  # of a prompt, besides one for each point
-LANES = 16
+PADDED_TO = 16  # mixes, in sums over them
 PROMPTS_PER_RUN = 8  # more are no faster, and take more memory
 PASSES = ("look_first", "look_second", "look_last", "make_masks")
 
@@ -128,7 +128,7 @@ def work_sizes(prompts: int, tokens: int) -> dict[str, int]:
     """Words of what the passes write for themselves; mixes and scales are kept between passes."""
     mixes, last = HEADS * tokens, HEADS * ANSWERING
     both = 2 * mixes
-    padded = -(-both // LANES) * LANES
+    padded = -(-both // PADDED_TO) * PADDED_TO
     vectors = prompts * mixes * WIDTH
     return {
         "mixes": prompts * POSITIONS * both,
@@ -196,6 +196,10 @@ class PromptPasses:
         self._program, self._folder = PROGRAMS[self.precision], folder
         self._program.load(folder)
         self._idle: deque[_Work] = deque()
+
+    def wait(self) -> None:
+        """Until the machine code is loaded; MissingDependency where it can't be compiled."""
+        self._program.load(self._folder).result()
 
     def photo(self, terms: Sequence[np.ndarray]) -> Arrays:
         """Bring `TERMS` into the order in which they are read."""

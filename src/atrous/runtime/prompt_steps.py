@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from atrous.runtime.prompt_passes import ARRAYS, GRID, HEADS, WIDTH
+from atrous.runtime.prompt_passes import ARRAYS, GRID, HEADS, PADDED_TO, WIDTH
 from atrous.runtime.vector_code import LANES, ONE, ZERO, compiled, power_of_two
 from atrous.runtime.word_products import (
     PER_WORD,
@@ -24,6 +24,7 @@ from atrous.runtime.word_products import (
 HEAD_WORDS = WIDTH // PER_WORD
 HEAD_STEP = HEAD_WORDS * GRID * GRID  # from one head's words of the photo to the next one's
 TWO = np.float32(2)
+assert LANES == PADDED_TO  # what arrays have space for
 FLOATS, NUMBERS = map(types.CPointer, (types.float32, types.int64))
 [TABLE] = map(types.CPointer, [FLOATS])
 SIGNATURE = types.void(NUMBERS, TABLE)

@@ -17,6 +17,7 @@ from atrous.runtime.agreement import label_agreement
 from atrous.runtime.compiled_networks import Environment
 from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.engine_names import Engine, EngineName, Precision, PrecisionName
+from atrous.runtime.prompt_passes import PromptPasses
 from atrous.runtime.trial_pictures import trial_pictures
 from atrous.sam2.embedding import Embedding
 from atrous.sam2.engine import Arrays, Network, open_network, shared_core
@@ -96,9 +97,14 @@ def open_networks(
         if known is not None:
             pair, report = open_pair(known.precision), known
         else:
-            pair, report = _try_both(open_pair("fp32"), open_pair("bf16"), package.for_many)
+            if package.for_many:
+                PromptPasses("bf16", cache_folder)  # begins to load machine code, or to compile it
+            pair, report = _try_both(
+                open_pair("fp32"), open_pair("bf16"), package.for_many, cache_folder
+            )
             logger.info("SAM 2 %s: %s", package.name, report)
-            if record is not None:
+            unknown = report.precision == "bf16" and report.many_agreement is None
+            if record is not None and not (package.for_many and unknown):
                 _keep(record, report)
     return pair.encoder, pair.decoder, report
 
@@ -126,7 +132,10 @@ def _may_gain_by_bf16(engine: EngineName) -> bool:
 
 
 def _try_both(
-    exact: _Pair, fast: _Pair, for_many: tuple[Path, ...] | None
+    exact: _Pair,
+    fast: _Pair,
+    for_many: tuple[Path, ...] | None,
+    cache_folder: Path | None = None,
 ) -> tuple[_Pair, EngineReport]:
     """Run both on a trial picture in turn; close the one that is not taken.
 
@@ -155,20 +164,28 @@ def _try_both(
     left.close()
     many_agreement = None
     if takes_fast and for_many:
-        many_agreement = _agreement(masks["fp32"], _answers_of_many(for_many, embedding, prompts))
+        answers = _answers_of_many(for_many, embedding, prompts, cache_folder)
+        many_agreement = None if answers is None else _agreement(masks["fp32"], answers)
     precision: PrecisionName = "bf16" if takes_fast else "fp32"
     return taken, EngineReport("openvino", precision, agreement, encode, decode, many_agreement)
 
 
 def _answers_of_many(
-    for_many: tuple[Path, ...], embedding: Arrays, prompts: PromptBatch
-) -> np.ndarray:
-    """Logits of the networks for many prompts, in bf16."""
+    for_many: tuple[Path, ...],
+    embedding: Arrays,
+    prompts: PromptBatch,
+    cache_folder: Path | None,
+) -> np.ndarray | None:
+    """Logits of many prompts, in bf16; None where the machine code for them can't be made."""
     positions, *cells = embedding
     photo = Embedding(Size(SIDE, SIDE), positions, (cells[0], cells[1]))
     cores = CoreBudget()
-    many = ManyPrompts(for_many, cores.cores, cores, precision="bf16", half=False)
+    many = ManyPrompts(
+        for_many, cores.cores, cores, precision="bf16", half=False, cache_folder=cache_folder
+    )
     try:
+        if not many.is_ready():
+            return None
         return np.concatenate([logits for _, logits, _ in many.answer(photo, prompts)])
     finally:
         many.close()

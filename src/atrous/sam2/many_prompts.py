@@ -1,5 +1,6 @@
 """Many prompts about one photo: what they share is computed once, the rest side by side."""
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from weakref import ReferenceType, WeakSet, ref
 
 import numpy as np
 
+from atrous.domain.errors import MissingDependency
 from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.engine_names import PrecisionName
 from atrous.runtime.prompt_passes import (
@@ -22,6 +24,8 @@ from atrous.runtime.prompt_passes import (
 from atrous.sam2.embedding import Embedding
 from atrous.sam2.engine import Graph, Network, open_network
 from atrous.sam2.prompt_arrays import PromptBatch
+
+logger = logging.getLogger(__name__)
 
 EMBEDDING_PARTS = 3  # the first inputs of the photo's network
 LEAST_PROMPTS = 8  # what they have in common takes as long as two or three prompts
@@ -69,10 +73,12 @@ class ManyPrompts:
         self._cores, self._budget = cores, budget
         self._half_inputs = EMBEDDING_PARTS if half else 0
         self._passes = PromptPasses(precision, cache_folder)
+        self._works: bool | None = None  # not known yet
         self._loading = threading.Lock()
         self._photo_side: Network | None = None
         self._stages: dict[int, list[Network]] = {}  # by the number of points
-        # Requests come in parts: 45 MB of a photo are kept for the next, and while any is in work.
+        # 32 MB of a photo (46 in fp32) are kept for the next part of a request, and while any is
+        # in work.
         self._latest: _Terms | None = None
         self._in_work: WeakSet[_Terms] = WeakSet()
         self._sharing = threading.Lock()
@@ -82,6 +88,17 @@ class ManyPrompts:
         """Whether the decoder for few prompts would be slower."""
         prompts, points = batch.labels.shape
         return bool(prompts >= LEAST_PROMPTS and 0 < points <= MOST_POINTS)
+
+    def is_ready(self) -> bool:
+        """Wait for the machine code, without a core; False where it could not be made."""
+        if self._works is None:
+            try:
+                self._passes.wait()
+                self._works = True
+            except MissingDependency as error:
+                logger.warning("many prompts about a photo are answered one by one: %s", error)
+                self._works = False
+        return self._works
 
     def answer(self, embedding: Embedding, batch: PromptBatch) -> Iterator[Answer]:
         """Answer a batch in parts, in order."""

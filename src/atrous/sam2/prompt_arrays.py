@@ -33,18 +33,21 @@ class PromptBatch:
 
     def parts(self, most: int) -> "list[PromptBatch]":
         """The same in as few batches of at most `most` as there must be, all about as long."""
-        prompts = len(self.indices)
-        count = -(-prompts // most)
-        cuts = [prompts * part // count for part in range(count + 1)]
         return [
-            PromptBatch(
-                self.indices[start:end],
-                self.coords[start:end],
-                self.labels[start:end],
-                self.mask_input,
-            )
-            for start, end in pairwise(cuts)
+            PromptBatch(self.indices[one], self.coords[one], self.labels[one], self.mask_input)
+            for one in even_parts(len(self.indices), most)
         ]
+
+
+def even_parts(count: int, most: int) -> list[slice]:
+    """Cut into as few parts of at most `most` as there must be, all about as long.
+
+    >>> even_parts(5, 2)
+    [slice(0, 1, None), slice(1, 3, None), slice(3, 5, None)]
+    """
+    parts = -(-count // most)
+    cuts = [count * part // parts for part in range(parts + 1)]
+    return [slice(*ends) for ends in pairwise(cuts)]
 
 
 def batch_prompts(prompts: Sequence[Prompt], photo_size: Size) -> list[PromptBatch]:

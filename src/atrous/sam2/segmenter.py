@@ -27,6 +27,7 @@ from atrous.sam2.prompt_arrays import PromptBatch, batch_prompts
 
 logger = logging.getLogger(__name__)
 
+LEAST_AT_ONCE = 32  # prompts in a part of a request
 LOGIT_LIMIT = 32.0  # of the logits that the official predictor gives out
 STABILITY_DELTA, STABILITY_THRESHOLD = 0.05, 0.98  # of SAM 2's choice of a single mask
 
@@ -88,7 +89,8 @@ class InteractiveSegmenter:
         self.package = package
         cores = cores or CoreBudget()
         threads_here = threads or available_cores()
-        self.prompts_at_once = PROMPTS_PER_RUN * threads_here  # that keep all cores busy
+        # That keep all cores busy, and of which several are of one kind.
+        self.prompts_at_once = max(LEAST_AT_ONCE, PROMPTS_PER_RUN * threads_here)
         self._dtype = np.dtype(embeddings)
         encoder, decoder, report = open_networks(
             package,
@@ -142,7 +144,7 @@ class InteractiveSegmenter:
         return [answers[index] for index in range(len(prompts))]
 
     def _answer(self, embedding: Embedding, batch: PromptBatch) -> Iterator[Answer]:
-        if self._many is not None and self._many.pays_for(batch):
+        if self._many is not None and self._many.pays_for(batch) and self._many.is_ready():
             yield from self._many.answer(embedding, batch)
             return
         for part in batch.parts(PROMPTS_PER_RUN):

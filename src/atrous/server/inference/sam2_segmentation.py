@@ -6,10 +6,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 from atrous.domain.prompts import Prompt
+from atrous.sam2.prompt_arrays import even_parts
 from atrous.sam2.segmenter import InteractiveSegmenter, Sam2Masks
 from atrous.server.inference.sam2_answers import (
     MaskStyle,
@@ -81,27 +81,24 @@ def _answers(
     def ask(part: Sequence[Prompt]) -> Sequence[Sam2Masks]:
         return _ask(services, segmenter, photo, part, wanted)
 
-    parts = _parts(prompts, segmenter.prompts_at_once)
+    parts = [prompts[one] for one in even_parts(len(prompts), segmenter.prompts_at_once)]
     if len(parts) == 1:
         stop_if_unwanted()
         yield ask(prompts)
         return
     with ThreadPoolExecutor(PARTS_AHEAD, "prompts") as ahead:
         coming: deque[Future[Sequence[Sam2Masks]]] = deque()
-        for part in parts:
-            stop_if_unwanted()
-            coming.append(ahead.submit(copy_context().run, ask, part))
-            if len(coming) > PARTS_AHEAD:
+        try:
+            for part in parts:
+                stop_if_unwanted()
+                coming.append(ahead.submit(copy_context().run, ask, part))
+                if len(coming) > PARTS_AHEAD:
+                    yield coming.popleft().result()
+            while coming:
                 yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
-
-
-def _parts(prompts: Sequence[Prompt], most: int) -> list[Sequence[Prompt]]:
-    """As few as there must be, all about as long."""
-    count = -(-len(prompts) // most)
-    cuts = [len(prompts) * part // count for part in range(count + 1)]
-    return [prompts[start:end] for start, end in pairwise(cuts)]
+        finally:
+            for one in coming:
+                one.cancel()  # what was not begun when the client left, or one failed
 
 
 def _ask(
