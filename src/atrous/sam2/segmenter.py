@@ -27,7 +27,6 @@ from atrous.sam2.prompt_arrays import PromptBatch, batch_prompts
 
 logger = logging.getLogger(__name__)
 
-LEAST_AT_ONCE = 32  # prompts in a part of a request
 LOGIT_LIMIT = 32.0  # of the logits that the official predictor gives out
 STABILITY_DELTA, STABILITY_THRESHOLD = 0.05, 0.98  # of SAM 2's choice of a single mask
 
@@ -89,8 +88,8 @@ class InteractiveSegmenter:
         self.package = package
         cores = cores or CoreBudget()
         threads_here = threads or available_cores()
-        # That keep all cores busy, and of which several are of one kind.
-        self.prompts_at_once = max(LEAST_AT_ONCE, PROMPTS_PER_RUN * threads_here)
+        # Of one kind, that keep all cores busy; as many as make it worth while in any case.
+        self.prompts_at_once = PROMPTS_PER_RUN * max(2, threads_here)
         self._dtype = np.dtype(embeddings)
         encoder, decoder, report = open_networks(
             package,

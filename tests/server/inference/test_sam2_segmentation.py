@@ -26,6 +26,19 @@ def test_many_prompts_go_through_the_network_in_parts(sam2, photo) -> None:
     assert first != last
 
 
+def test_parts_have_several_prompts_of_each_kind(sam2, photo) -> None:
+    sam2.segmenter.prompts_at_once = 16
+    box = {"box": {"x": 8, "y": 8, "width": 4, "height": 4}}
+    mixed = [point if i % 2 else box for i, point in enumerate(POINTS)]
+    assert sam2.segment(image=photo(), prompts=mixed, format="rle").status_code == 200
+    for prompts, _ in sam2.segmenter.asked:
+        assert len(prompts) == 25
+        assert sum(prompt.box is not None for prompt in prompts) in (12, 13)
+    sam2.segmenter.asked.clear()
+    assert sam2.segment(image=photo(), prompts=POINTS, format="rle").status_code == 200
+    assert [len(prompts) for prompts, _ in sam2.segmenter.asked].count(14) == 5  # 100 in 7 parts
+
+
 @pytest.mark.parametrize("format", ["json", "binary"])
 def test_work_ends_where_nobody_waits(sam2, photo, monkeypatch, format) -> None:
     class Left(Exception):

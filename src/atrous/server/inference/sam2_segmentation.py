@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from atrous.domain.prompts import Prompt
-from atrous.sam2.prompt_arrays import even_parts
+from atrous.sam2.prompt_arrays import count_kinds, even_parts
 from atrous.sam2.segmenter import InteractiveSegmenter, Sam2Masks
 from atrous.server.inference.sam2_answers import (
     MaskStyle,
@@ -23,6 +23,7 @@ from atrous.server.inference.sam2_requests import SegmentRequest
 from atrous.server.services import Services
 from atrous.server.work_queue import stop_if_unwanted
 
+MOST_OF_SEVERAL_KINDS = 32  # prompts in a part: their logits are in memory together
 PARTS_AHEAD = 2  # that the network works on while one is written: no core waits between them
 
 
@@ -81,7 +82,9 @@ def _answers(
     def ask(part: Sequence[Prompt]) -> Sequence[Sam2Masks]:
         return _ask(services, segmenter, photo, part, wanted)
 
-    parts = [prompts[one] for one in even_parts(len(prompts), segmenter.prompts_at_once)]
+    most = segmenter.prompts_at_once * count_kinds(prompts)
+    most = min(most, max(MOST_OF_SEVERAL_KINDS, segmenter.prompts_at_once))
+    parts = [prompts[one] for one in even_parts(len(prompts), most)]
     if len(parts) == 1:
         stop_if_unwanted()
         yield ask(prompts)
