@@ -14,8 +14,8 @@ from atrous.domain.classes import ClassTable
 from atrous.domain.geometry import Size
 from atrous.domain.recipes import PreprocessRecipe
 from atrous.packages.directory import ModelPackage, write_package
-from atrous.runtime import engine_choice
-from atrous.runtime.machine_code import host_features
+from atrous.runtime import engine_choice, machine_code
+from atrous.runtime.machine_code import CHECKSUM_BYTES, MachineCode, host_features
 
 PROGRAM_START = """
 import ctypes
@@ -110,6 +110,19 @@ def precision(request: pytest.FixtureRequest) -> str:
     if request.param == "bf16" and "+avx512bf16" not in host_features().split(","):
         pytest.skip("this processor does not multiply bf16")
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def object_file_of() -> Callable[[MachineCode], bytes]:
+    """What is kept of a program, made where it is not there yet."""
+    folder = machine_code.BESIDE_SOURCES
+
+    def read(program: MachineCode) -> bytes:
+        program._read_or_compile([folder])
+        path = folder / f"{program.module}-{program.fingerprint}.code"
+        return path.read_bytes()[CHECKSUM_BYTES:]
+
+    return read
 
 
 @pytest.fixture(scope="session")

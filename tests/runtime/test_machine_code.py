@@ -1,5 +1,8 @@
 """Compiled once, kept whole, loaded by the next process, made anew where it is damaged."""
 
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +12,7 @@ from llvmlite import binding
 
 from atrous.domain.errors import MissingDependency
 from atrous.runtime import machine_code
-from atrous.runtime.machine_code import MachineCode
+from atrous.runtime.machine_code import CHECKSUM_BYTES, KEPT_S, MachineCode
 
 FUNCTIONS = {"write_pixels": 18}
 SOURCES = ("pixel_kernel.py", "vector_code.py", "machine_code.py")
@@ -21,9 +24,9 @@ def new_process(arguments: tuple[str, ...] = ()) -> MachineCode:
 
 
 @pytest.fixture(scope="module")
-def code() -> bytes:
+def code(object_file_of: Callable[[MachineCode], bytes]) -> bytes:
     """Of this machine, compiled by an earlier test or here."""
-    return new_process()._read_or_compile([machine_code.BESIDE_SOURCES])
+    return object_file_of(new_process())
 
 
 @pytest.fixture(autouse=True)
@@ -50,12 +53,13 @@ def compilations(code: bytes, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 @pytest.fixture
 def asked_for(code: bytes, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands of processes that compile, each of which gives the code at once."""
+    """The commands of processes that compile, each of which writes the code at once."""
     commands: list[list[str]] = []
 
     def run(command: list[str], **_: object) -> SimpleNamespace:
         commands.append(command)
-        return SimpleNamespace(returncode=0, stdout=code, stderr=b"")
+        Path(command[-1]).write_bytes(code)
+        return SimpleNamespace(returncode=0, stderr=b"")
 
     monkeypatch.setattr(machine_code.subprocess, "run", run)
     return commands
@@ -111,9 +115,61 @@ def test_damaged_code_is_made_anew(
     new_process()._read_or_compile([tmp_path / "cache"])
     [path] = (tmp_path / "cache").iterdir()
     path.write_bytes(damage)
-    assert new_process()._read_or_compile([tmp_path / "cache"]) == code
-    assert new_process()._read_or_compile([tmp_path / "cache"]) == code
+    for _ in range(2):
+        assert "write_pixels" in new_process()._read_or_compile([tmp_path / "cache"])
+        assert path.read_bytes()[CHECKSUM_BYTES:] == code
     assert len(compilations) == 2
+
+
+def test_what_lies_where_code_should_be_only_costs_time(
+    tmp_path: Path, compilations: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / f"pixel_kernel-{new_process().fingerprint}.code").mkdir()
+    assert "write_pixels" in new_process()._read_or_compile([tmp_path, tmp_path / "two"])
+    assert len(compilations) == len(list((tmp_path / "two").iterdir())) == 1
+    assert "can't be read (Is a directory)" in caplog.text
+
+
+def test_what_can_not_be_linked_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = new_process()
+    monkeypatch.setattr(program, "_compile", lambda: object_file(TWO_FUNCTIONS))
+    with pytest.raises(MissingDependency, match="has no function write_pixels"):
+        program.load(tmp_path / "cache").result()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_code_that_nobody_reads_is_removed(tmp_path: Path, compilations: list[bytes]) -> None:
+    unused, other = tmp_path / "pixel_kernel-00.code", tmp_path / "prompt_kernel-00.code"
+    for path in (unused, other):
+        path.write_bytes(b"old")
+        os.utime(path, (0, 0))
+    new_process()._read_or_compile([tmp_path])
+    kept = {path.name for path in tmp_path.glob("*.code")} - {other.name}
+    assert kept == {f"pixel_kernel-{new_process().fingerprint}.code"}
+    assert other.exists()
+
+
+def test_reading_keeps_code(tmp_path: Path, compilations: list[bytes]) -> None:
+    new_process()._read_or_compile([tmp_path])
+    [path] = tmp_path.glob("*.code")
+    os.utime(path, (0, 0))
+    new_process()._read_or_compile([tmp_path])
+    assert path.stat().st_mtime > KEPT_S
+    new_process(("other",))._read_or_compile([tmp_path])
+    assert path.exists()
+    assert len(compilations) == 2
+
+
+def test_what_the_compiling_process_prints_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As what people put on their path does, and Numba where it is asked to."""
+    (tmp_path / "sitecustomize.py").write_text("print('hello')")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setenv("NUMBA_DUMP_OPTIMIZED", "1")
+    assert "write_pixels" in new_process().load(tmp_path / "cache").result()
 
 
 def test_another_processor_has_code_of_its_own(
@@ -153,7 +209,7 @@ def test_code_is_kept_beside_the_source_where_that_can_be_written_to(
 def test_folders_that_cannot_be_written_to_only_cost_time(
     tmp_path: Path, compilations: list[bytes], code: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert new_process()._read_or_compile([tmp_path / "file"]) == code
+    assert "write_pixels" in new_process()._read_or_compile([tmp_path / "file"])
     assert "the next start compiles again" in caplog.text
     assert len(compilations) == 1
 
@@ -181,11 +237,44 @@ def test_code_of_an_update_is_not_run_by_the_process_before_it(
     assert len(asked_for) == 1
 
 
+@pytest.mark.parametrize("missing", ["numba", "a process", "space"])
+def test_what_compiling_lacks_is_told(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = new_process()
+    if missing == "numba":
+        nothing = tmp_path / "numba"
+        nothing.mkdir()
+        (nothing / "__init__.py").write_text("raise ModuleNotFoundError('no numba here')")
+        monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+        def version(package: str) -> str:
+            raise machine_code.importlib.metadata.PackageNotFoundError(package)
+
+        monkeypatch.setattr(machine_code.importlib.metadata, "version", version)
+        expected = "no numba here"
+    elif missing == "a process":
+        monkeypatch.setattr(machine_code.subprocess, "run", fail("no more processes"))
+        expected = "no more processes"
+    else:
+        monkeypatch.setattr(machine_code.tempfile, "TemporaryDirectory", fail("disk is full"))
+        expected = "disk is full"
+    with pytest.raises(MissingDependency, match=f"(?s)could not compile pixel_kernel .*{expected}"):
+        program.load(tmp_path / "cache").result()
+
+
+def fail(why: str) -> Callable[..., object]:
+    def failing(*_: object, **__: object) -> object:
+        raise OSError(why)
+
+    return failing
+
+
 def test_the_program_that_compiles_is_given_the_arguments(
     tmp_path: Path, asked_for: list[list[str]]
 ) -> None:
     new_process(("bf16", "slow")).load(tmp_path).result()
-    assert [command[1:] for command in asked_for] == [
+    assert [command[1:-1] for command in asked_for] == [
         ["-m", "atrous.runtime.pixel_kernel", "bf16", "slow"]
     ]
 

@@ -1,12 +1,13 @@
 """Passes 1 to 3 give what NumPy does in double precision, and the machine code stands alone."""
 
 import re
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-from atrous.runtime import machine_code
+from atrous.runtime.machine_code import MachineCode
 from atrous.runtime.prompt_passes import PASSES, PROGRAMS
 
 # Most, and on average, as parts of the standard deviation. Measured: half of it.
@@ -14,8 +15,10 @@ TOLERANCES = {"fp32": (2e-4, 2e-5), "bf16": (0.2, 0.01)}
 NAMES = {1: ("seen_1",), 2: ("seen_2", "shares_2"), 3: ("seen_3", "shares_3", "scale_3")}
 
 
-def test_nothing_of_python_is_called(precision: str) -> None:
-    code = PROGRAMS[precision]._read_or_compile([machine_code.BESIDE_SOURCES])
+def test_nothing_of_python_is_called(
+    precision: str, object_file_of: Callable[[MachineCode], bytes]
+) -> None:
+    code = object_file_of(PROGRAMS[precision])
     assert [name for name in PASSES if name.encode() not in code] == []
     assert re.findall(rb"Py[A-Z_]\w{3,}|NRT_|numba", code) == []
 

@@ -3,6 +3,8 @@
 What the passes compute is compared in test_prompt_kernel.py and test_mask_kernel.py.
 """
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
@@ -12,6 +14,8 @@ import pytest
 
 from atrous.domain.errors import BadPackage
 from atrous.runtime import prompt_passes
+from atrous.runtime.machine_code import MachineCode
+from atrous.runtime.pixel_classes import PIXELS
 from atrous.runtime.prompt_passes import (
     OUTPUT_TOKENS,
     PASSES,
@@ -26,6 +30,8 @@ from atrous.runtime.prompt_passes import (
     work_sizes,
 )
 
+# What the compiling process imports besides, none of which makes code
+NO_CODE = {"machine_code", "engine_names", "process_memory"}
 ANSWERS = ("seen_1", "seen_2", "shares_2", "seen_3", "shares_3", "scale_3", "logits")
 BESIDE = 8192  # numbers: more than a row of any array
 OUTPUTS = [(number, name) for number, stage in enumerate(STAGES) for name in stage.outputs]
@@ -246,3 +252,16 @@ def test_arrays_of_other_types_and_orders_are_read_as_they_are(
     for name in ANSWERS:
         expected = prompt_reference.found("fp32", 3, 2)[name]
         np.testing.assert_array_equal(found[name], expected)
+
+
+@pytest.mark.parametrize("program", [PROGRAMS["bf16"], PIXELS], ids=lambda one: one.module)
+def test_code_depends_on_all_the_sources_that_it_is_made_of(program: MachineCode) -> None:
+    """Else an update of one of them would silently run what was compiled before."""
+    script = (
+        f"import sys, atrous.runtime.{program.module}\n"
+        "print(*[name for name in sys.modules if name.startswith('atrous.runtime.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    imported = {name.rpartition(".")[2] for name in done.stdout.split()}
+    assert program.module in imported
+    assert imported - NO_CODE <= {path.stem for path in program._paths}

@@ -30,6 +30,8 @@ def exact(sam2_package: Any) -> Iterator[InteractiveSegmenter]:
     segmenter = InteractiveSegmenter(
         sam2_package, engine="openvino", precision="fp32", embeddings="float32"
     )
+    assert segmenter._many is not None
+    assert segmenter._many.is_ready(wait=True)
     yield segmenter
     segmenter.close()
 

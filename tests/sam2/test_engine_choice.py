@@ -41,6 +41,36 @@ def test_choice_is_tried_once_and_remembered(sam2_package: Any, tmp_path: Path) 
     close(encoder, decoder)
 
 
+@bf16_only
+def test_what_is_not_known_of_many_prompts_is_tried_again(
+    sam2_package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine code may be there next time."""
+
+    def open_where(many_agreement: float | None) -> None:
+        def try_both(exact: Any, fast: Any, *_: Any) -> Any:
+            exact.close()
+            return fast, EngineReport("openvino", "bf16", 1.0, many_agreement=many_agreement)
+
+        monkeypatch.setattr(engine_choice, "_try_both", try_both)
+        close(*open_networks(sam2_package, cache_folder=tmp_path)[:2])
+
+    open_where(None)
+    assert not (tmp_path / "sam2").exists()
+    open_where(0.5)
+    (record,) = (tmp_path / "sam2").iterdir()
+    assert json.loads(record.read_bytes())["many_agreement"] == 0.5
+
+
+@bf16_only
+def test_other_machine_code_is_tried_again(
+    sam2_package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = engine_choice._record_path(sam2_package, tmp_path, None)
+    monkeypatch.setattr(engine_choice.PROGRAMS["bf16"], "_at_start", "another source")
+    assert engine_choice._record_path(sam2_package, tmp_path, None) != record
+
+
 class Timed:
     """A network that takes its time, which is counted, and says what it is told to."""
 
@@ -106,7 +136,8 @@ def test_many_prompts_are_left_to_the_decoder_where_their_networks_do_not_agree(
         def __init__(self, *paths: Any, **settings: Any) -> None:
             asked.append(settings)
 
-        def is_ready(self) -> bool:
+        def is_ready(self, *, wait: bool) -> bool:
+            assert wait
             return off < 2.0
 
         def answer(self, embedding: Embedding, prompts: PromptBatch) -> Any:
@@ -175,6 +206,7 @@ def test_bf16_masks_agree(
     if count >= LEAST_PROMPTS:
         cores = CoreBudget()
         segmenter._many = ManyPrompts(sam2_package.for_many, 2, cores, precision="bf16", half=True)
+        assert segmenter._many.is_ready(wait=True)
     size = embeddings[shape].photo_size
     places = [(x, y) for x in (0.2, 0.5, 0.8) for y in (0.2, 0.45, 0.7)]
     prompts = [

@@ -1,4 +1,4 @@
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.prompt_passes import (
     PROMPTS_PER_RUN,
     STAGES,
-    PromptPasses,
     stage_shapes,
     term_shapes,
 )
@@ -139,7 +138,7 @@ def test_parts_of_a_request_share_what_is_computed(opened: list[Counting]) -> No
         *((other_photo, mask), (EMBEDDING, mask)),
     ):
         list(many.answer(embedding, clicks(3, mask=of_mask)))
-    assert [len(network.given) for network in opened] == [4, *[6 * 2] * 4]
+    assert [len(network.given) for network in opened] == [4, *[6] * 4]
     many.close()
 
 
@@ -155,41 +154,53 @@ def test_requests_about_several_photos_keep_what_is_theirs(opened: list[Counting
     assert len(opened[0].given) == 2
     list(first)
     list(second)
+    list(many.answer(other_photo, clicks(3)))
+    assert len(opened[0].given) == 2  # the latest is kept
     list(many.answer(EMBEDDING, clicks(3)))
-    assert len(opened[0].given) == 3  # the latest alone was kept, which was another
+    assert len(opened[0].given) == 3  # it alone
     many.close()
 
 
 def test_parts_that_come_at_once_compute_what_they_share_once(opened: list[Counting]) -> None:
     many = ManyPrompts(PATHS, 2, BUDGET, precision="bf16", half=True)
     with ThreadPoolExecutor(4) as threads:
-        answers = list(threads.map(lambda _: list(many.answer(EMBEDDING, clicks(3))), range(4)))
+        answers = list(threads.map(lambda _: list(many.answer(EMBEDDING, clicks(5))), range(4)))
     assert [len(parts) for parts in answers] == [2] * 4
     assert len(opened[0].given) == 1
     many.close()
 
 
-def test_machine_code_is_waited_for_without_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_code_is_not_waited_for_unless_asked() -> None:
     many = ManyPrompts(PATHS, 2, BUDGET, precision="fp32", half=False)
-    free: list[int] = []
-    monkeypatch.setattr(PromptPasses, "wait", lambda self: free.append(BUDGET._free))
+    many._passes.loading = loading = Future()
+    assert not many.is_ready()
+    with ThreadPoolExecutor(1) as waiting:
+        ready = waiting.submit(many.is_ready, wait=True)
+        assert BUDGET._free == 3  # no core is taken meanwhile
+        loading.set_result({})
+        assert ready.result()
     assert many.is_ready()
-    assert many.is_ready()
-    assert free == [3]
     many.close()
 
 
-def test_without_machine_code_prompts_go_one_by_one(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail(self: PromptPasses) -> None:
-        raise MissingDependency("Numba could not compile")
-
+def test_without_machine_code_prompts_go_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
     many = ManyPrompts(PATHS, 2, BUDGET, precision="fp32", half=False)
-    monkeypatch.setattr(PromptPasses, "wait", fail)
+    many._passes.loading = loading = Future()
+    loading.set_exception(MissingDependency("Numba could not compile"))
     assert not many.is_ready()
-    assert not many.is_ready()
+    assert not many.is_ready(wait=True)
     assert caplog.text.count("answered one by one: Numba could not compile") == 1  # told once
+    many.close()
+
+
+@pytest.mark.parametrize(("count", "parts"), [(8, [4, 4]), (7, [3, 4]), (30, [3] * 2 + [4] * 6)])
+def test_many_cores_do_not_share_what_is_too_little(
+    opened: list[Counting], count: int, parts: list[int]
+) -> None:
+    """The stages compute as many prompts as the largest run has, however few there are."""
+    many = ManyPrompts(PATHS, 16, CoreBudget(16), precision="fp32", half=False)
+    answers = list(many.answer(EMBEDDING, clicks(count)))
+    assert sorted(len(part.indices) for part, _, _ in answers) == parts
     many.close()
 
 

@@ -4,7 +4,7 @@ import pytest
 from atrous.domain.errors import BadRequest
 from atrous.domain.geometry import Size
 from atrous.domain.prompts import Point, Prompt, PromptBox
-from atrous.sam2.prompt_arrays import batch_prompts, count_kinds, prompt_points
+from atrous.sam2.prompt_arrays import batch_prompts, prompt_points
 
 SIZE = Size(height=512, width=2048)  # coordinates are halved across and doubled down
 CLICK = Prompt(points=(Point(100.0, 100.0, positive=True),))
@@ -54,14 +54,6 @@ def test_a_batch_in_parts() -> None:
     assert [part.indices for part in parts] == [(0, 2), (4, 6)]  # evenly
     assert np.concatenate([part.coords for part in parts]).tolist() == batch.coords.tolist()
     assert [part.labels.tolist() for part in parts] == [[[1, -1]] * 2] * 2
-
-
-def test_kinds_are_what_needs_a_batch_of_its_own() -> None:
-    both = Prompt(CLICK.points, BOX)
-    assert count_kinds([CLICK, CLICK]) == 1
-    mask = np.zeros((256, 256), np.float32)
-    prompts = [CLICK, both, CLICK, Prompt(CLICK.points, mask_input=mask)]
-    assert count_kinds(prompts) == len(batch_prompts(prompts, SIZE)) == 3
 
 
 def test_coordinate_that_is_no_number_is_refused() -> None:

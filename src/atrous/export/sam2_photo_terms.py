@@ -20,11 +20,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from atrous.export.sam2_graphs import GRID, PromptDecoder
-
-POSITIONS = GRID * GRID
-HEADS = 8
-CELLS = 4  # of a position, after the first enlargement
+from atrous.export.sam2_graphs import PromptDecoder
+from atrous.runtime.prompt_passes import CELLS, GRID, HEADS, POSITIONS
 
 
 class PhotoTerms(NamedTuple):
@@ -55,7 +52,7 @@ class PhotoTerms(NamedTuple):
     offset_2: Tensor  # products with the constant part of the features
     enlarged: Tensor  # (64, 256, 64): the photo's part of 4 cells, centred for each
     enlarged_offset: Tensor  # (256,): the constant part's
-    of_cells_4: Tensor  # (64, 256, 64): the embedding's, centred for each
+    of_cells_4: Tensor  # (64, 256, 64): the embedding's, with the enlargement's bias, centred
     of_cells_16: Tensor  # (64, 4, 128, 64): the embedding's, with the second enlargement's bias
     norm_weight: Tensor  # (64,): of the norm between the enlargements
     norm_bias: Tensor

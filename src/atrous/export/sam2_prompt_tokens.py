@@ -20,9 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from atrous.export.sam2_graphs import ANSWERING, PromptDecoder, self_attention, split_heads
-from atrous.export.sam2_photo_terms import HEADS, FoldedWeights
-
-CHANNELS = 256
+from atrous.export.sam2_photo_terms import FoldedWeights
+from atrous.runtime.prompt_passes import CHANNELS, HEADS
 
 
 class FirstQuestions(NamedTuple):

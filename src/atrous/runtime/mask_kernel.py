@@ -20,7 +20,7 @@ from atrous.runtime.prompt_passes import (
     MASK_SIDE,
     MASKS,
 )
-from atrous.runtime.prompt_steps import SIGNATURE, by_name, clear, norm
+from atrous.runtime.prompt_steps import SIGNATURE, by_name, fill, norm
 from atrous.runtime.vector_code import ONE, SETTINGS, ZERO, compiled
 from atrous.runtime.word_products import (
     PAIRS,
@@ -82,7 +82,7 @@ def make_cells(of, prompt, y, cell, steps):
     product(FINE, GRID, fine, 0, GRID,
             of.enlarging_words, (prompt * CHANNELS + cell * FINE) * steps, steps,
             of.mixes, at * steps, GRID, steps, 0)  # fmt: skip
-    clear(total, GRID, ZERO)
+    fill(total, GRID, ZERO)
     for row in range(FINE):
         channel = cell * FINE + row
         photo, constant = (y * CHANNELS + channel) * GRID, of.enlarged_offset[channel]

@@ -10,6 +10,7 @@ Nothing here allocates, raises or knows Python, so that the code stands alone.
 
 import sys
 from itertools import product
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, no_type_check
 
@@ -299,4 +300,4 @@ def write_pixels(
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(machine_code(write_pixels))
+    Path(sys.argv[-1]).write_bytes(machine_code(write_pixels))

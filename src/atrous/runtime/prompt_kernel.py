@@ -8,12 +8,13 @@ for all of them and what is a prompt's stays near the core.
 """
 
 import sys
+from pathlib import Path
 from typing import no_type_check
 
 from numba import cfunc
 
 from atrous.runtime.mask_kernel import make_masks
-from atrous.runtime.prompt_passes import ANSWERING, CHANNELS, GRID, HEADS, WIDTH
+from atrous.runtime.prompt_passes import ANSWERING_TOKENS, CHANNELS, GRID, HEADS, WIDTH
 from atrous.runtime.prompt_steps import (
     SIGNATURE,
     TWO,
@@ -61,6 +62,14 @@ def look_first(sizes, arrays):
 
 @compiled
 @no_type_check
+def add_told(of, rows, scores, start, probes, prompt, mixes, steps):
+    """Add to scores what comes of mixes, `steps` words of them at each position."""
+    product(rows, GRID, scores, start, GRID, probes, prompt * rows * steps, steps,
+            of.mixes, mixes, GRID, steps, 1)  # fmt: skip
+
+
+@compiled
+@no_type_check
 def tell_first(of, tokens, prompt, y):
     """Positions look at tokens: their mixes, and the norm's scale, by which these are multiplied.
 
@@ -102,8 +111,7 @@ def look_second(sizes, arrays):
             by_head(tokens, of.scores, 0, of.asked_words, prompt, of.key_2, y, 0)
             times(rows, of.scores, 0, of.scale_1, at)
             by_head(tokens, of.scores, 0, of.asked_words, prompt, of.placed_key_2, y, 1)
-            product(rows, GRID, of.scores, 0, GRID, of.probe_words, prompt * rows * steps, steps,
-                    of.mixes, at * 2 * steps, GRID, steps, 1)  # fmt: skip
+            add_told(of, rows, of.scores, 0, of.probe_words, prompt, at * 2 * steps, steps)
             weigh(of, rows, prompt * rows, n)
             share(of, rows, prompt, rows, n)
             see(of, tokens, prompt, of.value_2, y, of.scale_1, at, True)
@@ -122,8 +130,7 @@ def tell_last(of, tokens, prompt, y):
     by_head(tokens, of.own, second, of.key_words, prompt, of.query_2, y, 0)
     times(rows, of.own, second, of.scale_1, at)
     by_head(tokens, of.own, second, of.key_words, prompt, of.placed_query_2, y, 1)
-    product(rows, GRID, of.own, second, GRID, of.key_probe_words, prompt * rows * steps, steps,
-            of.mixes, mixes, GRID, steps, 1)  # fmt: skip
+    add_told(of, rows, of.own, second, of.key_probe_words, prompt, mixes, steps)
     mix(of, tokens, second)
     rows_as_words(of.mixes, mixes + steps * GRID, of.own, second, rows)
     by_head(tokens, of.inner, 0, of.earlier_value_words, prompt, of.told_2_first, y, 0)
@@ -145,7 +152,7 @@ def tell_last(of, tokens, prompt, y):
 def look_last(sizes, arrays):
     """Pass 3: positions look at tokens again, and five tokens at the photo a last time."""
     prompts, tokens, of = sizes[0], sizes[1], by_name(arrays)
-    rows, last = HEADS * tokens, HEADS * ANSWERING
+    rows, last = HEADS * tokens, HEADS * ANSWERING_TOKENS
     both = 2 * rows
     steps, n = both // PER_WORD, padded(both)
     start_looking(of, prompts * last, n)
@@ -160,14 +167,13 @@ def look_last(sizes, arrays):
         for prompt in range(prompts):
             at = (prompt * GRID + y) * GRID
             tell_last(of, tokens, prompt, y)
-            by_head(ANSWERING, of.scores, 0, of.asked_words, prompt, of.key_3, y, 0)
+            by_head(ANSWERING_TOKENS, of.scores, 0, of.asked_words, prompt, of.key_3, y, 0)
             times(last, of.scores, 0, of.scale_1, at)
             for row in range(last):
                 plus(of.scores, row * GRID, LOG2_E * of.constant_3[prompt * last + row])
-            product(last, GRID, of.scores, 0, GRID, of.probe_words, prompt * last * steps, steps,
-                    of.mixes, at * steps, GRID, steps, 1)  # fmt: skip
+            add_told(of, last, of.scores, 0, of.probe_words, prompt, at * steps, steps)
             times(last, of.scores, 0, of.scale_2, at)
-            by_head(ANSWERING, of.scores, 0, of.asked_words, prompt, of.placed_key_3, y, 1)
+            by_head(ANSWERING_TOKENS, of.scores, 0, of.asked_words, prompt, of.placed_key_3, y, 1)
             weigh(of, last, prompt * last, n)
             times(last, of.scores, 0, of.scale_2, at)
             for row in range(last):
@@ -175,7 +181,7 @@ def look_last(sizes, arrays):
                 for x in range(GRID):
                     of.totals[total + x] += of.scores[row * GRID + x]
             share(of, last, prompt, both, n)
-            see(of, ANSWERING, prompt, of.value_3, y, of.scale_1, at, True)
+            see(of, ANSWERING_TOKENS, prompt, of.value_3, y, of.scale_1, at, True)
     divide(of, prompts * last, WIDTH, WIDTH, of.seen, of.seen_3)
     divide(of, prompts * last, both, n, of.shares, of.shares_3)
     for row in range(prompts * last):
@@ -186,4 +192,4 @@ def look_last(sizes, arrays):
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(machine_code(look_first, look_second, look_last, make_masks))
+    Path(sys.argv[-1]).write_bytes(machine_code(look_first, look_second, look_last, make_masks))

@@ -9,6 +9,7 @@ The passes are in `prompt_kernel.py` and `mask_kernel.py`.
 import ctypes
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -18,14 +19,16 @@ from jaxtyping import Float32, Int64
 
 from atrous.domain.errors import BadPackage
 from atrous.runtime.engine_names import PrecisionName
-from atrous.runtime.machine_code import MachineCode, host_features
+from atrous.runtime.machine_code import Kernels, MachineCode, host_features
 
 HEADS, WIDTH, GRID, POSITIONS = 8, 16, 64, 4096
-ANSWERING, MASKS, MASK_SIDE = 5, 4, 256
+ANSWERING_TOKENS, MASKS, MASK_SIDE = 5, 4, 256
 CHANNELS, FINE, FINEST, CELLS = 256, 64, 128, 4
 OUTPUT_TOKENS = 6  # of a prompt, besides one for each point
 PADDED_TO = 16  # mixes, in sums over them
 PROMPTS_PER_RUN = 8  # more are no faster, and take more memory
+# Of bfloat16 in floats: what rounds the bits that it has not, and the bits of two in a word
+HALF_ULP, HIGH_BITS = np.uint32(0x8000), np.uint32(0xFFFF0000)
 PASSES = ("look_first", "look_second", "look_last", "make_masks")
 
 
@@ -87,7 +90,7 @@ def term_shapes() -> dict[str, tuple[int, ...]]:
 def stage_shapes(prompts: int, points: int) -> dict[str, tuple[int, ...]]:
     """Of what goes between stages and passes, for as many prompts of as many points."""
     tokens = points + OUTPUT_TOKENS
-    mixes, last = HEADS * tokens, HEADS * ANSWERING
+    mixes, last = HEADS * tokens, HEADS * ANSWERING_TOKENS
     of_tokens, of_heads = (tokens, CHANNELS), (HEADS, tokens, WIDTH)
     shapes: dict[str, tuple[int, ...]] = {
         "point_coords": (points, 2),
@@ -110,13 +113,13 @@ def stage_shapes(prompts: int, points: int) -> dict[str, tuple[int, ...]]:
         "key_probes": (mixes, mixes),
         "offsets": (2 * mixes,),
         "gram_2": (2 * mixes, 2 * mixes),
-        "asked_3": (HEADS, ANSWERING, WIDTH),
-        "constant_3": (HEADS, ANSWERING),
+        "asked_3": (HEADS, ANSWERING_TOKENS, WIDTH),
+        "constant_3": (HEADS, ANSWERING_TOKENS),
         "probes_3": (last, 2 * mixes),
         "enlarging": (CHANNELS, 2 * mixes),
-        "seen_3": (HEADS, ANSWERING, WIDTH),
-        "shares_3": (HEADS, ANSWERING, 2, HEADS, tokens),
-        "scale_3": (HEADS, ANSWERING),
+        "seen_3": (HEADS, ANSWERING_TOKENS, WIDTH),
+        "shares_3": (HEADS, ANSWERING_TOKENS, 2, HEADS, tokens),
+        "scale_3": (HEADS, ANSWERING_TOKENS),
         "mask_weights": (MASKS, FINEST // 4),
         "predicted_iou": (MASKS,),
         "logits": (MASKS, MASK_SIDE, MASK_SIDE),
@@ -126,7 +129,7 @@ def stage_shapes(prompts: int, points: int) -> dict[str, tuple[int, ...]]:
 
 def work_sizes(prompts: int, tokens: int) -> dict[str, int]:
     """Words of what the passes write for themselves; mixes and scales are kept between passes."""
-    mixes, last = HEADS * tokens, HEADS * ANSWERING
+    mixes, last = HEADS * tokens, HEADS * ANSWERING_TOKENS
     both = 2 * mixes
     padded = -(-both // PADDED_TO) * PADDED_TO
     vectors = prompts * mixes * WIDTH
@@ -154,7 +157,7 @@ def work_sizes(prompts: int, tokens: int) -> dict[str, int]:
         "total": GRID,
         "fine": FINE * GRID,
         "fine_words": FINE * GRID,
-        "finest": FINEST * GRID,
+        "finest": FINEST // 4 * GRID,
         "masks": 4 * CELLS * MASKS * GRID,
         # What tokens have seen so far
         "limits": prompts * mixes,
@@ -193,13 +196,9 @@ class PromptPasses:
         """
         pairs = precision == "bf16" and "+avx512bf16" in host_features().split(",")
         self.precision: PrecisionName = "bf16" if pairs else "fp32"
-        self._program, self._folder = PROGRAMS[self.precision], folder
-        self._program.load(folder)
+        # The machine code; MissingDependency where it can't be compiled.
+        self.loading: Future[Kernels] = PROGRAMS[self.precision].load(folder)
         self._idle: deque[_Work] = deque()
-
-    def wait(self) -> None:
-        """Until the machine code is loaded; MissingDependency where it can't be compiled."""
-        self._program.load(self._folder).result()
 
     def photo(self, terms: Sequence[np.ndarray]) -> Arrays:
         """Bring `TERMS` into the order in which they are read."""
@@ -231,7 +230,7 @@ class PromptPasses:
         if prompts > PROMPTS_PER_RUN:
             raise ValueError(f"{prompts} prompts at once; expected at most {PROMPTS_PER_RUN}")
         shapes, tokens = stage_shapes(prompts, points), points + OUTPUT_TOKENS
-        kernels = self._program.load(self._folder).result()
+        kernels = self.loading.result()
         work = self._take_work(tokens)
         known: dict[str, np.ndarray] = {"point_coords": coords, "point_labels": labels}
         table = (ctypes.c_void_p * len(ARRAYS))()
@@ -286,7 +285,5 @@ def _checked(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray
 
 def _in_pairs(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Two arrays as bfloat16 in the halves of words."""
-    one, two = (
-        np.ascontiguousarray(half).view(np.uint32) + np.uint32(0x8000) for half in (low, high)
-    )
-    return ((one >> np.uint32(16)) | (two & np.uint32(0xFFFF0000))).view(np.float32)
+    one, two = (np.ascontiguousarray(half).view(np.uint32) + HALF_ULP for half in (low, high))
+    return ((one >> np.uint32(16)) | (two & HIGH_BITS)).view(np.float32)

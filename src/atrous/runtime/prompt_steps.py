@@ -156,7 +156,7 @@ def add_squares(of, rows):
 
 @compiled
 @no_type_check
-def clear(values, count, value):
+def fill(values, count, value):
     """The same value everywhere."""
     for i in range(count):
         values[i] = value
@@ -200,10 +200,10 @@ def share(of, rows, prompt, mixes, n):
 @no_type_check
 def start_looking(of, rows, n):
     """Nothing seen so far."""
-    clear(of.limits, rows, -np.float32(np.inf))
-    clear(of.totals, rows * 2 * GRID, ZERO)
-    clear(of.seen, rows * WIDTH, ZERO)
-    clear(of.shares, rows * n, ZERO)
+    fill(of.limits, rows, -np.float32(np.inf))
+    fill(of.totals, rows * 2 * GRID, ZERO)
+    fill(of.seen, rows * WIDTH, ZERO)
+    fill(of.shares, rows * n, ZERO)
 
 
 @compiled

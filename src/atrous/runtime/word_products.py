@@ -19,14 +19,13 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from atrous.runtime.machine_code import host_features
-from atrous.runtime.prompt_passes import GRID  # positions of a row
+from atrous.runtime.prompt_passes import GRID, HALF_ULP, HIGH_BITS
 from atrous.runtime.vector_code import LANES, Lanes, compiled
 
 PAIRS = "bf16" in sys.argv[1:]  # two numbers in a word
 PER_WORD = 2 if PAIRS else 1
 ROW_WORDS = GRID // PER_WORD
 ROWS = 4  # of a product that are made together, for GRID columns or LANES
-HALF_ULP, HIGH_BITS = np.uint32(0x8000), np.uint32(0xFFFF0000)
 
 
 class Halves(ir.Type):  # type: ignore[misc]

@@ -7,6 +7,8 @@ from jaxtyping import Float
 
 from atrous.domain.geometry import Size
 
+EMBEDDING_PARTS = 3  # arrays: the encoder's outputs, and first inputs of what answers prompts
+
 
 @dataclass(frozen=True, eq=False)
 class Embedding:

@@ -17,9 +17,9 @@ from atrous.runtime.agreement import label_agreement
 from atrous.runtime.compiled_networks import Environment
 from atrous.runtime.core_budget import CoreBudget
 from atrous.runtime.engine_names import Engine, EngineName, Precision, PrecisionName
-from atrous.runtime.prompt_passes import PromptPasses
+from atrous.runtime.prompt_passes import PROGRAMS, PromptPasses
 from atrous.runtime.trial_pictures import trial_pictures
-from atrous.sam2.embedding import Embedding
+from atrous.sam2.embedding import EMBEDDING_PARTS, Embedding
 from atrous.sam2.engine import Arrays, Network, open_network, shared_core
 from atrous.sam2.many_prompts import ManyPrompts
 from atrous.sam2.models import Sam2Package
@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 LEAST_AGREEMENT = 0.99  # of the signs of logits, weighed by their size
 LEAST_GAIN = 1.05  # times as fast: less is not worth a bit of exactness
 REPEATS = 3
-EMBEDDING_PARTS = 3  # outputs of the encoder, and first inputs of the decoder
 
 
 @dataclass(frozen=True)
@@ -184,7 +183,7 @@ def _answers_of_many(
         for_many, cores.cores, cores, precision="bf16", half=False, cache_folder=cache_folder
     )
     try:
-        if not many.is_ready():
+        if not many.is_ready(wait=True):
             return None
         return np.concatenate([logits for _, logits, _ in many.answer(photo, prompts)])
     finally:
@@ -207,11 +206,11 @@ def _agreement(exact: np.ndarray, other: np.ndarray) -> float:
 def _record_path(
     package: Sam2Package, cache_folder: Path | None, threads: int | None
 ) -> Path | None:
-    """Where the choice for these weights, this machine and this number of threads lies."""
+    """Where the choice for these weights, this machine and code, and as many threads lies."""
     if cache_folder is None:
         return None
-    here = Environment.here().digest
-    name = f"{package.name}-{package.networks_digest[:12]}-{here}-{threads or 'all'}"
+    here, code = Environment.here().digest, PROGRAMS["bf16"].fingerprint[:8]
+    name = f"{package.name}-{package.networks_digest[:12]}-{here}-{code}-{threads or 'all'}"
     return cache_folder / "sam2" / f"{name}.json"
 
 

@@ -21,14 +21,14 @@ from atrous.runtime.prompt_passes import (
     PromptPasses,
     stage_shapes,
 )
-from atrous.sam2.embedding import Embedding
+from atrous.sam2.embedding import EMBEDDING_PARTS, Embedding
 from atrous.sam2.engine import Graph, Network, open_network
 from atrous.sam2.prompt_arrays import PromptBatch
 
 logger = logging.getLogger(__name__)
 
-EMBEDDING_PARTS = 3  # the first inputs of the photo's network
 LEAST_PROMPTS = 8  # what they have in common takes as long as two or three prompts
+LEAST_PER_RUN = 4  # networks for tokens compute as many as the largest run has, in any case
 MOST_POINTS = 4  # networks are loaded for each number of them
 # A part of a batch, logits (prompts, 4, 256, 256) and predicted IoU (prompts, 4)
 Answer: TypeAlias = tuple[PromptBatch, np.ndarray, np.ndarray]
@@ -89,16 +89,20 @@ class ManyPrompts:
         prompts, points = batch.labels.shape
         return bool(prompts >= LEAST_PROMPTS and 0 < points <= MOST_POINTS)
 
-    def is_ready(self) -> bool:
-        """Wait for the machine code, without a core; False where it could not be made."""
-        if self._works is None:
+    def is_ready(self, *, wait: bool = False) -> bool:
+        """Whether the machine code is there; not yet, or for good where it can't be made.
+
+        wait: until that is known. Needs no core.
+        """
+        loading = self._passes.loading
+        if self._works is None and (wait or loading.done()):
             try:
-                self._passes.wait()
+                loading.result()
                 self._works = True
             except MissingDependency as error:
                 logger.warning("many prompts about a photo are answered one by one: %s", error)
                 self._works = False
-        return self._works
+        return bool(self._works)
 
     def answer(self, embedding: Embedding, batch: PromptBatch) -> Iterator[Answer]:
         """Answer a batch in parts, in order."""
@@ -117,7 +121,7 @@ class ManyPrompts:
 
         # As many runs for each core, all about as long.
         rounds = -(-len(batch.indices) // (PROMPTS_PER_RUN * self._cores))
-        per_run = -(-len(batch.indices) // (rounds * self._cores))
+        per_run = max(LEAST_PER_RUN, -(-len(batch.indices) // (rounds * self._cores)))
         yield from self._threads.map(answer_part, batch.parts(per_run))
 
     def _shared(self, photo_side: Network, embedding: Embedding, batch: PromptBatch) -> _Terms:

@@ -72,11 +72,6 @@ def batch_prompts(prompts: Sequence[Prompt], photo_size: Size) -> list[PromptBat
     ]
 
 
-def count_kinds(prompts: Sequence[Prompt]) -> int:
-    """How many kinds of prompts there are, each of which needs a batch of its own."""
-    return len({(len(one.points), one.box is None, id(one.mask_input)) for one in prompts})
-
-
 def prompt_points(
     prompt: Prompt, photo_size: Size
 ) -> tuple[Float32[np.ndarray, "points 2"], Int64[np.ndarray, " points"]]:

@@ -17,9 +17,9 @@ from atrous.runtime.engine_names import Engine, EngineName, Precision, Precision
 from atrous.runtime.network_turns import NetworkTurns
 from atrous.runtime.processor import available_cores
 from atrous.runtime.prompt_passes import PROMPTS_PER_RUN
-from atrous.sam2.embedding import Embedding
+from atrous.sam2.embedding import EMBEDDING_PARTS, Embedding
 from atrous.sam2.engine import KeptGraph, Network, open_network
-from atrous.sam2.engine_choice import EMBEDDING_PARTS, EngineReport, open_networks
+from atrous.sam2.engine_choice import EngineReport, open_networks
 from atrous.sam2.many_prompts import Answer, ManyPrompts
 from atrous.sam2.models import Sam2Package
 from atrous.sam2.photo_input import prepare_photo
@@ -130,7 +130,9 @@ class InteractiveSegmenter:
     def segment(
         self, embedding: Embedding, prompts: Sequence[Prompt], *, multimask: bool
     ) -> list[Sam2Masks]:
-        """Answer prompts, one `Sam2Masks` each, in order; no prompt changes another's answer.
+        """Answer prompts, one `Sam2Masks` each, in order.
+
+        No prompt changes another's answer, but for rounding: many go another way than few.
 
         multimask: three masks per prompt; else one, the more stable of two candidates.
         """

@@ -1,8 +1,11 @@
 """Many prompts in one request: in parts, with an end where nobody waits any more."""
 
 import importlib.util
+import io
 import math
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,17 +29,33 @@ def test_many_prompts_go_through_the_network_in_parts(sam2, photo) -> None:
     assert first != last
 
 
-def test_parts_have_several_prompts_of_each_kind(sam2, photo) -> None:
+def test_parts_are_of_one_kind_and_answers_in_order(sam2, photo) -> None:
+    """Few of a kind in a part would be answered one by one, though many were asked for."""
     sam2.segmenter.prompts_at_once = 16
     box = {"box": {"x": 8, "y": 8, "width": 4, "height": 4}}
-    mixed = [point if i % 2 else box for i, point in enumerate(POINTS)]
-    assert sam2.segment(image=photo(), prompts=mixed, format="rle").status_code == 200
-    for prompts, _ in sam2.segmenter.asked:
-        assert len(prompts) == 25
-        assert sum(prompt.box is not None for prompt in prompts) in (12, 13)
-    sam2.segmenter.asked.clear()
-    assert sam2.segment(image=photo(), prompts=POINTS, format="rle").status_code == 200
-    assert [len(prompts) for prompts, _ in sam2.segmenter.asked].count(14) == 5  # 100 in 7 parts
+    mixed = [box if i % 4 == 0 else point for i, point in enumerate(POINTS)]
+    body = {"image": photo(), "prompts": mixed, "save_logits_to_cache": False}
+    answer = sam2.segment(**body, format="rle")
+    asked = [prompts for prompts, _ in sam2.segmenter.asked]
+    assert all(len({prompt.box is None for prompt in prompts}) == 1 for prompts in asked)
+    assert sorted(map(len, asked)) == [12, 13, *[15] * 5]  # 25 boxes, 75 clicks
+    alone = {i: sam2.segment(image=photo(), prompts=[mixed[i]], format="rle") for i in (0, 1, 99)}
+    predictions = answer.json()["predictions"]
+    assert len(predictions) == 100
+    for i, one in alone.items():
+        assert one.json()["predictions"] == [predictions[i]]
+    binary = sam2.segment(**body, format="binary", low_res=True)
+    logits = np.load(io.BytesIO(binary.content))["low_res_masks"]
+    for i in alone:
+        one = sam2.segment(image=photo(), prompts=[mixed[i]], format="binary", low_res=True)
+        assert np.array_equal(np.load(io.BytesIO(one.content))["low_res_masks"][0], logits[i])
+    assert not np.array_equal(logits[1], logits[99])
+
+
+def test_few_prompts_go_together_whatever_their_kind(sam2, photo) -> None:
+    box = {"box": {"x": 8, "y": 8, "width": 4, "height": 4}}
+    assert sam2.segment(image=photo(), prompts=[POINTS[0], box]).status_code == 200
+    assert [len(prompts) for prompts, _ in sam2.segmenter.asked] == [2]
 
 
 @pytest.mark.parametrize("format", ["json", "binary"])
@@ -57,6 +76,36 @@ def test_work_ends_where_nobody_waits(sam2, photo, monkeypatch, format) -> None:
     answer = sam2.segment(image_id="cat", prompts=POINTS, format=format)
     assert answer.status_code == 500  # of a failure that the test made up
     assert len(sam2.segmenter.asked) <= 2
+
+
+def test_what_is_not_begun_when_a_part_fails_is_left(sam2, photo, monkeypatch) -> None:
+    """Both threads are busy with the first two parts when the first fails; a third waits."""
+    sam2.embed(image=photo(), image_id="cat")
+    sam2.segmenter.prompts_at_once = 1
+    asked: list[float] = []
+    may_go_on, second_began = threading.Event(), threading.Event()
+
+    def segment(embedding: Any, prompts: Any, *, multimask: bool) -> Any:
+        asked.append(prompts[0].points[0].x)
+        if asked[-1] == 0.0:
+            assert second_began.wait(60)
+            raise RuntimeError("of the test")
+        second_began.set()
+        assert may_go_on.wait(60)
+        return []
+
+    cancel = Future.cancel
+
+    def cancel_and_go_on(self: Any) -> bool:
+        cancelled = cancel(self)
+        may_go_on.set()
+        return cancelled
+
+    monkeypatch.setattr(sam2.segmenter, "segment", segment)
+    monkeypatch.setattr(Future, "cancel", cancel_and_go_on)
+    answer = sam2.segment(image_id="cat", prompts=POINTS)
+    assert answer.status_code == 500
+    assert len(asked) <= 3  # the thread of the failed one may have begun the third
 
 
 def test_too_many_pixels_are_refused_before_the_network_is_asked(sam2, photo, monkeypatch) -> None:

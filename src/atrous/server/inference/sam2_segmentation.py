@@ -6,10 +6,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from atrous.domain.prompts import Prompt
-from atrous.sam2.prompt_arrays import count_kinds, even_parts
+from atrous.sam2.prompt_arrays import batch_prompts
 from atrous.sam2.segmenter import InteractiveSegmenter, Sam2Masks
 from atrous.server.inference.sam2_answers import (
     MaskStyle,
@@ -23,8 +23,10 @@ from atrous.server.inference.sam2_requests import SegmentRequest
 from atrous.server.services import Services
 from atrous.server.work_queue import stop_if_unwanted
 
-MOST_OF_SEVERAL_KINDS = 32  # prompts in a part: their logits are in memory together
 PARTS_AHEAD = 2  # that the network works on while one is written: no core waits between them
+
+# Places of prompts in a request, and their answers
+Part: TypeAlias = tuple[Sequence[int], Sequence[Sam2Masks]]
 
 
 def segment_prompts(
@@ -50,21 +52,23 @@ def segment_prompts(
         all_masks=wanted.all_masks,
     )
     writer = MaskWriter(style, size)
-    predictions: list[dict[str, Any]] = []
-    arrays: list[Sam2Masks] = []
+    predictions: dict[int, dict[str, Any]] = {}
+    arrays: dict[int, Sam2Masks] = {}
     with closing(_answers(services, segmenter, photo, prompts, wanted)) as parts:
-        for answers in parts:
+        for places, answers in parts:
             if binary:
-                arrays += answers
+                arrays.update(zip(places, answers, strict=True))
                 continue
             with services.metrics.timed("encode"):
-                for masks in answers:
+                for place, masks in zip(places, answers, strict=True):
                     stop_if_unwanted()
-                    predictions.append(writer.prediction(masks))
+                    predictions[place] = writer.prediction(masks)
+    in_order = range(len(prompts))
     if not binary:
-        return predictions
+        return [predictions[place] for place in in_order]
     with services.metrics.timed("encode"):
-        return masks_as_arrays(arrays, size, low_res=wanted.low_res, all_masks=wanted.all_masks)
+        answers = [arrays[place] for place in in_order]
+        return masks_as_arrays(answers, size, low_res=wanted.low_res, all_masks=wanted.all_masks)
 
 
 def _answers(
@@ -73,24 +77,26 @@ def _answers(
     photo: EmbeddedPhoto,
     prompts: Sequence[Prompt],
     wanted: SegmentRequest,
-) -> Generator[Sequence[Sam2Masks], None, None]:
-    """Answers in parts; while one is written, the network goes on with the next.
+) -> Generator[Part, None, None]:
+    """Answers in parts, each of one kind of prompts where there are many.
 
-    The rest waits, and may become unwanted.
+    While one is written, the network goes on with the next. The rest waits, and may become
+    unwanted.
     """
 
-    def ask(part: Sequence[Prompt]) -> Sequence[Sam2Masks]:
-        return _ask(services, segmenter, photo, part, wanted)
+    def ask(places: Sequence[int]) -> Part:
+        asked = [prompts[place] for place in places]
+        return places, _ask(services, segmenter, photo, asked, wanted)
 
-    most = segmenter.prompts_at_once * count_kinds(prompts)
-    most = min(most, max(MOST_OF_SEVERAL_KINDS, segmenter.prompts_at_once))
-    parts = [prompts[one] for one in even_parts(len(prompts), most)]
-    if len(parts) == 1:
+    most = segmenter.prompts_at_once
+    if len(prompts) <= most:
         stop_if_unwanted()
-        yield ask(prompts)
+        yield ask(range(len(prompts)))
         return
+    batches = batch_prompts(prompts, photo.embedding.photo_size)
+    parts = [part.indices for batch in batches for part in batch.parts(most)]
     with ThreadPoolExecutor(PARTS_AHEAD, "prompts") as ahead:
-        coming: deque[Future[Sequence[Sam2Masks]]] = deque()
+        coming: deque[Future[Part]] = deque()
         try:
             for part in parts:
                 stop_if_unwanted()
