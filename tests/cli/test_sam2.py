@@ -57,6 +57,19 @@ def test_a_model_is_added_listed_and_removed(atrous, home, quick_add) -> None:
     assert "atrous sam2 list" in error
 
 
+def test_a_damaged_model_hides_no_other(atrous, home, quick_add) -> None:
+    for variant in ("hiera_tiny", "hiera_small"):
+        atrous("sam2", "add", variant)
+    (home / "sam2" / "hiera_tiny-2.1" / "manifest.json").write_text("{")
+    code, told, error = atrous("sam2", "list")
+    assert code == 0
+    assert "hiera_small-2.1" in told
+    assert "hiera_tiny" not in told
+    assert "hiera_tiny-2.1 has no readable manifest.json" in error
+    [model] = json.loads(atrous("sam2", "list", "--json")[1])
+    assert model["name"] == "hiera_small-2.1"
+
+
 def test_the_hubs_own_format_is_not_called_foreign(atrous, home, quick_add) -> None:
     told = atrous("sam2", "add", "hiera_small", "--checkpoint", "model.safetensors")[1]
     assert "whether these are the weights that Meta published is not known" in told

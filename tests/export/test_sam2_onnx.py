@@ -1,4 +1,6 @@
+import errno
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import onnx
@@ -6,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from atrous.export import sam2_onnx
 from atrous.export.sam2_onnx import (
     DECODER_INPUTS,
     DECODER_OUTPUTS,
@@ -71,3 +74,21 @@ def test_nothing_else_is_left_in_the_folder(tmp_path: Path) -> None:
     assert sorted(kinds) == ["Add", "Mul", "Mul"]
     fold(tmp_path / "encoder.onnx", tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").is_file()
+
+
+@pytest.mark.parametrize("free", [10, 10**12])
+def test_a_full_disk_is_told(tmp_path: Path, free: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime speaks of a failed serialization."""
+
+    class Failed(Exception):
+        pass
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise Failed
+
+    monkeypatch.setattr(sam2_onnx.onnxruntime, "InferenceSession", fail)
+    monkeypatch.setattr(sam2_onnx.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    (tmp_path / "raw.onnx").write_bytes(b"x" * 20)
+    with pytest.raises(OSError if free == 10 else Failed) as raised:
+        fold(tmp_path / "raw.onnx", tmp_path / "folded.onnx")
+    assert getattr(raised.value, "errno", None) == (errno.ENOSPC if free == 10 else None)

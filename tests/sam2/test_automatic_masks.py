@@ -74,9 +74,9 @@ def test_finds_what_the_official_generator_finds(
         photo,
         settings,
         embedding=embeddings["odd"],
-        on_batch=lambda done, total: steps.append((done, total)),
+        on_point=lambda done, total: steps.append((done, total)),
     )
-    assert steps == [(5, 9), (9, 9)]
+    assert steps == [(done, 9) for done in range(1, 10)]
     assert len(ours) == len(official)
     assert len(ours) > 1
     for one, other in zip(ours, official, strict=True):
@@ -180,7 +180,7 @@ def test_what_a_callback_raises_ends_the_search(
 
     settings = AutomaticSettings(points_per_side=8, points_per_batch=1)
     with pytest.raises(KeyboardInterrupt):
-        find_masks(exact, photos["odd"], settings, embedding=embeddings["odd"], on_batch=stop)
+        find_masks(exact, photos["odd"], settings, embedding=embeddings["odd"], on_point=stop)
 
 
 def test_grid_is_in_the_middles_of_cells() -> None:

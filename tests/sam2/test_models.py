@@ -86,7 +86,28 @@ def test_newest_version_is_found(tmp_path: Path) -> None:
     write(tmp_path)
     assert find_package(tmp_path, "hiera_tiny").version == "2.1"
     assert find_package(tmp_path, "hiera_tiny", "2.0").version == "2.0"
-    assert [one.name for one in installed(tmp_path)] == ["hiera_tiny-2.0", "hiera_tiny-2.1"]
+    packages, damaged = installed(tmp_path)
+    assert [one.name for one in packages] == ["hiera_tiny-2.0", "hiera_tiny-2.1"]
+    assert damaged == []
+
+
+@pytest.mark.parametrize("file", [ENCODER, MANIFEST])
+def test_an_older_version_serves_where_the_newest_is_damaged(
+    tmp_path: Path, file: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for version in ("2.0", "2.1"):
+        write(tmp_path, version=version)
+    (tmp_path / "hiera_tiny-2.1" / file).write_text("{")
+    assert find_package(tmp_path, "hiera_tiny").version == "2.0"
+    assert "hiera_tiny-2.0 is served instead" in caplog.text
+    with pytest.raises(BadPackage):
+        find_package(tmp_path, "hiera_tiny", "2.1")
+    packages, damaged = installed(tmp_path)
+    assert [one.version for one in packages] == (["2.0"] if damaged else ["2.0", "2.1"])
+    assert len(damaged) == (file == MANIFEST)
+    (tmp_path / "hiera_tiny-2.0" / file).write_text("{")
+    with pytest.raises(BadPackage):
+        find_package(tmp_path, "hiera_tiny")
 
 
 def test_missing_model_names_the_command(tmp_path: Path) -> None:
@@ -96,7 +117,7 @@ def test_missing_model_names_the_command(tmp_path: Path) -> None:
         find_package(tmp_path, "hiera_small", "2.0")
     with pytest.raises(NotFound, match="hiera_tiny, hiera_small, hiera_b_plus, hiera_large"):
         find_package(tmp_path, "../secrets")
-    assert installed(tmp_path / "none") == ()
+    assert installed(tmp_path / "none") == ([], [])
 
 
 def test_damage_is_found(tmp_path: Path) -> None:
@@ -142,7 +163,7 @@ def test_nothing_is_overwritten_or_left_behind(tmp_path: Path) -> None:
 def test_removed_is_gone_and_can_come_back(tmp_path: Path) -> None:
     package = write(tmp_path)
     remove_package(tmp_path, package.name)
-    assert installed(tmp_path) == ()
+    assert installed(tmp_path) == ([], [])
     for name in (package.name, "..", "e"):
         with pytest.raises(NotFound, match="atrous sam2 list"):
             remove_package(tmp_path, name)

@@ -20,9 +20,10 @@ class NoSegmenter(InteractiveSegmenter):
         self.package = package
 
 
-def add(folder: Path, variant: str, version: str) -> None:
+def add(folder: Path, variant: str, version: str, weights: str = "") -> None:
     for part in ("encoder", "decoder"):
-        (folder.parent / f"{part}.onnx").write_bytes(f"{part} {variant} {version}".encode())
+        content = f"{part} {variant} {version} {weights}"
+        (folder.parent / f"{part}.onnx").write_bytes(content.encode())
     write_sam2_package(
         folder / f"{variant}-{version}",
         encoder=folder.parent / "encoder.onnx",
@@ -62,6 +63,58 @@ def test_a_model_is_loaded_once_under_each_name(folder: Path) -> None:
     names = [listed.model_id for listed in models.described()]
     assert names == ["sam2/hiera_tiny", "sam2/hiera_tiny-2.0"]
     assert (models.described()[0].engine, models.described()[0].precision) == ("openvino", "bf16")
+
+
+def test_names_of_one_package_share_it(folder: Path) -> None:
+    opened: list[str] = []
+
+    def open_one(package: Sam2Package) -> NoSegmenter:
+        opened.append(package.name)
+        return NoSegmenter(package)
+
+    models = LoadedSam2(folder, open_one, max_models=2)
+    names = ("hiera_small", "hiera_small-2.0", "hiera_tiny")
+    first, second, _ = [models.request(name).result() for name in names]
+    assert first is second
+    assert opened == ["hiera_small-2.0", "hiera_tiny-2.1"]
+    assert len(models.described()) == 3
+    models.request("hiera_tiny-2.0").result()  # makes room: the two names are one model
+    assert [one.model_id for one in models.described()] == [
+        "sam2/hiera_tiny",
+        "sam2/hiera_tiny-2.0",
+    ]
+
+
+def test_names_of_one_package_part_where_a_newer_one_comes(folder: Path) -> None:
+    models = LoadedSam2(folder, NoSegmenter, max_models=2)
+    for name in ("hiera_small", "hiera_small-2.0"):
+        assert models.request(name).result().package.version == "2.0"
+    add(folder, "hiera_small", "2.1")
+    when(lambda: serves(models, "2.1"))
+    assert models.request("hiera_small-2.0").result().package.version == "2.0"
+
+
+def test_names_of_one_package_are_loaded_anew_together(folder: Path) -> None:
+    models = LoadedSam2(folder, NoSegmenter, max_models=2)
+    names = ("hiera_small", "hiera_small-2.0")
+    old = [models.request(name).result() for name in names]
+    remove_package(folder, "hiera_small-2.0")
+    add(folder, "hiera_small", "2.0", weights="other")
+    when(lambda: models.request("hiera_small").result() is not old[0])
+    assert models.request(names[0]).result() is models.request(names[1]).result()
+
+
+def test_a_damaged_newest_version_is_not_loaded_again_and_again(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = LoadedSam2(folder, NoSegmenter, max_models=2)
+    first = models.request("hiera_small").result()
+    add(folder, "hiera_small", "2.1")
+    (folder / "hiera_small-2.1" / "decoder.onnx").write_bytes(b"cut")
+    for _ in range(3):
+        assert models.request("hiera_small").result() is first
+        when(lambda: not any(one.name == "load SAM 2" for one in threading.enumerate()))
+    assert caplog.text.count("hiera_small-2.0 is served instead") == 1
 
 
 def test_the_least_recently_used_leaves(folder: Path) -> None:

@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,29 @@ def test_names_outlive_the_server_until_they_are_cleared(tmp_path: Path) -> None
     later.clear()
     assert later.get("me", "../cat\0") is None
     assert ImageIds(10, folder).get("me", "../cat\0") is None
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path, *_: object) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    ids = ImageIds(10, tmp_path / "names")
+    monkeypatch.setattr(Path, "write_text", fail)
+    ids.note("me", "cat", ONE)
+    assert ids.get("me", "cat") == ONE  # until the server ends
+    assert list((tmp_path / "names").iterdir()) == []
+
+
+def test_what_a_killed_server_left_counts_as_no_name(tmp_path: Path) -> None:
+    folder = tmp_path / "names"
+    ids = ImageIds(2, folder)
+    ids.note("me", "cat", ONE)
+    for left in range(9):
+        (folder / f".{left}").touch()
+    later = ImageIds(2, folder)
+    later.note("me", "dog", ONE)
+    assert ImageIds(2, folder).get("me", "cat") == ONE
 
 
 def test_the_folder_does_not_grow_without_bound(tmp_path: Path) -> None:

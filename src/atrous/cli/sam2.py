@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -91,15 +92,18 @@ def list_models(
     from atrous.store import home_folder
     from atrous.store.home import Home
 
-    models = [_describe(package) for package in installed(Home(home_folder()).sam2_models)]
+    packages, damaged = installed(Home(home_folder()).sam2_models)
+    models = [_describe(package) for package in packages]
     if as_json:
         print(json.dumps(models, indent=2))
-        return
-    rows = [
-        [model["name"], model["version"], "official" if model["official"] else "own", model["size"]]
-        for model in models
-    ]
-    print_table(["MODEL", "SAM", "WEIGHTS", "SIZE"], rows)
+    else:
+        rows = [
+            [one["name"], one["version"], "official" if one["official"] else "own", one["size"]]
+            for one in models
+        ]
+        print_table(["MODEL", "SAM", "WEIGHTS", "SIZE"], rows)
+    for error in damaged:
+        print(f"warning: {error}", file=sys.stderr)
 
 
 @sam2_app.command()
@@ -150,7 +154,8 @@ def _require_conversion() -> None:
 
 
 def _describe(package: Sam2Package) -> dict[str, str]:
-    size_bytes = package.encoder.stat().st_size + package.decoder.stat().st_size
+    networks = [package.folder / name for name in package.manifest["checksums"]]
+    size_bytes = sum(path.stat().st_size for path in networks)
     return {
         "name": package.name,
         "variant": package.variant,

@@ -1,7 +1,10 @@
 """The networks of SAM 2 as ONNX files, folded so that engines load them at once."""
 
 import contextlib
+import errno
 import io
+import os
+import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -136,4 +139,9 @@ def fold(raw: Path, path: Path) -> None:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(path)
     options.log_severity_level = 3  # errors alone
-    onnxruntime.InferenceSession(str(raw), options, providers=["CPUExecutionProvider"])
+    try:
+        onnxruntime.InferenceSession(str(raw), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        if shutil.disk_usage(path.parent).free < raw.stat().st_size:  # it does not say so itself
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise

@@ -83,12 +83,12 @@ def find_masks(
     settings: AutomaticSettings | None = None,
     *,
     embedding: Embedding | None = None,
-    on_batch: Callable[[int, int], None] = lambda done, total: None,
+    on_point: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[AutomaticMask]:
     """Find all objects of an RGB photo (0..255); best predicted IoU first where there are no crops.
 
     embedding: of the whole photo, where it is known already.
-    on_batch: is told points asked and points in all; what it raises ends the search.
+    on_point: is told points done and points in all; what it raises ends the search.
     """
     settings = settings or AutomaticSettings()
     photo_size = Size(*image.shape[:2])
@@ -106,7 +106,7 @@ def find_masks(
             photo_size,
             _points_per_side(settings, layer),
             settings,
-            partial(_count_on, on_batch, before, sum(counts)),
+            partial(_count_on, on_point, before, sum(counts)),
         )
         found.masks += in_crop.masks
         found.boxes += in_crop.boxes
@@ -114,7 +114,7 @@ def find_masks(
         scores = [1.0 / one.crop.size.area for one in found.masks]
         found = found.suppress(scores, settings.crop_nms_iou)
     if settings.least_region_area:
-        found = _clean(found, settings, on_cleaned=partial(on_batch, sum(counts), sum(counts)))
+        found = _clean(found, settings, on_cleaned=partial(on_point, sum(counts), sum(counts)))
     return found.masks
 
 
@@ -140,8 +140,8 @@ def _clean(
     return cleaned.suppress(scores, max(settings.box_nms_iou, settings.crop_nms_iou))
 
 
-def _count_on(on_batch: Callable[[int, int], None], before: int, total: int, done: int) -> None:
-    on_batch(before + done, total)
+def _count_on(on_point: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    on_point(before + done, total)
 
 
 def point_grid(per_side: int) -> Float64[np.ndarray, "points 2"]:
@@ -210,7 +210,7 @@ def _search_crop(
     photo_size: Size,
     per_side: int,
     settings: AutomaticSettings,
-    on_batch: Callable[[int], None],
+    on_point: Callable[[int], None],
 ) -> _Found:
     points = point_grid(per_side) * [crop.size.width, crop.size.height]
     found = _Found()
@@ -218,12 +218,12 @@ def _search_crop(
         batch = points[start : start + settings.points_per_batch]
         prompts = [Prompt(points=(Point(float(x), float(y), positive=True),)) for x, y in batch]
         answers = segmenter.segment(embedding, prompts, multimask=True)
-        for (x, y), answer in zip(batch, answers, strict=True):
+        for done, ((x, y), answer) in enumerate(zip(batch, answers, strict=True), start + 1):
             for logits, iou in zip(answer.low_res_logits, answer.predicted_iou, strict=True):
                 if iou > settings.least_predicted_iou or settings.least_predicted_iou <= 0:
                     place = (float(x) + crop.left, float(y) + crop.top)
                     _consider(found, logits, float(iou), place, crop, photo_size, settings)
-        on_batch(min(start + settings.points_per_batch, len(points)))
+            on_point(done)
     return found.suppress([one.predicted_iou for one in found.masks], settings.box_nms_iou)
 
 

@@ -2,17 +2,21 @@
 
 import hashlib
 import json
+import logging
 import re
 import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from atrous.disk.whole import flush
 from atrous.domain.errors import BadPackage, Conflict, NotFound
 from atrous.packages.manifest import build_manifest, sha256_of
+
+logger = logging.getLogger(__name__)
 
 VARIANTS = ("hiera_tiny", "hiera_small", "hiera_b_plus", "hiera_large")
 VERSIONS = ("2.0", "2.1")
@@ -105,30 +109,38 @@ def read_sam2_package(folder: Path, *, verify: bool = True) -> Sam2Package:
     return Sam2Package(folder, variant, version, manifest)
 
 
-def installed(store_folder: Path) -> tuple[Sam2Package, ...]:
-    """The models in a folder of models, by size and version, their networks not yet verified."""
-    packages = [
-        read_sam2_package(store_folder / f"{variant}-{version}", verify=False)
-        for variant in VARIANTS
-        for version in VERSIONS
-        if (store_folder / f"{variant}-{version}" / MANIFEST).is_file()
-    ]
-    return tuple(packages)
+def installed(store_folder: Path) -> tuple[list[Sam2Package], list[BadPackage]]:
+    """The models in a folder, by size and version, not verified; and what is wrong with others."""
+    packages, damaged = [], []
+    for variant, version in product(VARIANTS, VERSIONS):
+        folder = store_folder / f"{variant}-{version}"
+        if (folder / MANIFEST).is_file():
+            try:
+                packages.append(read_sam2_package(folder, verify=False))
+            except BadPackage as error:
+                damaged.append(error)
+    return packages, damaged
 
 
 def find_package(store_folder: Path, variant: str, version: str | None = None) -> Sam2Package:
-    """A model by its size, and its version or the newest one there; verified.
+    """A model by its size, and its version or the newest one there that is whole; verified.
 
-    Raises NotFound with the command that adds it.
+    Raises NotFound with the command that adds it, and BadPackage where none is whole.
     """
     if variant not in VARIANTS or version not in (None, *VERSIONS):
         raise NotFound(
             f"SAM {version or 2} has no size {variant[:100]!r}; there are {', '.join(VARIANTS)}"
         )
-    for candidate in (version,) if version else reversed(VERSIONS):
-        folder = store_folder / f"{variant}-{candidate}"
-        if (folder / MANIFEST).is_file():
+    candidates = (version,) if version else tuple(reversed(VERSIONS))
+    folders = [store_folder / f"{variant}-{candidate}" for candidate in candidates]
+    there = [folder for folder in folders if (folder / MANIFEST).is_file()]
+    for folder in there:
+        try:
             return read_sam2_package(folder)
+        except BadPackage as error:
+            if folder == there[-1]:
+                raise
+            logger.error("%s; %s is served instead", error, there[-1].name)
     exactly = f" --version {version}" if version else ""
     raise NotFound(
         f"the SAM 2 model {variant}{'-' + version if version else ''} is not installed; "

@@ -45,9 +45,10 @@ class _Loaded:
 class LoadedSam2:
     """SAM 2 models by size and, where it matters, version: `hiera_tiny`, `hiera_tiny-2.0`.
 
-    An id of PREFIX and name means the same. A size alone is its newest version. One that is added
-    later, or converted anew, is loaded with the next request, and takes over when it is ready;
-    one that can't be loaded leaves the old one serving, as does one that is removed.
+    An id of PREFIX and name means the same. A size alone is its newest version, and names of one
+    package share what is loaded. One that is added later, or converted anew, is loaded with the
+    next request, and takes over when it is ready; one that can't be loaded leaves the old one
+    serving, as does one that is removed.
     """
 
     def __init__(
@@ -73,17 +74,24 @@ class LoadedSam2:
         name = name.removeprefix(PREFIX)
         state = state_of(self._folder, name)
         with self._lock:
-            known = self._models.get(name)
+            known = self._models.get(name) or self._of_package(state)
             if known is None:
                 known = _Loaded(Future(), state)
                 known.future.set_running_or_notify_cancel()  # who leaves can't cancel it for all
-                self._models[name] = known
                 _in_thread(self._fill, name, known)
             elif known.is_ready and state not in (None, known.state, known.newer):
                 known.newer = state
                 _in_thread(self._replace, name, known)
+            self._models[name] = known
             self._models.move_to_end(name)
             return known.future
+
+    def _of_package(self, state: State) -> _Loaded | None:
+        same = (one for one in self._models.values() if state is not None and one.state == state)
+        return next(same, None)
+
+    def _names_of(self, model: _Loaded) -> list[str]:
+        return [name for name, one in self._models.items() if one is model]
 
     def described(self) -> list[ListedModel]:
         """Give the models that are ready."""
@@ -107,36 +115,45 @@ class LoadedSam2:
 
     def _fill(self, name: str, loading: _Loaded) -> None:
         try:
-            segmenter = self._load(name)
+            segmenter = self._open(self._find(name))
         except BaseException as error:  # noqa: BLE001 - it is raised to all who wait
             with self._lock:
-                if self._models.get(name) is loading:
-                    del self._models[name]
+                for each in self._names_of(loading):
+                    del self._models[each]
             loading.future.set_exception(error)
             return
         with self._lock:
-            ready = [other for other, one in self._models.items() if one.is_ready]
-            for other in ready[: max(0, len(ready) + 1 - self._max_models)]:
-                del self._models[other]
-                logger.info("SAM 2 %s left memory to make room", other)
+            # Each once, where the last of its names stands.
+            ready = list(
+                dict.fromkeys(one for one in reversed(self._models.values()) if one.is_ready)
+            )
+            for unused in ready[max(0, self._max_models - 1) :]:
+                for each in self._names_of(unused):
+                    del self._models[each]
+                    logger.info("SAM 2 %s left memory to make room", each)
         loading.future.set_result(segmenter)
 
     def _replace(self, name: str, old: _Loaded) -> None:
+        loaded = old.future.result().package
         try:
-            segmenter = self._load(name)
+            package = self._find(name)
+            if package.networks_digest == loaded.networks_digest:
+                return  # the newest one is damaged
+            segmenter = self._open(package)
         except (AtrousError, RuntimeError, OSError, MemoryError) as error:
             logger.error("SAM 2 %s goes on as it was, its new package fails: %s", name, error)
             return
         new = _Loaded(Future(), old.newer)
         new.future.set_result(segmenter)
         with self._lock:
-            if self._models.get(name) is old:  # nobody removed it meanwhile
-                self._models[name] = new
-                logger.info("SAM 2 %s is now %s", name, segmenter.package.name)
+            for each in self._names_of(old):  # that nobody removed meanwhile
+                if state_of(self._folder, each) == old.newer:
+                    self._models[each] = new
+                    logger.info("SAM 2 %s is now %s", each, segmenter.package.name)
 
-    def _load(self, name: str) -> InteractiveSegmenter:
+    def _find(self, name: str) -> Sam2Package:
         try:
-            return self._open(find_by_name(self._folder, name))
+            return find_by_name(self._folder, name)
         except NotFound as error:
             raise NotInstalled(str(error)) from None
 

@@ -2,10 +2,10 @@
 
 import hashlib
 import logging
-import tempfile
 import threading
 from collections import OrderedDict
 from pathlib import Path
+from uuid import uuid4
 
 from atrous.sam2.photo_keys import CONTENT_ID
 
@@ -25,7 +25,7 @@ class ImageIds:
         self._folder = folder
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        self._on_disk = len(list(folder.iterdir())) if folder is not None else 0
+        self._on_disk = len(_names(folder)) if folder is not None else 0
         self._lock = threading.Lock()
         self._content_ids: OrderedDict[tuple[str, str], str] = OrderedDict()  # oldest use first
 
@@ -84,18 +84,26 @@ class ImageIds:
         return content_id
 
     def _write(self, folder: Path, path: Path, content_id: str) -> None:
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
-            file.write(content_id)
-        with self._lock:
-            self._on_disk += not path.exists()
-            Path(file.name).replace(path)
-            if self._on_disk > self._max_names:
-                paths = sorted(folder.iterdir(), key=lambda each: each.stat().st_mtime_ns)
-                for old in paths[: len(paths) // 2]:  # half at once, so that this is rare
-                    old.unlink()
-                self._on_disk = len(paths) - len(paths) // 2
+        temporary = folder / f".{uuid4().hex}"
+        try:
+            temporary.write_text(content_id, "ascii")
+            with self._lock:
+                self._on_disk += not path.exists()
+                temporary.replace(path)
+                if self._on_disk > self._max_names:
+                    paths = sorted(_names(folder), key=lambda each: each.stat().st_mtime_ns)
+                    for old in paths[: len(paths) // 2]:  # half at once, so that this is rare
+                        old.unlink()
+                    self._on_disk = len(paths) - len(paths) // 2
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def _path(self, folder: Path, owner: str, image_id: str) -> Path:
         # The name is a client's text: only its digest becomes a file name.
         named = hashlib.sha256(f"{owner}\0{image_id}".encode("utf-8", "surrogatepass"))
         return folder / named.hexdigest()
+
+
+def _names(folder: Path) -> list[Path]:
+    """All but what is being written, or was when a server was killed."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]

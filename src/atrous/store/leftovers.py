@@ -42,6 +42,7 @@ UNFINISHED = (
     "cache/export-*",
     "cache/import-*",
     "cache/body-*",
+    "cache/sam2_embeddings/names/.*",
     "demo/.*",
     "sam2/.*",
 )

@@ -68,8 +68,8 @@ def test_one_workspace_does_not_find_what_another_embedded(sam2, photo, store) -
     sam2.segment(image_id="cat", prompts=CLICK, save_logits_to_cache=True)
     theirs = store.api_keys.create("theirs", store.workspaces.create("theirs")).plain_text
     for image_id in ("cat", derived):
-        assert sam2.segment(image_id=image_id, key=theirs).status_code == 404
-        assert sam2.embed(image_id=image_id, key=theirs).status_code == 404
+        assert sam2.segment(image_id=image_id, key=theirs).status_code == 400
+        assert sam2.embed(image_id=image_id, key=theirs).status_code == 400
     sam2.embed(image=photo(seed=1, width=60, height=40), image_id="cat", key=theirs)
     assert size_of(sam2.segment(image_id="cat", key=theirs)) == (60, 40)
     assert size_of(sam2.segment(image_id="cat")) == (200, 100)
@@ -84,7 +84,7 @@ def test_without_keys_it_is_the_default_workspaces(start_sam2, photo) -> None:
 
 def test_other_weights_have_embeddings_of_their_own(sam2, photo) -> None:
     sam2.embed(image=photo(), image_id="cat")
-    assert sam2.segment(image_id="cat", sam2_version_id="hiera_small").status_code == 404
+    assert sam2.segment(image_id="cat", sam2_version_id="hiera_small").status_code == 400
 
 
 def test_found_again_after_a_restart(start_sam2, photo) -> None:
@@ -98,7 +98,7 @@ def test_found_again_after_a_restart(start_sam2, photo) -> None:
     assert second.segmenter.embedded == []
     assert second.metric('atrous_sam2_embeddings_total{cache="disk"}') == 1
     forgetful = start_sam2(sam2_embedding_disk_bytes=0)
-    assert forgetful.segment(image_id="cat").status_code == 404
+    assert forgetful.segment(image_id="cat").status_code == 400
 
 
 def test_many_who_ask_at_once_cause_one_computation(sam2, photo) -> None:

@@ -172,9 +172,9 @@ def test_numbers_that_are_none(sam2, photo) -> None:
         ({"image": {"type": "numpy", "value": "QUJD"}}, 400, "NumPy image type is not supported"),
         ({"image": {"type": "file", "value": "/etc/passwd"}}, 400, "not recognised image type"),
         ({"image": {"type": "url", "value": "http://a.de/b"}}, 400, "non https:// URL"),
-        ({"image_id": "unknown"}, 404, "send it as `image`"),
-        ({"image": {"type": "base64"}, "image_id": "unknown"}, 404, "send it as `image`"),
-        ({"image_id": "a" * 40}, 404, "No photo is embedded"),
+        ({"image_id": "unknown"}, 400, "send it as `image`"),
+        ({"image": {"type": "base64"}, "image_id": "unknown"}, 400, "send it as `image`"),
+        ({"image_id": "a" * 40}, 400, "No photo is embedded"),
         ({"image": []}, 422, "image"),
     ],
 )
@@ -241,7 +241,7 @@ def test_without_keys_names_go_with_the_models(start_sam2, photo) -> None:
     sam2.embed(image=photo(), image_id="cat")
     assert sam2.segment(image_id="cat").status_code == 200
     assert sam2.post("/model/clear").json()["models"] == []
-    assert sam2.segment(image_id="cat").status_code == 404
+    assert sam2.segment(image_id="cat").status_code == 400
 
 
 def test_no_project_hides_behind_the_prefix(sam2) -> None:

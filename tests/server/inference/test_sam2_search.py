@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 
 from atrous.server.image_input import SentImage
 from atrous.server.inference import sam2_answer_schemas as schemas
-from atrous.server.inference import sam2_answers, sam2_photos, sam2_routes
+from atrous.server.inference import sam2_answers, sam2_photos, sam2_routes, sam2_search
 
 # pycocotools' decoder is older than NumPy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -52,6 +52,33 @@ def test_other_formats_and_a_photo_by_its_id(sam2, photo) -> None:
         assert [one["format"] for one in predictions] == [written] * 4
     assert len(sam2.segmenter.embedded) == 1
     assert search(sam2, image_id="cat", pred_iou_thresh=0.95).json()["predictions"] == []
+
+
+def test_a_search_that_would_take_too_long_is_refused(sam2, photo, monkeypatch) -> None:
+    monkeypatch.setattr(sam2_search, "MAX_POINT_PIXELS", 4 * 200 * 100)
+    assert search(sam2, image=photo()).status_code == 200
+    answer = search(sam2, image=photo(), points_per_side=3)
+    assert answer.status_code == 400
+    assert "9 points in a photo of 20,000 pixels" in answer.json()["message"]
+    assert "at most 4 points" in answer.json()["message"]
+
+
+def test_the_default_grid_is_taken_for_the_largest_photos() -> None:
+    assert sam2_search.MAX_POINT_PIXELS >= 32 * 32 * 100_000_000
+
+
+def test_who_leaves_ends_a_search_after_a_point(sam2, photo, monkeypatch) -> None:
+    """Also where one batch of points takes a minute."""
+    looked = []
+
+    def leave() -> None:
+        looked.append(1)
+        raise RuntimeError("of the test")
+
+    monkeypatch.setattr(sam2_search, "stop_if_unwanted", leave)
+    assert search(sam2, image=photo(), points_per_side=5).status_code == 500
+    assert len(looked) == 1
+    assert [len(prompts) for prompts, _ in sam2.segmenter.asked] == [25]
 
 
 def test_what_was_found_is_not_refused_for_its_size(sam2, photo, monkeypatch) -> None:

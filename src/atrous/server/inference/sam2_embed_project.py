@@ -25,7 +25,6 @@ router = APIRouter(
     dependencies=[Depends(needs("infer"))],
     route_class=JsonRoute,
 )
-OPEN_STATES = ("queued", "running")
 COUNTS = ("total", "there", "embedded", "unreadable")
 
 
@@ -60,7 +59,10 @@ class EmbedJob(BaseModel):
 async def start_embedding(
     request: Request, workspace: KeyWorkspace, wanted: Annotated[EmbedProjectRequest, Body()]
 ) -> Response:
-    """Queue the job, or tell of the one that is queued or runs; a worker does the work."""
+    """Queue the job, or tell of the one that is queued; a worker does the work.
+
+    One that runs does not count: it has its list of photos, and others may have come since.
+    """
     services = services_of(request)
     name = (wanted.sam2_version_id or services.settings.sam2_version_id).removeprefix(PREFIX)
     work = partial(_request_job, services, workspace.id, wanted.project, name)
@@ -94,7 +96,7 @@ def _request_job(services: Services, workspace_id: str, slug: str, model: str) -
         "max_disk_bytes": settings.sam2_embedding_disk_bytes,
     }
     for job in store.jobs.list(kind=EMBED_PROJECT):
-        if job.state in OPEN_STATES and job.payload == payload and job.workspace_id == workspace_id:
+        if (job.state, job.workspace_id, job.payload) == ("queued", workspace_id, payload):
             return job
     return store.jobs.enqueue(EMBED_PROJECT, payload, workspace_id=workspace_id)
 

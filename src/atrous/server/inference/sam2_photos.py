@@ -5,8 +5,6 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from fastapi import HTTPException
-
 from atrous.domain.errors import BadRequest, Conflict
 from atrous.images.decode import decode_image
 from atrous.sam2.embedding import Embedding
@@ -194,10 +192,9 @@ class PhotoFinder:
                 return EmbeddedPhoto(image_id, self._key(named), found)
         raise self._absent(image_id)
 
-    def _absent(self, image_id: str) -> HTTPException:
+    def _absent(self, image_id: str) -> BadRequest:
         self._count("absent")
-        return HTTPException(
-            404,
+        return BadRequest(
             f"No photo is embedded under image_id {image_id[:100]!r} for SAM 2 "
             f"{self.segmenter.package.name}; send it as `image` together with this id.",
         )

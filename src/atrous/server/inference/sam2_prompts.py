@@ -16,9 +16,11 @@ from atrous.server.inference.sam2_requests import BoxField, PointField, PromptFi
 LowResLogits = Float32[np.ndarray, "256 256"]
 SIDE = 256  # of the logits that refine a mask
 MASK_INPUT = (
-    f"mask_input must be {SIDE} rows of {SIDE} finite numbers, or base64 of these as float32 or "
-    "float16, little-endian: the low_res_masks of an earlier answer in the format `binary`"
+    f"mask_input must be {SIDE} rows of {SIDE} numbers of at most a million, or base64 of these as "
+    "float32 or float16, little-endian: the low_res_masks of an earlier answer in the format "
+    "`binary`"
 )
+LARGEST_LOGIT = 1e6  # answers have at most 32; sums of much larger ones are no numbers
 DTYPES = {4 * SIDE * SIDE: "<f4", 2 * SIDE * SIDE: "<f2"}  # by the number of bytes
 
 
@@ -95,12 +97,14 @@ def read_mask_input(sent: Any) -> LowResLogits:
     try:
         if isinstance(sent, str):
             data = base64.b64decode(sent, validate=True)
-            logits = np.frombuffer(data, DTYPES[len(data)]).reshape(SIDE, SIDE)
+            numbers = np.frombuffer(data, DTYPES[len(data)])
+            logits = numbers.astype(np.float32).reshape(SIDE, SIDE)
         else:
             with np.errstate(over="ignore"):  # too large is infinite, which is refused below
                 logits = np.asarray(sent, np.float32)
     except (binascii.Error, KeyError, ValueError, TypeError, OverflowError):
         raise BadRequest(MASK_INPUT) from None
-    if logits.shape not in ((SIDE, SIDE), (1, SIDE, SIDE)) or not np.isfinite(logits).all():
+    is_mask = logits.shape in ((SIDE, SIDE), (1, SIDE, SIDE))
+    if not (is_mask and (np.abs(logits) <= LARGEST_LOGIT).all()):  # nan is not
         raise BadRequest(MASK_INPUT)
-    return logits.reshape(SIDE, SIDE).astype(np.float32)
+    return logits.reshape(SIDE, SIDE)

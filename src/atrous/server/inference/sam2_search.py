@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from atrous.domain.errors import BadRequest
+from atrous.domain.geometry import Size
 from atrous.images.decode import decode_image
 from atrous.sam2.automatic_masks import AutomaticMask, AutomaticSettings, find_masks
 from atrous.sam2.segmenter import InteractiveSegmenter
@@ -17,14 +18,12 @@ from atrous.server.services import Services
 from atrous.server.work_queue import stop_if_unwanted
 
 MAX_GRID_POINTS = 10_000  # of all crops: some minutes
+MAX_POINT_PIXELS = 120_000_000_000  # points of the grid times pixels of the photo
 
 
 def read_settings(wanted: AutoRequest) -> AutomaticSettings:
     """Give what a request asks for; BadRequest where it would never end."""
-    points = sum(
-        4**layer * (wanted.points_per_side / wanted.crop_n_points_downscale_factor**layer) ** 2
-        for layer in range(wanted.crop_n_layers + 1)
-    )
+    points = _points_in_all(wanted)
     if points > MAX_GRID_POINTS:
         raise BadRequest(
             f"{points:.0f} points would be asked, at most {MAX_GRID_POINTS} are; lower "
@@ -44,6 +43,23 @@ def read_settings(wanted: AutoRequest) -> AutomaticSettings:
     )
 
 
+def _points_in_all(wanted: AutoRequest) -> float:
+    # Each layer has four times as many crops, of fewer points on a side.
+    growth = (2.0 / wanted.crop_n_points_downscale_factor) ** 2
+    layers = (growth**layer for layer in range(wanted.crop_n_layers + 1))
+    return float(wanted.points_per_side**2 * sum(layers))
+
+
+def _refuse_too_many_pixels(wanted: AutoRequest, size: Size) -> None:
+    points = _points_in_all(wanted)
+    if points * size.area > MAX_POINT_PIXELS:
+        raise BadRequest(
+            f"{points:.0f} points in a photo of {size.area:,} pixels are too much for one search; "
+            f"ask at most {MAX_POINT_PIXELS // size.area} points, by points_per_side, or send a "
+            "smaller photo"
+        )
+
+
 def search_photo(
     services: Services,
     segmenter: InteractiveSegmenter,
@@ -54,6 +70,7 @@ def search_photo(
     """Give a prediction for each object. Without crops the photo's own bytes are not needed."""
     services.sam2.embeddings.note_use(photo.key, photo.embedding)
     size = photo.embedding.photo_size
+    _refuse_too_many_pixels(wanted, size)
     pixels: UInt8[np.ndarray, "height width 3"]
     with ExitStack() as until_found:
         if file_bytes is None:  # only the shape is looked at
@@ -68,7 +85,7 @@ def search_photo(
                 pixels,
                 read_settings(wanted),
                 embedding=photo.embedding,
-                on_batch=lambda *_: stop_if_unwanted(),
+                on_point=lambda *_: stop_if_unwanted(),
             )
     # However many they are: each is written on its own, and who leaves ends it.
     style = MaskStyle(format=wanted.format, tolerance=wanted.tolerance, holes=wanted.holes)
