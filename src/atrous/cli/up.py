@@ -70,13 +70,26 @@ def up_command(
 
 
 def ensure_key(store: "Store") -> Path:
-    """The file with the key of this installation; key and file are made on an empty store."""
-    path = store.home.folder / KEY_FILE
-    if not store.api_keys.list():
-        created = store.api_keys.create("default", store.workspaces.default())
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(created.plain_text + "\n")
+    """Where the file with the key of this installation is, if there is one.
+
+    Key and file are made where no key is active. A file whose key is not active is removed.
+    """
+    keys, path = store.api_keys, store.home.folder / KEY_FILE
+    if path.exists():
+        if keys.verify(path.read_bytes().decode(errors="replace").strip()):
+            return path
+        path.unlink()
+    if not any(keys.is_active(key.id) for key in keys.list()):
+        created = keys.create("default", store.workspaces.default())
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(created.plain_text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            keys.revoke(created.key.id)  # nobody knows it
+            raise
     return path
 
 
