@@ -30,6 +30,19 @@ def test_photo_truth_prediction_error() -> None:
     assert ignored.max() < right.min()
 
 
+@pytest.mark.parametrize("invented", [False, True])
+def test_classes_that_only_the_prediction_has_are_in_its_legend(invented: bool) -> None:
+    image = np.full((400, 400, 3), 200, np.uint8)
+    truth = np.zeros((400, 400), np.uint8)
+    truth[300:, 300:] = 1
+    prediction = truth.copy()
+    prediction[300:, :100] = 2 * invented
+    strip = decode_image(photo_panels(image, truth, prediction, NAMES)).astype(int)
+    corners = [strip[5:15, index * (SIDE + GAP) + 30 :][:, :20].mean() for index in range(3)]
+    assert corners[1] < corners[0] - 50  # the legend's panel is dark
+    assert bool(corners[2] < corners[0] - 50) is invented
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (700, 20)])
 def test_any_size(size: tuple[int, int]) -> None:
     ids = np.zeros(size, np.uint8)

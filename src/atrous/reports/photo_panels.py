@@ -25,15 +25,17 @@ def photo_panels(
 ) -> bytes:
     """Give a JPEG of photo | truth | prediction | error; ids are those of `class_names`.
 
-    In the last one mistakes are red and what the truth leaves open is grey.
+    In the last one mistakes are red and what the truth leaves open is grey. The truth has a
+    legend, and the prediction where it has other classes.
     """
     image, truth, prediction = _reduced(image, truth, prediction)
     known = truth != IGNORE_ID
     labelled = np.where(known, truth, _background(class_names)).astype(np.uint8)
+    invented = not np.isin(prediction, labelled).all()  # classes that the truth's legend lacks
     panels = [
         image,
         draw_overlay(image, labelled, class_names, opacity=0.65),
-        draw_overlay(image, prediction, class_names, opacity=0.65, labels=False),
+        draw_overlay(image, prediction, class_names, opacity=0.65, labels=invented),
         _error(image, truth, prediction),
     ]
     gap = np.full((image.shape[0], GAP, 3), 255, np.uint8)
