@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from atrous.datasets.annotated_areas import IGNORED
+from atrous.datasets.class_lists import as_csv_field
 from atrous.datasets.png_masks import CLASSES_FILE, MASK_ENDING
 from atrous.datasets.yolo import FORMAT as YOLO
 from atrous.datasets.yolo import write_label_map
@@ -143,7 +144,7 @@ def _write_png_masks(
         _add(archive, f"{photo.split}/{photo.file_name}", photo.data)
         mask = encode_label_map(photo.label_map)
         _add(archive, f"{photo.split}/{stem}{MASK_ENDING}.png", mask)
-    rows = [f"{number}, {name}" for number, name in enumerate(class_names)]
+    rows = [f"{number}, {as_csv_field(name)}" for number, name in enumerate(class_names)]
     rows += [f"{IGNORE_ID}, {IGNORED}"] if has_ignored else []
     for split in sorted(splits):
         classes = "\n".join(["Pixel Value, Class", *rows]).encode()
