@@ -5,6 +5,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -167,6 +168,14 @@ class Database:
             self._read_options = {"atrous_begin": "BEGIN"}
             event.listen(self._engine, "connect", _prepare_sqlite_connection)
             event.listen(self._engine, "begin", _begin_sqlite_transaction)
+
+    @property
+    def file(self) -> Path | None:
+        """SQLite's file; None where there is none: PostgreSQL, or a database in memory."""
+        url = self._engine.url
+        if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+            return None
+        return None if url.database.startswith("file:") else Path(url.database)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
