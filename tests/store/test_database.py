@@ -31,7 +31,7 @@ def test_connections_to_sqlite_are_durable_and_checked(tmp_path: Path) -> None:
         ("sqlite:////a/b.sqlite3", Path("/a/b.sqlite3")),
         ("sqlite://", None),
         ("sqlite:///:memory:", None),
-        ("sqlite:///file:b?mode=memory&uri=true", None),
+        ("sqlite:///file:b", None),
     ],
 )
 def test_the_file_of_a_database(url: str, file: Path | None) -> None:

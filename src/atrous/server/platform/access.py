@@ -8,6 +8,7 @@ import orjson
 from fastapi import Depends, Path, Request
 
 from atrous.domain.errors import BadRequest, NotFound
+from atrous.domain.nesting import is_deeper
 from atrous.server.services import services_of
 from atrous.store.api_keys import ApiKey
 from atrous.store.projects import Project
@@ -17,6 +18,7 @@ from atrous.store.workspaces import Workspace
 SlugPath = Annotated[str, Path(max_length=63)]
 IdPath = Annotated[str, Path(max_length=100)]
 MAX_IDS = 10_000
+MAX_LEVELS = 64  # of objects and lists within one another, in a body
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ async def read_json(request: Request) -> dict[str, Any]:
         raise BadRequest("the body is not JSON; send a JSON object") from None
     if not isinstance(content, dict):
         raise BadRequest(f"the body is a JSON {type(content).__name__}; send an object")
+    if is_deeper(content, MAX_LEVELS):
+        raise BadRequest(f"the body is nested on more than {MAX_LEVELS} levels; send it flatter")
     return content
 
 
