@@ -9,7 +9,7 @@ from atrous.server.platform.served_models import serving_models
 from atrous.server.platform.training_descriptions import describe_state
 from atrous.store import Store
 from atrous.store.images import MAX_METADATA_LEVELS, Image
-from atrous.store.jobs import Job
+from atrous.store.jobs import Job, why_not_made
 from atrous.store.projects import Project, ProjectCounts
 from atrous.store.versions import Version
 from atrous.store.workspaces import Workspace
@@ -164,6 +164,7 @@ def describe_task(job: Job, total: int, running: str = "running") -> dict[str, A
     answer = {"taskId": job.id, "status": status, "progress": {"current": done, "total": total}}
     if job.state == "finished":
         answer["result"] = job.result
-    if job.error:
-        answer["error"] = job.error
+    why = why_not_made(job.state, job.error)
+    if why:
+        answer["error"] = why
     return answer
