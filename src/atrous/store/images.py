@@ -268,6 +268,12 @@ def _add_tags(connection: Connection, image: Image, tags: Sequence[str]) -> None
         connection.execute(insert(image_tags), rows)
 
 
+def check_wishes(batch: str, tags: Sequence[str]) -> None:
+    """Raise BadInput for a batch or tags that no photo can have."""
+    checked_text(batch, "batch name")
+    _check_tags(tags)
+
+
 def _check(new: NewImage) -> None:
     if new.split not in SPLITS:
         raise BadInput(f"split {new.split[:100]!r} is not one of {', '.join(SPLITS)}")
@@ -275,8 +281,7 @@ def _check(new: NewImage) -> None:
         raise BadInput(
             f"image name {new.name[:100]!r} can't be used; take 1 to {MAX_IMAGE_NAME} characters"
         )
-    checked_text(new.batch, "batch name")
-    _check_tags(new.tags)
+    check_wishes(new.batch, new.tags)
     _check_metadata(new.user_metadata)
 
 
