@@ -112,6 +112,13 @@ def test_class_names_that_end_a_line_are_new_no_more(store: Store, project: Proj
             store.projects.planned_numbers(project, [], beside=[name])
 
 
+def test_what_stands_for_ignored_pixels_is_no_class(store: Store, project: Project) -> None:
+    for name in ("__ignore__", " __ignore__ "):
+        with pytest.raises(BadInput, match="the value 255 in a mask"):
+            store.projects.number_classes(project, ["tree", name])
+    assert store.projects.class_names(project) == ("background",)
+
+
 def test_planned_numbers_add_nothing(store: Store, project: Project) -> None:
     store.projects.number_classes(project, ["tree"])
     assert store.projects.planned_numbers(project, ["road", "tree"]) == {"road": 2, "tree": 1}

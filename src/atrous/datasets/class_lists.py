@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from atrous.datasets.annotated_areas import IGNORED
 from atrous.domain.classes import (
     BACKGROUND,
     IGNORE_ID,
+    IGNORED,
     ClassTable,
     behind_background,
     lines_of,

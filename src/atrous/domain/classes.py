@@ -9,6 +9,7 @@ from atrous.domain.errors import BadInput
 BACKGROUND = "background"
 BACKGROUND_ID = 0
 IGNORE_ID = 255  # never trained on, never predicted
+IGNORED = "__ignore__"  # in annotation files and lists: no class, but pixels of IGNORE_ID
 MAX_CLASSES = 255  # ids 0..254 fit a label map of 8 bits beside IGNORE_ID
 LINE_END = re.compile(r"\r\n?|\n")  # of files; `splitlines` would cut a name at U+2028, too
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from atrous.domain.classes import BACKGROUND, BACKGROUND_ID, MAX_CLASSES
+from atrous.domain.classes import BACKGROUND, BACKGROUND_ID, IGNORE_ID, IGNORED, MAX_CLASSES
 from atrous.domain.errors import BadInput, Conflict, NotFound
 from atrous.domain.model_ids import checked_project
 from atrous.store.database import Database, models, new_id
@@ -323,6 +323,11 @@ def _numbered(known: Sequence[str], names: Sequence[str]) -> dict[str, int]:
 def _checked_class(name: str, known: Sequence[str]) -> str:
     """The name without spaces around it; BadInput for one that no class can have."""
     plain = name.strip()
-    if plain in known:  # older releases let more characters in
+    if plain in known:  # older releases let more names in
         return plain
+    if plain == IGNORED:
+        raise BadInput(
+            f"{IGNORED!r} can't be the name of a class: it stands for pixels that are neither "
+            f"trained on nor counted; give these the value {IGNORE_ID} in a mask, or rename it"
+        )
     return checked_text(plain, "class name")
