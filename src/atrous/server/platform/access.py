@@ -154,11 +154,11 @@ def flag_field(body: dict[str, Any], name: str) -> bool | None:
     raise BadRequest(f"'{name}' is {str(value)[:100]!r}; send true or false")
 
 
-def number_field(body: dict[str, Any], name: str, default: int, most: int) -> int:
-    """Give a whole number from 0 to `most` of a body."""
+def number_field(body: dict[str, Any], name: str, default: int, most: int, least: int = 0) -> int:
+    """Give a whole number from `least` to `most` of a body."""
     value = body.get(name)
     if value is None:
         return default
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise BadRequest(f"'{name}' is {str(value)[:100]!r}; send a number from 0 to {most}")
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise BadRequest(f"'{name}' is {str(value)[:100]!r}; send a number from {least} to {most}")
     return value
