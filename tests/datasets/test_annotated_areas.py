@@ -3,7 +3,6 @@ import pytest
 
 from atrous.datasets import annotated_areas
 from atrous.datasets.annotated_areas import (
-    IGNORED,
     AnnotatedPhoto,
     Area,
     Patch,
@@ -12,6 +11,7 @@ from atrous.datasets.annotated_areas import (
     ellipse,
     rectangle,
 )
+from atrous.domain.classes import IGNORED
 from atrous.domain.errors import BadDataset, BadImage
 from atrous.domain.geometry import Size
 

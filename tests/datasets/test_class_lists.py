@@ -3,7 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atrous.datasets.class_lists import classes_and_lookup, read_class_list
+from atrous.datasets.class_lists import (
+    as_csv_field,
+    class_names_in,
+    classes_and_lookup,
+    read_class_list,
+    says_ignored,
+)
 from atrous.domain.errors import BadDataset
 
 
@@ -15,12 +21,42 @@ from atrous.domain.errors import BadDataset
         ("Pixel Value, Class\n0, background\n1, cat", ("background", "cat")),
         ("Pixel Value,Class\n1,cat\n0,background\n", ("background", "cat")),
         ("Pixel Value, Class\n1, cat\n2, dog, small", ("background", "cat", "dog, small")),
+        ('Pixel Value, Class\n1, "cat"\n2, pipe 12"', ("background", "cat", 'pipe 12"')),
+        ('Pixel Value, Class\n1, "dog, small"\n2, "', ("background", "dog, small", '"')),
+        ('Pixel Value, Class\n1, "a" and "b"', ("background", '"a" and "b"')),
+        ("Pixel Value, Class\r1, a\u2028b\r2, a\x85b", ("background", "a\u2028b", "a\x85b")),
+        ("road\u2028surface\nsky", ("road\u2028surface", "sky")),
     ],
 )
 def test_lists_as_people_write_them(tmp_path: Path, text: str, names: tuple[str, ...]) -> None:
     path = tmp_path / "classes.txt"
     path.write_text(text, encoding="utf-8", newline="")
     assert read_class_list(path) == names
+
+
+@pytest.mark.parametrize(
+    "name", ['pipe 12"', '"', '""', '"a"', 'a ""b', "dog, small", "a\u2028b", "it's"]
+)
+def test_a_csv_field_is_read_as_it_was(name: str) -> None:
+    text = f"Pixel Value, Class\n1, {as_csv_field(name)}\n"
+    assert class_names_in(text, "_classes.csv") == ("background", name)
+
+
+def test_fields_are_in_quotes_only_where_they_must() -> None:
+    assert as_csv_field("dog, small") == "dog, small"
+    assert as_csv_field(" old ") == '" old "'
+    assert as_csv_field('pipe 12"') == '"pipe 12"""'
+    assert class_names_in('Pixel Value, Class\n1, " old "', "a") == ("background", "old")
+
+
+@pytest.mark.parametrize("row", ["255, __ignore__", '255,"__ignore__"'])
+def test_a_list_says_what_is_ignored(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "_classes.csv"
+    path.write_text(f"Pixel Value, Class\n1, cat\n{row}\n")
+    assert says_ignored(path)
+    assert read_class_list(path) == ("background", "cat")
+    path.write_text("Pixel Value, Class\n1, cat\n")
+    assert not says_ignored(path)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +67,7 @@ def test_lists_as_people_write_them(tmp_path: Path, text: str, names: tuple[str,
         ("Pixel Value, Class\n0, background\n0, cat", "each value once"),
         ("Pixel Value, Class\n0, background\none, cat", "'one, cat'"),
         ("Pixel Value, Class\n0, background\n1,", "class name"),
+        ('Pixel Value, Class\n0, background\n1,""', "class name"),
         (f"Pixel Value, Class\n{'1' * 5000}, cat", "has the row '1111"),
     ],
 )

@@ -35,6 +35,8 @@ def test_lines_that_are_too_long_to_be_names() -> None:
 
 
 def test_names_on_lines() -> None:
+    assert read_names("a\u2028b\r\nc", "classes.txt") == {0: "a\u2028b", 1: "c"}
+    assert read_names("names:\r\n- a\u2028b\r\n- c", "data.yaml") == {0: "a\u2028b", 1: "c"}
     assert read_names("road\n\nold tree \nit's", "classes.txt") == EXPECTED
 
 
@@ -46,7 +48,9 @@ def test_names_that_are_not_there(text: str) -> None:
         read_names(text, "data.yaml")
 
 
-@pytest.mark.parametrize("names", [("road", "tree, old"), ('a"b', "Straße", "#x: [", "道路")])
+@pytest.mark.parametrize(
+    "names", [("road", "tree, old"), ('a"b', "Straße", "#x: [", "道路", '"', "a\u2028b")]
+)
 def test_what_is_written_is_read(names: tuple[str, ...]) -> None:
     text = write_data_yaml(names, ("valid", "train"))
     assert read_names(text, "data.yaml") == dict(enumerate(names))

@@ -99,6 +99,21 @@ def test_a_zip_upload_reads_identical_masks(tmp_path: Path, wanted: str) -> None
 
 
 @pytest.mark.parametrize("wanted", FORMATS)
+def test_names_with_quotes_come_back(tmp_path: Path, wanted: str) -> None:
+    names = ("background", 'pipe 12"', '"', "road\u2028surface")
+    write_zip(tmp_path / "a.zip", wanted, names, iter(without_ignored()), FACTS)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        archive.extractall(tmp_path / "out")
+    assert open_dataset(tmp_path / "out").classes.names == names
+
+
+def test_ordinary_names_are_written_without_quotes(tmp_path: Path) -> None:
+    root = unpacked(tmp_path, "png-mask-semantic", without_ignored())
+    expected = "Pixel Value, Class\n0, background\n1, zebra\n2, Apfel\n3, tree, old"
+    assert (root / "train" / "_classes.csv").read_text() == expected
+
+
+@pytest.mark.parametrize("wanted", FORMATS)
 def test_ignored_pixels_are_told_of_where_there_are_any(tmp_path: Path, wanted: str) -> None:
     for made, is_told in ((photos(), True), (without_ignored(), False)):
         (tmp_path / str(is_told)).mkdir()

@@ -1,6 +1,6 @@
 import pytest
 
-from atrous.domain.classes import MAX_CLASSES, ClassTable, behind_background
+from atrous.domain.classes import MAX_CLASSES, ClassTable, behind_background, lines_of
 from atrous.domain.errors import BadInput
 
 
@@ -40,3 +40,7 @@ def test_tables_that_make_no_sense(names: tuple[str, ...], message: str) -> None
 def test_as_many_classes_as_8_bits_hold() -> None:
     table = ClassTable(("background", *(f"c{i}" for i in range(MAX_CLASSES - 1))))
     assert table.labelled_ids[-1] == 254
+
+
+def test_lines_end_where_files_end_them() -> None:
+    assert lines_of(" sky\r\n\nroad\ra\u2028b\x85c \n") == ("sky", "road", "a\u2028b\x85c")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from atrous.datasets import regions
-from atrous.domain.errors import BadDataset, DamagedBlob
+from atrous.domain.errors import BadDataset, DamagedBlob, NotFound
 from atrous.images.decode import decode_image
 from atrous.jobs import generate_version as generate_module
 from atrous.jobs.generate_version import generate_version
@@ -217,9 +217,19 @@ def test_a_damaged_photo_stops_it(store: Store, project: Project) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     job = store.jobs.claim("w", ["generate"])
     assert job is not None
-    with pytest.raises(DamagedBlob):
+    with pytest.raises(DamagedBlob, match="the photo '"):
         generate_version(job, "w", store)
     assert store.versions.images(version) == []
+
+
+def test_a_lost_photo_is_named(store: Store, project: Project) -> None:
+    version = store.versions.create(project, preprocessing={}, augmentation={}, seed=0)
+    lost = store.versions.sources(version)[0]
+    next(store.home.blobs.rglob(lost.image_digest)).unlink()
+    job = store.jobs.claim("w", ["generate"])
+    assert job is not None
+    with pytest.raises(NotFound, match=f"the photo '{lost.name}' can't be read"):
+        generate_version(job, "w", store)
 
 
 def test_photos_that_were_let_in_are_read_whatever_the_limit_is(

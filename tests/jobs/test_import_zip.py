@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from atrous.datasets.zip_exports import ExportFacts, write_zip
-from atrous.domain.errors import BadDataset
+from atrous.domain.errors import BadDataset, DiskFull
 from atrous.images.draw import encode_png
 from atrous.jobs.export_version import exported_photos
 from atrous.jobs.generate_version import generate_version
 from atrous.jobs.import_zip import import_zip
 from atrous.masks.png import decode_label_map, encode_label_map
 from atrous.store.image_search import ImageQuery
-from atrous.store.images import Image
+from atrous.store.images import Image, Images, NewImage
 from atrous.store.jobs import Job
 from atrous.store.labels import Labels, NewLabel
 from atrous.store.opening import Store
@@ -217,3 +217,26 @@ def test_zips_of_which_nothing_comes(
 ) -> None:
     with pytest.raises(BadDataset, match=said):
         import_zip(claimed(store, target, zipped(files)), "w", store)
+
+
+def test_a_disk_that_becomes_full_keeps_what_is_there(
+    store: Store, target: Project, zipped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        f"{number}.png": encode_png(np.full((4, 5, 3), number, np.uint8)) for number in (1, 2, 3)
+    }
+    job = claimed(store, target, zipped(files))
+    add = Images.add
+
+    def add_two(self: Images, project: Project, new: NewImage) -> tuple[Image, bool]:
+        if new.name == "3.png":
+            raise DiskFull("the disk is full, so that nothing was stored")
+        return add(self, project, new)
+
+    with monkeypatch.context() as full:
+        full.setattr(Images, "add", add_two)
+        with pytest.raises(DiskFull, match="2 of 3 photos are stored and stay") as told:
+            import_zip(job, "w", store)
+    assert "nothing" not in str(told.value)
+    again = import_zip(claimed(store, target, zipped(files)), "w", store)
+    assert (again["images"], again["duplicates"]) == (1, 2)

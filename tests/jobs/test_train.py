@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from atrous.datasets.detect import DatasetOptions
-from atrous.domain.errors import BadDataset, BadModelId, Conflict, NotFound
+from atrous.domain.classes import ClassTable
+from atrous.domain.errors import BadDataset, BadModelId, BadPackage, Conflict, NotFound
 from atrous.domain.model_ids import ModelId
 from atrous.jobs import train as train_module
 from atrous.jobs.evaluate import measure_package
@@ -194,6 +195,21 @@ def test_a_faulty_set_trains_nothing(
     folder = faulty(directory, tmp_path / "faulty")
     with pytest.raises(BadDataset, match=r"1 faults.*train/shapes_0000.jpg.*--skip-bad"):
         start_run(request_of(folder), store)
+    assert not list(store.home.runs.rglob("*"))
+
+
+def test_a_name_that_no_package_can_hold_trains_nothing(
+    store: Store, request_of: Callable[..., TrainingRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = train_module.open_dataset
+
+    def with_two_lines(*arguments: Any) -> Any:
+        dataset = opened(*arguments)
+        return replace(dataset, classes=ClassTable(("background", "a\nb", "c", "d")))
+
+    monkeypatch.setattr(train_module, "open_dataset", with_two_lines)
+    with pytest.raises(BadPackage, match="line break"):
+        start_run(request_of(), store)
     assert not list(store.home.runs.rglob("*"))
 
 

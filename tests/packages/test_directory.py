@@ -127,13 +127,21 @@ def test_everything_is_flushed_before_the_name_appears(
     assert events == ["flush"] * 6 + ["rename", "flush"]
 
 
-@pytest.mark.parametrize("name", ["two\nlines", " padded", "a\u2028b"])
+@pytest.mark.parametrize("name", ["two\nlines", "two\rlines", " padded", "\ud800"])
 def test_names_that_the_file_cannot_hold(tmp_path: Path, weights: Path, name: str) -> None:
     classes = ClassTable(("background", name))
     with pytest.raises(BadPackage, match="class name"):
         write_package(
             tmp_path / "p", weights=weights, classes=classes, preprocess=RECIPE, manifest={}
         )
+
+
+def test_a_name_ends_where_its_line_does(tmp_path: Path, weights: Path) -> None:
+    classes = ClassTable(("background", "road\u2028surface", 'pipe 12"', "a\x85b"))
+    made = write_package(
+        tmp_path / "p", weights=weights, classes=classes, preprocess=RECIPE, manifest={}
+    )
+    assert made.class_names == classes.names
 
 
 def test_damage_is_found(package: Path) -> None:

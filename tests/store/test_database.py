@@ -25,6 +25,21 @@ def test_connections_to_sqlite_are_durable_and_checked(tmp_path: Path) -> None:
     database.close()
 
 
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [
+        ("sqlite:////a/b.sqlite3", Path("/a/b.sqlite3")),
+        ("sqlite://", None),
+        ("sqlite:///:memory:", None),
+        ("sqlite:///file:b", None),
+    ],
+)
+def test_the_file_of_a_database(url: str, file: Path | None) -> None:
+    database = Database(url)
+    assert database.file == file
+    database.close()
+
+
 @pytest.mark.parametrize("url", ["mysql://u:hidden@host/db", "nothing", "postgresql://h:x/db", ""])
 def test_urls_that_are_not_understood_are_not_repeated(url: str) -> None:
     with pytest.raises(BadInput, match="postgresql://user:password@host/name") as caught:

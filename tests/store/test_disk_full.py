@@ -1,5 +1,7 @@
 import errno
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,11 @@ def test_full_disks_are_named(number: int) -> None:
         raise OSError(number, "full")
 
 
+def test_a_file_that_may_not_grow_is_named() -> None:
+    with pytest.raises(DiskFull, match="ulimit -f"), naming_full_disk():
+        raise OSError(errno.EFBIG, "File too large")
+
+
 def test_other_errors_go_through() -> None:
     with pytest.raises(PermissionError), naming_full_disk():
         raise PermissionError(errno.EACCES, "denied")
@@ -47,6 +54,37 @@ def test_nothing_half_written_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             blobs.put_file(source)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [source]
     assert blobs.read(blobs.put(b"photo").digest) == b"photo"
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from atrous.domain.errors import DiskFull, Unavailable
+from atrous.store import open_store
+with open_store(Path(sys.argv[1])) as store:
+    workspace = store.workspaces.default()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+    try:
+        store.blobs.put(b"x" * (2 << 20))
+    except DiskFull as error:
+        print(error)
+    try:
+        while True:
+            store.jobs.enqueue("generate", {"a": "x" * 100_000}, workspace_id=workspace.id)
+    except Unavailable as error:
+        print(error)
+"""
+
+
+def test_a_limit_on_files_is_told_and_costs_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LIMITED, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (told.returncode, told.stderr) == (0, "")
+    blob, row = told.stdout.splitlines()
+    assert "larger than this process may write" in blob
+    assert "disk I/O error" in row
+    with open_store(tmp_path) as store:
+        assert store.jobs.claim("w")
 
 
 def test_a_full_database_keeps_what_it_had(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import pytest
 from atrous.store import Store
 from atrous.store.blobs import Blob
 from atrous.store.exports import EXPORT
+from atrous.store.jobs import CANCELLED
 from atrous.store.projects import Project
 from atrous.store.versions import Version
 
@@ -42,3 +43,11 @@ def test_a_failed_export_is_said_once_and_then_tried_again(store: Store, version
     assert (failed.state, failed.error) == ("failed", "the disk is full")
     assert store.exports.request(version, "coco").state == "working"
     assert len(store.jobs.list(kind=EXPORT)) == 2
+
+
+def test_an_export_that_was_cancelled_says_so(store: Store, version: Version) -> None:
+    store.exports.request(version, "coco")
+    store.jobs.cancel(store.jobs.list(kind=EXPORT)[0].id)
+    cancelled = store.exports.find(version, "coco")
+    assert cancelled is not None
+    assert (cancelled.state, cancelled.error) == ("failed", CANCELLED)

@@ -1,5 +1,6 @@
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
@@ -159,6 +160,23 @@ def test_metadata_and_tags_have_an_end(store: Store, project: Project) -> None:
     with pytest.raises(BadInput, match="101 tags"):
         store.images.change(image, remove_tags=[str(number) for number in range(101)])
     assert list(store.images.get(project, image.id).user_metadata) == ["camera", "a"]
+
+
+def test_metadata_has_few_levels(store: Store, project: Project) -> None:
+    image, _ = store.images.add(project, replace(NEW, user_metadata=nested(32)))
+    for levels in (33, 5000):
+        with pytest.raises(BadInput, match="more than 32 levels"):
+            store.images.add(project, replace(NEW, digest="b" * 64, user_metadata=nested(levels)))
+        with pytest.raises(BadInput, match="more than 32 levels"):
+            store.images.change(image, metadata=nested(levels))
+    assert store.images.get(project, image.id).user_metadata == nested(32)
+
+
+def nested(levels: int) -> dict[str, Any]:
+    inner: Any = 1
+    for _ in range(levels):
+        inner = {"a": inner}
+    return dict(inner)
 
 
 def test_a_label_that_comes_while_its_photo_goes(

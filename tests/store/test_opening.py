@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,3 +37,26 @@ def test_everything_is_kept_between_openings(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         assert store.workspaces.default() == workspace
         assert store.api_keys.verify(key)
+
+
+def test_secrets_are_private_in_a_folder_that_others_read(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    before = os.umask(0o022)
+    try:
+        with open_store(home) as store:
+            store.secrets.get("links")
+            assert not open_to_others(home)
+            for path in home.glob("*.*"):  # as older releases left them
+                path.chmod(0o644)
+            with open_store(home):
+                assert not open_to_others(home)
+    finally:
+        os.umask(before)
+
+
+def open_to_others(home: Path) -> list[str]:
+    """The files of the database that are not for their owner alone."""
+    files = [path for path in home.iterdir() if path.is_file()]
+    assert {"atrous.sqlite3", "atrous.sqlite3-wal"} <= {path.name for path in files}
+    return [path.name for path in files if path.stat().st_mode & 0o077]

@@ -32,6 +32,11 @@ def test_outages_are_named(error: Exception) -> None:
         raise error
 
 
+def test_a_failing_disk_under_sqlite_is_named() -> None:
+    with pytest.raises(Unavailable, match="I/O error.*look at its disk"), naming_outages():
+        raise OperationalError("INSERT", {}, sqlite3.OperationalError("disk I/O error"))
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -58,7 +58,9 @@ def test_a_workspace_is_a_wall(store: Store, project: Project, stranger: Project
         assert other not in store.projects.list(workspace_id)
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 201, "\ud800"])
+@pytest.mark.parametrize(
+    "name", ["", "  ", "a\nb", "x" * 201, "\ud800", "a\x85b", "a\u2028b", "a\u2029b"]
+)
 def test_names_that_can_not_be_used(store: Store, name: str) -> None:
     with pytest.raises((BadInput, BadModelId)):
         store.projects.create(store.workspaces.default().id, name, **KIND)
@@ -94,6 +96,27 @@ def test_classes_of_older_releases_keep_their_spaces_and_numbers(
     numbers = dict(zip(names, (1, 1, 3, 2, 3, 4), strict=True))
     assert store.projects.number_classes(project, names) == numbers
     assert store.projects.class_names(project)[1:] == (" road", " tree", "tree", "car")
+
+
+def test_class_names_that_end_a_line_are_new_no_more(store: Store, project: Project) -> None:
+    old = "road\u2028surface"
+    with store.projects._database.write() as connection:
+        row = {"project_id": project.id, "number": 1, "name": old}
+        connection.execute(insert(project_classes), [row])
+    assert store.projects.number_classes(project, [old, 'pipe 12"']) == {old: 1, 'pipe 12"': 2}
+    assert store.projects.planned_numbers(project, [old], beside=[old, "tree"]) == {old: 1}
+    for name in ("a\x85b", "a\u2029b"):
+        with pytest.raises(BadInput, match="on one line"):
+            store.projects.number_classes(project, [name])
+        with pytest.raises(BadInput, match="on one line"):
+            store.projects.planned_numbers(project, [], beside=[name])
+
+
+def test_what_stands_for_ignored_pixels_is_no_class(store: Store, project: Project) -> None:
+    for name in ("__ignore__", " __ignore__ "):
+        with pytest.raises(BadInput, match="the value 255 in a mask"):
+            store.projects.number_classes(project, ["tree", name])
+    assert store.projects.class_names(project) == ("background",)
 
 
 def test_planned_numbers_add_nothing(store: Store, project: Project) -> None:

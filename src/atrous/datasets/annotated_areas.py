@@ -9,12 +9,11 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from atrous.datasets.photo_names import PhotoNames
-from atrous.domain.classes import BACKGROUND, IGNORE_ID, MAX_CLASSES
+from atrous.domain.classes import BACKGROUND, IGNORE_ID, IGNORED, MAX_CLASSES
 from atrous.domain.errors import BadDataset, BadImage
 from atrous.domain.geometry import Size
 from atrous.masks.polygons import rasterize_polygons
 
-IGNORED = "__ignore__"  # a class name that says: neither trained on nor counted
 MAX_DRAWN_PIXELS = 10_000_000_000  # of all masks of one photo: about a minute
 
 

@@ -8,8 +8,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from atrous.datasets.annotated_areas import IGNORED
-from atrous.domain.classes import BACKGROUND, IGNORE_ID, ClassTable, behind_background
+from atrous.domain.classes import (
+    BACKGROUND,
+    IGNORE_ID,
+    IGNORED,
+    ClassTable,
+    behind_background,
+    lines_of,
+)
 from atrous.domain.errors import BadDataset
 
 CSV_HEADER = "pixel value"
@@ -43,32 +49,45 @@ def read_class_list(path: Path) -> tuple[str, ...]:
 
 def class_names_in(text: str, path: str) -> tuple[str, ...]:
     """The same of a file's text."""
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line]
+    lines = lines_of(text)
     if not lines:
         raise BadDataset(f"class list {path} is empty; write one class name per line")
     if not lines[0].lower().startswith(CSV_HEADER):
-        return tuple(lines)
+        return lines
     return _names_by_pixel_value(path, lines[1:])
 
 
 def says_ignored(path: Path) -> bool:
     """Whether a csv that can be read says that 255 is no class but ignored: `255, __ignore__`."""
-    rows = path.read_text(encoding="utf-8-sig").splitlines()
-    return any(row.replace(" ", "") == f"{IGNORE_ID},{IGNORED}" for row in rows)
+    rows = (row.partition(",") for row in lines_of(path.read_text(encoding="utf-8-sig")))
+    return any(
+        value.strip() == str(IGNORE_ID) and _unquoted(name) == IGNORED for value, _, name in rows
+    )
 
 
-def _names_by_pixel_value(path: str, rows: list[str]) -> tuple[str, ...]:
+def as_csv_field(name: str) -> str:
+    """A name as a csv holds it: in quotes only where it would be read as another one otherwise.
+
+    >>> print(as_csv_field("pipe"), as_csv_field('12" pipe'))
+    pipe "12"" pipe"
+    """
+    if '"' not in name and name == name.strip():
+        return name
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def _names_by_pixel_value(path: str, rows: Sequence[str]) -> tuple[str, ...]:
     names: dict[int, str] = {}
     for row in rows:
         value, _, name = row.partition(",")
         is_value = PIXEL_VALUE.fullmatch(value.strip())
-        if not is_value or not name.strip() or int(value) in names:
+        if not is_value or not _unquoted(name) or int(value) in names:
             raise BadDataset(
                 f"class list {path} has the row {row[:100]!r}; expected `pixel value, class name`, "
                 "each value once"
             )
-        names[int(value)] = name.strip().strip('"')
+        names[int(value)] = _unquoted(name)
     if names.get(IGNORE_ID) == IGNORED:  # no class: see `says_ignored`
         del names[IGNORE_ID]
     if 0 not in names:
@@ -79,6 +98,15 @@ def _names_by_pixel_value(path: str, rows: list[str]) -> tuple[str, ...]:
             f"expected 0..{len(names) - 1} without gaps: renumber masks and list"
         )
     return tuple(names[value] for value in range(len(names)))
+
+
+def _unquoted(field: str) -> str:
+    """The name in a field of a csv. Quotes that don't enclose all of it are a part of the name."""
+    field = field.strip()
+    inside = field[1:-1].replace('""', "")
+    if len(field) > 1 and field[0] == field[-1] == '"' and '"' not in inside:
+        return field[1:-1].replace('""', '"').strip()
+    return field
 
 
 def classes_and_lookup(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from atrous.datasets.annotated_areas import IGNORED
 from atrous.datasets.coco_labels import CocoAnnotation, CocoLabels
 from atrous.datasets.version import (
     SPLIT_SPELLINGS,
@@ -18,7 +17,7 @@ from atrous.datasets.version import (
     find_split_folder,
     list_images,
 )
-from atrous.domain.classes import BACKGROUND, BACKGROUND_ID, IGNORE_ID, ClassTable
+from atrous.domain.classes import BACKGROUND, BACKGROUND_ID, IGNORE_ID, IGNORED, ClassTable
 from atrous.domain.errors import BadDataset
 from atrous.domain.geometry import Size
 

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from atrous.datasets.annotated_areas import IGNORED
 from atrous.datasets.coco import PLACEHOLDER_ID, UNREADABLE, is_group
 from atrous.datasets.coco_labels import CocoAnnotation, CocoLabels
 from atrous.datasets.photo_names import PhotoNames
-from atrous.domain.classes import BACKGROUND, BACKGROUND_ID, IGNORE_ID, MAX_CLASSES
+from atrous.domain.classes import BACKGROUND, BACKGROUND_ID, IGNORE_ID, IGNORED, MAX_CLASSES
 from atrous.domain.errors import BadDataset
 from atrous.domain.geometry import Size
 

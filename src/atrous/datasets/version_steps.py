@@ -11,6 +11,7 @@ from atrous.datasets.augmentations.reading import read_augmentation
 from atrous.datasets.preparation import Fit, Preparation, Resize
 from atrous.datasets.regions import MAX_REGIONS
 from atrous.datasets.step_values import Read, StepValues, wanted_steps
+from atrous.domain.classes import IGNORED
 from atrous.domain.errors import BadInput
 from atrous.domain.geometry import Size
 from atrous.domain.recipes import ContrastMode, StaticCrop
@@ -117,7 +118,7 @@ def _read_remap(values: StepValues) -> dict[str, Any]:
         elif isinstance(new, str) and _is_class_name(new.strip()):
             pairs.append((old, new.strip()))
         else:
-            expected = f"the new name, 1 to {MAX_CLASS_NAME} characters on one line"
+            expected = f"the new name, 1 to {MAX_CLASS_NAME} characters on one line, not {IGNORED}"
             raise values.refusal(old, new, f"{expected}, or null to drop the class")
     return {"remap": tuple(pairs)}
 
@@ -125,7 +126,7 @@ def _read_remap(values: StepValues) -> dict[str, Any]:
 def _is_class_name(text: str) -> bool:
     """Whether a text is a name that a line of a list of classes can hold."""
     on_a_line = all(unicodedata.category(letter) not in OFF_THE_LINE for letter in text)
-    return 0 < len(text) <= MAX_CLASS_NAME and on_a_line
+    return 0 < len(text) <= MAX_CLASS_NAME and on_a_line and text != IGNORED
 
 
 def _read_percent(values: StepValues) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 
+from atrous.domain.classes import LINE_END, lines_of
 from atrous.domain.errors import BadDataset
 
 NAMES_FILES = ("data.yaml", "data.yml", "dataset.yaml", "_darknet.labels", "obj.names")
@@ -28,15 +29,14 @@ def read_names(text: str, name: str) -> dict[int, str]:
 
 def _read(text: str, name: str) -> dict[int, str]:
     if not name.lower().endswith(YAML_ENDINGS):
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return dict(enumerate(lines))
+        return dict(enumerate(lines_of(text)))
     key = NAMES_KEY.search(text)
     if key is None:
         raise BadDataset(f"{name} has no class names; {EXPECTED}")
     first = _without_comment(key.group(1))
     if first[:1] in ("[", "{"):
         return _read_flow(text[key.start(1) :], name)
-    return _read_block(text[key.end() :].splitlines(), name)
+    return _read_block(LINE_END.split(text[key.end() :]), name)
 
 
 def write_data_yaml(class_names: tuple[str, ...], splits: tuple[str, ...]) -> str:

@@ -16,12 +16,12 @@ from typing import IO, Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
-from atrous.datasets.annotated_areas import IGNORED
+from atrous.datasets.class_lists import as_csv_field
 from atrous.datasets.png_masks import CLASSES_FILE, MASK_ENDING
 from atrous.datasets.yolo import FORMAT as YOLO
 from atrous.datasets.yolo import write_label_map
 from atrous.datasets.yolo_names import write_data_yaml
-from atrous.domain.classes import BACKGROUND_ID, IGNORE_ID
+from atrous.domain.classes import BACKGROUND_ID, IGNORE_ID, IGNORED
 from atrous.domain.errors import BadInput
 from atrous.images.media_types import SUFFIXES
 from atrous.masks.boxes import box_around
@@ -143,7 +143,7 @@ def _write_png_masks(
         _add(archive, f"{photo.split}/{photo.file_name}", photo.data)
         mask = encode_label_map(photo.label_map)
         _add(archive, f"{photo.split}/{stem}{MASK_ENDING}.png", mask)
-    rows = [f"{number}, {name}" for number, name in enumerate(class_names)]
+    rows = [f"{number}, {as_csv_field(name)}" for number, name in enumerate(class_names)]
     rows += [f"{IGNORE_ID}, {IGNORED}"] if has_ignored else []
     for split in sorted(splits):
         classes = "\n".join(["Pixel Value, Class", *rows]).encode()

@@ -1,5 +1,6 @@
 """The classes of a data set or model: id 0 is always `background`, 255 is never a class."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,9 @@ from atrous.domain.errors import BadInput
 BACKGROUND = "background"
 BACKGROUND_ID = 0
 IGNORE_ID = 255  # never trained on, never predicted
+IGNORED = "__ignore__"  # in annotation files and lists: no class, but pixels of IGNORE_ID
 MAX_CLASSES = 255  # ids 0..254 fit a label map of 8 bits beside IGNORE_ID
+LINE_END = re.compile(r"\r\n?|\n")  # of files; `splitlines` would cut a name at U+2028, too
 
 
 @dataclass(frozen=True)
@@ -68,3 +71,13 @@ def behind_background(names: Sequence[str]) -> ClassTable:
     ClassTable(names=('background', 'sky', 'road'), background_labelled=False)
     """
     return ClassTable((BACKGROUND, *names), background_labelled=False)
+
+
+def lines_of(text: str) -> tuple[str, ...]:
+    """The lines of a list of classes without spaces around them; empty ones are left out.
+
+    >>> lines_of(" sky\\r\\n\\nroad")
+    ('sky', 'road')
+    """
+    lines = (line.strip() for line in LINE_END.split(text))
+    return tuple(line for line in lines if line)

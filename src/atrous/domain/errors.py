@@ -15,6 +15,7 @@ AtrousError
 ├── Busy                 a queue is full or a resource is not ready: try again
 ├── Unavailable          the database or the S3 does not answer: try again
 ├── DamagedBlob          stored bytes that are no longer what was stored
+├── DamagedDatabase      a file that SQLite can't read as its database
 ├── DiskFull             no room for what was to be stored; nothing of it was
 ├── MissingDependency    an optional part of the installation is needed for this
 ├── TrainingFailed       a training stopped and can't go on as it is
@@ -84,6 +85,10 @@ class Unavailable(AtrousError):
 
 class DamagedBlob(AtrousError):
     """Stored bytes that are no longer what was stored."""
+
+
+class DamagedDatabase(AtrousError):
+    """A file that SQLite can't read as its database."""
 
 
 class DiskFull(AtrousError):

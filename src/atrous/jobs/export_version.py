@@ -10,6 +10,7 @@ from typing import Any
 from atrous.datasets.version_steps import steps_in_words
 from atrous.datasets.zip_exports import ExportedPhoto, ExportFacts, write_zip
 from atrous.domain.errors import Conflict
+from atrous.jobs.photo_blobs import label_data, photo_data
 from atrous.jobs.settling import FractionReport
 from atrous.masks.png import decode_label_map
 from atrous.store.blobs import Blobs
@@ -60,7 +61,7 @@ def exported_photos(
             split=image.split,
             digest=hashlib.sha256(both.encode()).hexdigest(),
             media_type=image.media_type,
-            data=blobs.read(image.image_digest),
-            label_map=decode_label_map(blobs.read(image.label_digest), max_pixels=image.pixels),
+            data=photo_data(blobs, image),
+            label_map=decode_label_map(label_data(blobs, image), max_pixels=image.pixels),
         )
         step()

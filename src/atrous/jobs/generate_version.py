@@ -25,6 +25,7 @@ from atrous.datasets.version_steps import VersionSteps, read_version_steps
 from atrous.domain.errors import BadDataset
 from atrous.images.decode import decode_image
 from atrous.images.draw import encode_jpeg, encode_png
+from atrous.jobs.photo_blobs import label_data, photo_data
 from atrous.jobs.settling import FractionReport
 from atrous.masks.png import decode_label_map, encode_label_map
 from atrous.store.blobs import Blobs
@@ -150,7 +151,7 @@ def _parts(making: _Making, source: FrozenImage) -> dict[str, bool]:
 
 def _make(making: _Making, source: FrozenImage) -> list[FrozenImage]:
     """The pictures of one photo, stored."""
-    data = making.blobs.read(source.image_digest)
+    data = photo_data(making.blobs, source)
     label_map, gone = _label_map(making, source), making.gone.get(_key(source), frozenset())
     if not making.changes(source):
         label = making.blobs.put(encode_label_map(label_map))
@@ -199,8 +200,7 @@ def _named(name: str, suffix: str) -> str:
 def _partner(making: _Making, own: Source, rng: np.random.Generator) -> Pair:
     """A part of any photo to train on; of the photo itself where that one has no part."""
     chosen = making.training[int(rng.integers(0, len(making.training)))]
-    data = making.blobs.read(chosen.image_digest)
-    image = decode_image(data, max_pixels=chosen.pixels)
+    image = decode_image(photo_data(making.blobs, chosen), max_pixels=chosen.pixels)
     other = Source(_key(chosen), image, _label_map(making, chosen))
     return random_part(other, making.steps, rng) or (own.image, own.label_map)
 
@@ -210,7 +210,7 @@ def _key(source: FrozenImage) -> str:
 
 
 def _label_map(making: _Making, source: FrozenImage) -> UInt8[np.ndarray, "height width"]:
-    stored = decode_label_map(making.blobs.read(source.label_digest), max_pixels=source.pixels)
+    stored = decode_label_map(label_data(making.blobs, source), max_pixels=source.pixels)
     return np.asarray(np.take(making.new_ids, stored), np.uint8)
 
 

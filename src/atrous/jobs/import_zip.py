@@ -1,5 +1,6 @@
 """A zip of a data set into a project: every photo with its label, what is broken told by name."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,11 @@ from typing import Any
 from atrous.datasets.label_files import PhotoFiles
 from atrous.datasets.labelled_files import FileFault, FoundLabel, LabelledFiles
 from atrous.datasets.zip_files import CheckedZip
-from atrous.domain.errors import BadDataset, BadImage, BadInput, Conflict, NotFound
+from atrous.domain.errors import BadDataset, BadImage, BadInput, Conflict, DiskFull, NotFound
 from atrous.images.decode import MAX_PIXELS
 from atrous.jobs.settling import FractionReport
 from atrous.store.blobs import Blobs
+from atrous.store.disk_full import naming_full_disk
 from atrous.store.images import Image, NewImage
 from atrous.store.jobs import Job
 from atrous.store.label_maps import store_label_map
@@ -57,7 +59,7 @@ def import_zip(job: Job, worker: str, store: Store) -> dict[str, Any]:
     project = store.projects.by_id(job.workspace_id, job.payload["project_id"])
     with tempfile.TemporaryDirectory(prefix="import-", dir=store.home.cache) as folder:
         path = Path(folder) / "set.zip"
-        with path.open("wb") as file:
+        with naming_full_disk(), path.open("wb") as file:
             for piece in store.blobs.stream(job.payload["digest"]):
                 file.write(piece)
         with CheckedZip(path) as archive:
@@ -69,15 +71,31 @@ def import_zip(job: Job, worker: str, store: Store) -> dict[str, Any]:
             report = FractionReport(job, worker, store, total=len(photos))
             outcome = _Outcome(faults=list(files.faults))
             max_pixels = job.payload.get("max_pixels", MAX_PIXELS)
-            for read in _read_all(store.blobs, archive, files, max_pixels):
-                _keep(store, project, job.payload, read, outcome)
-                report.step()
+            with _telling_what_is_kept(outcome, len(photos)):
+                for read in _read_all(store.blobs, archive, files, max_pixels):
+                    _keep(store, project, job.payload, read, outcome)
+                    report.step()
     if not outcome.images + outcome.duplicates:
         first = outcome.faults[0]
         raise BadDataset(
             f"no photo of the zip could be read; the first: {first.file}: {first.message}"
         )
     return outcome.as_result()
+
+
+@contextlib.contextmanager
+def _telling_what_is_kept(outcome: _Outcome, total: int) -> Iterator[None]:
+    """Of a full disk, which says of what it refused that nothing was stored: of photos before it
+    that is not so.
+    """
+    try:
+        yield
+    except DiskFull as error:
+        kept = outcome.images + outcome.duplicates
+        raise DiskFull(
+            f"the disk, or what a file may have of it, is full: {kept} of {total} photos are "
+            "stored and stay; free some space and send the zip again, which adds the others"
+        ) from error
 
 
 def _read_all(

@@ -22,7 +22,12 @@ from atrous.jobs.sound_data import log_left_out, refusal
 from atrous.jobs.tensorboard_log import with_tensorboard
 from atrous.jobs.training_report import facts_of, report_finished, report_unfinished
 from atrous.jobs.training_request import TrainingRequest
-from atrous.packages.directory import ModelPackage, read_package, write_package
+from atrous.packages.directory import (
+    ModelPackage,
+    check_class_names,
+    read_package,
+    write_package,
+)
 from atrous.reports.model_card import model_card
 from atrous.store.database import new_id
 from atrous.store.opening import Store
@@ -50,7 +55,8 @@ def start_run(
 ) -> RunFolder:
     """Check the data set, decide the recipe and open a run folder; nothing is trained yet.
 
-    Raises BadDataset, naming the first faults, for a faulty set without `skip_bad`.
+    Raises BadDataset, naming the first faults, for a faulty set without `skip_bad`, and BadPackage
+    for a class name that no package can hold.
     """
     checked_project(request.project)
     dataset, class_counts = checked_dataset(request, check_progress)
@@ -140,6 +146,7 @@ def checked_dataset(
     With it, what `recipe_for` wants to know of every class id in the training split.
     """
     dataset = open_dataset(request.directory, request.options)
+    check_class_names(dataset.classes.names)
     report = check_dataset(dataset, progress)
     for note in report.notes:
         logger.info("note: %s", note)

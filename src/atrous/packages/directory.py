@@ -1,6 +1,7 @@
 """A model package: a folder that is read, checked, written and copied as a whole."""
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from atrous.disk.whole import flush
-from atrous.domain.classes import BACKGROUND, MAX_CLASSES, ClassTable
+from atrous.domain.classes import BACKGROUND, MAX_CLASSES, ClassTable, lines_of
 from atrous.domain.errors import BadInput, BadPackage, Conflict
 from atrous.domain.predictions import Thresholds
 from atrous.domain.recipes import PreprocessRecipe
@@ -40,6 +41,7 @@ KNOWN_FILES = (
 PEER_ARCHITECTURE = "deep-lab-v3-plus"  # the only DeepLab that peers know, for deeplabv3 as well
 TASK_TYPE = "semantic-segmentation"
 MAX_TEXT_BYTES = 4 << 20
+UNFIT_FOR_A_LINE = re.compile(r"[\r\n\ud800-\udfff]")
 
 Layout = Literal["inference-models", "legacy"]
 
@@ -136,11 +138,7 @@ def write_package(
     `folder` is complete or absent, also after a crash: the files are written beside it, flushed
     and renamed. Raises Conflict where it exists, BadPackage where the names can't be written.
     """
-    if any(len(name.splitlines()) != 1 or name != name.strip() for name in classes.names):
-        raise BadPackage(
-            "a class name has a line break, or white space around it; rename it: "
-            f"{CLASS_NAMES} holds one name per line"
-        )
+    check_class_names(classes.names)
     model_config = {
         "model_architecture": PEER_ARCHITECTURE,
         "task_type": TASK_TYPE,
@@ -161,6 +159,16 @@ def write_package(
 
     _appear_at_once(folder, fill)
     return read_package(folder)
+
+
+def check_class_names(names: tuple[str, ...]) -> None:
+    """Raise BadPackage for a name that `class_names.txt` can't hold; ask before a training."""
+    for name in names:
+        if UNFIT_FOR_A_LINE.search(name) or name != name.strip():
+            raise BadPackage(
+                f"the class name {name[:100]!r} has a line break, half a character, or white space "
+                f"around it; rename it: {CLASS_NAMES} holds one name per line"
+            )
 
 
 def copy_package(source: Path, target: Path) -> ModelPackage:
@@ -202,7 +210,7 @@ def read_class_names(folder: Path) -> tuple[str, ...]:
     """The lines of class_names.txt; BadPackage where `background` or any other class is missing."""
     # newline kinds and a byte order mark come from other systems' editors
     text = _read_bytes(folder, CLASS_NAMES).decode("utf-8-sig", errors="replace")
-    names = tuple(line.strip() for line in text.splitlines() if line.strip())
+    names = lines_of(text)
     if BACKGROUND not in (name.lower() for name in names) or len(names) < 2:
         raise BadPackage(
             f"{CLASS_NAMES} lists {', '.join(names)[:200] or 'nothing'}; it must name "

@@ -5,10 +5,12 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
     JSON,
+    URL,
     BigInteger,
     Column,
     Connection,
@@ -30,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from atrous.domain.errors import BadInput, Conflict, MissingDependency
+from atrous.store.damage import naming_damage
 from atrous.store.disk_full import naming_full_disk
 from atrous.store.outages import naming_outages
 from atrous.store.schema_upgrade import HEAD, newest_revision, revision_of, upgrade
@@ -162,6 +165,7 @@ class Database:
     def __init__(self, url: str) -> None:
         """Open the SQLite or PostgreSQL database at a URL; nothing is created yet."""
         self._engine = _open_engine(url)
+        self.file = _file_of(self._engine.url)  # of SQLite
         self._read_options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
         if self._engine.dialect.name == "sqlite":
             self._read_options = {"atrous_begin": "BEGIN"}
@@ -172,10 +176,15 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Give a connection on one consistent state; a writer does not make it wait.
 
-        As `write` does, raises Unavailable where the database does not answer, and BadRequest for
-        a value that it has no place for.
+        As `write` does, raises Unavailable where the database does not answer, DamagedDatabase
+        where its file is none, and BadRequest for a value that it has no place for.
         """
-        with naming_outages(), naming_unfit_values(), self._engine.connect() as connection:
+        with (
+            naming_outages(),
+            naming_damage(self.file),
+            naming_unfit_values(),
+            self._engine.connect() as connection,
+        ):
             yield connection.execution_options(**self._read_options)
 
     @contextlib.contextmanager
@@ -183,6 +192,7 @@ class Database:
         """Give a connection whose changes are committed together, or not at all."""
         with (
             naming_outages(),
+            naming_damage(self.file),
             naming_full_disk(),
             naming_unfit_values(),
             self._engine.begin() as connection,
@@ -232,6 +242,13 @@ def _open_engine(url: str) -> Engine:
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise BadInput(URL_EXPECTED) from None
     raise BadInput(URL_EXPECTED)
+
+
+def _file_of(url: URL) -> Path | None:
+    """SQLite's file; None where there is none: PostgreSQL, or a database in memory."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    return None if url.database.startswith("file:") else Path(url.database)
 
 
 def _prepare_sqlite_connection(connection: sqlite3.Connection, _: Any) -> None:

@@ -1,6 +1,7 @@
-"""A full disk, told by what the system and the databases say of it."""
+"""A full disk, or a file that may not grow, told by what the system and the databases say of it."""
 
 import contextlib
+import errno
 from collections.abc import Iterator
 
 from sqlalchemy.exc import DBAPIError
@@ -10,6 +11,10 @@ from atrous.domain.errors import DiskFull
 
 WORDS = ("disk is full", "no space left")  # of SQLite, and of PostgreSQL
 MESSAGE = "the disk is full, so that nothing was stored; free some space and send it again"
+TOO_LARGE = (
+    "a file would be larger than this process may write, so that nothing was stored; raise the "
+    "limit (`ulimit -f`) and send it again"
+)
 
 
 @contextlib.contextmanager
@@ -19,7 +24,7 @@ def naming_full_disk() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise DiskFull(MESSAGE) from error
+            raise DiskFull(TOO_LARGE if error.errno == errno.EFBIG else MESSAGE) from error
         raise
     except DBAPIError as error:
         if any(words in str(error.orig).lower() for words in WORDS):

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from atrous.store.blobs import Blob
 from atrous.store.database import Database, jobs
 from atrous.store.dataset_tables import exports, versions
-from atrous.store.jobs import add_job
+from atrous.store.jobs import add_job, why_not_made
 from atrous.store.versions import Version
 
 EXPORT = "export"  # the kind of job that makes a zip
@@ -109,4 +109,4 @@ def _export(row: Mapping[Any, Any]) -> Export:
         return Export(row["format"], "ready", 1.0, Blob(row["digest"], row["size_bytes"]), None)
     state: Literal["working", "failed"] = "failed" if row["state"] in OVER else "working"
     fraction = float(row["progress"].get("fraction", 0.0))
-    return Export(row["format"], state, fraction, None, row["error"])
+    return Export(row["format"], state, fraction, None, why_not_made(row["state"], row["error"]))

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from atrous.domain.errors import BadInput, NotFound
+from atrous.domain.nesting import is_deeper
 from atrous.store.database import Database, new_id
 from atrous.store.dataset_tables import batches, image_tags, images, label_classes, labels
 from atrous.store.projects import CONTROL, Project, checked_text, touch
@@ -20,6 +21,7 @@ MAX_TAGS = 100
 MAX_TAG_LENGTH = 100
 MAX_IMAGE_NAME = 300
 MAX_METADATA_BYTES = 20_000  # of all of a photo, as JSON
+MAX_METADATA_LEVELS = 32  # of objects and lists within one another, the metadata itself being one
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,12 @@ def _add_tags(connection: Connection, image: Image, tags: Sequence[str]) -> None
         connection.execute(insert(image_tags), rows)
 
 
+def check_wishes(batch: str, tags: Sequence[str]) -> None:
+    """Raise BadInput for a batch or tags that no photo can have."""
+    checked_text(batch, "batch name")
+    _check_tags(tags)
+
+
 def _check(new: NewImage) -> None:
     if new.split not in SPLITS:
         raise BadInput(f"split {new.split[:100]!r} is not one of {', '.join(SPLITS)}")
@@ -273,12 +281,21 @@ def _check(new: NewImage) -> None:
         raise BadInput(
             f"image name {new.name[:100]!r} can't be used; take 1 to {MAX_IMAGE_NAME} characters"
         )
-    checked_text(new.batch, "batch name")
-    _check_tags(new.tags)
+    check_wishes(new.batch, new.tags)
     _check_metadata(new.user_metadata)
 
 
+def check_metadata_levels(metadata: Mapping[str, Any]) -> None:
+    """Raise BadInput for metadata that no answer could show: JSON's writers have an end, too."""
+    if is_deeper(metadata, MAX_METADATA_LEVELS):
+        raise BadInput(
+            f"the photo's metadata is nested on more than {MAX_METADATA_LEVELS} levels; send it "
+            "flatter, or remove the keys that it is in"
+        )
+
+
 def _check_metadata(metadata: Mapping[str, Any]) -> None:
+    check_metadata_levels(metadata)
     text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))
     size_bytes = len(text.encode("utf-8", "replace"))
     if size_bytes > MAX_METADATA_BYTES:

@@ -14,6 +14,7 @@ State = Literal["waiting", "queued", "running", "finished", "failed", "cancelled
 STALE_AFTER_S = 60.0  # a running job without a sign of life for so long may be claimed again
 CHANGE_PHOTOS = "change-photos"  # the kind of job that changes metadata and tags of many photos
 EMBED_PROJECT = "embed-project"  # the kind of job that embeds a project's photos for SAM 2
+CANCELLED = "it was cancelled, as it or its project went into the trash; ask for it anew"
 MAX_ATTEMPTS = 3  # then it fails: a job that kills its workers must not go round for ever
 
 
@@ -201,6 +202,11 @@ def add_job(
     )
     connection.execute(insert(jobs).values(**vars(job)))
     return job
+
+
+def why_not_made(state: str, error: str | None) -> str | None:
+    """What people are told of a job that came to nothing; None of one that did not."""
+    return error or (CANCELLED if state == "cancelled" else None)
 
 
 def read_job(row: Mapping[Any, Any]) -> Job:

@@ -10,7 +10,7 @@ from atrous.domain.errors import BadInput
 from atrous.masks.png import encode_label_map
 from atrous.store.blobs import Blobs
 from atrous.store.labels import NewLabel
-from atrous.store.projects import Project, Projects, checked_text
+from atrous.store.projects import Project, Projects
 
 
 def store_label_map(
@@ -32,13 +32,11 @@ def store_label_map(
             f"{len(names)} class names were given; a mask holds at most {MAX_CLASSES}, background "
             "included: leave out those that it does not show"
         )
-    for name in names:
-        checked_text(name.strip(), "class name")
     counts = np.bincount(label_map.ravel(), minlength=256)[: len(names)]
     shown = {int(place): names[int(place)] for place in np.flatnonzero(counts)}
 
     def number() -> NewLabel:
-        numbers = projects.planned_numbers(project, list(shown.values()))
+        numbers = projects.planned_numbers(project, list(shown.values()), beside=names)
         table = np.full(256, IGNORE_ID, np.uint8)
         pixels: dict[int, int] = {}
         for place, name in shown.items():

@@ -1,8 +1,10 @@
 """Opening the store: folders, lock, migrations, and one object per kind of row."""
 
 import fcntl
+import os
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from atrous.store.api_keys import ApiKeys
 from atrous.store.blobs import Blobs
@@ -18,6 +20,7 @@ from atrous.store.jobs import Jobs
 from atrous.store.labels import Labels
 from atrous.store.leftovers import Leftovers
 from atrous.store.models import Models
+from atrous.store.private_files import MODE, make_database_private, make_private
 from atrous.store.project_sizes import SizesOfProjects
 from atrous.store.projects import Projects
 from atrous.store.search_exports import SearchExports
@@ -87,8 +90,16 @@ def open_store(home: Path, *, database: str | None = None, blobs: str | None = N
     places = Home(home)
     places.create()
     opened = Database(database or database_url(places))
-    with (places.folder / "migration.lock").open("w") as lock:
+    with _open_private(places.folder / "migration.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, or the process ends
+        if opened.file:
+            make_database_private(opened.file)
         opened.migrate()
     kept = Blobs(blobs or blobs_url(places), DoomedBlobs(opened))
     return Store(places, opened, kept)
+
+
+def _open_private(path: Path) -> IO[bytes]:
+    """A file to write, which it empties; others can't even lock it."""
+    make_private(path)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE), "wb")

@@ -13,6 +13,12 @@ from atrous.domain.errors import Unavailable
 CLASSES = ("08", "40", "53", "57")
 WORDS = ("database is locked", "unable to open database file")  # of SQLite
 MESSAGE = "the database does not answer; try again"
+# Of SQLite: all that goes wrong with its file but a full disk.
+DISK_ERROR = "disk I/O error"
+DISK_MESSAGE = (
+    "the database's file can't be read or written (disk I/O error), and nothing was stored; look "
+    "at its disk, the quota on it and the limit on the size of files (`ulimit -f`), and try again"
+)
 S3_STATUSES = (429, 500, 502, 503, 504)  # of an S3 that is there and can't work now
 S3_MESSAGE = "the S3 that keeps the files does not answer; try again"
 
@@ -25,6 +31,8 @@ def naming_outages() -> Iterator[None]:
     except TimeoutError as error:  # all connections are in use
         raise Unavailable(MESSAGE) from error
     except DBAPIError as error:
+        if isinstance(error.orig, sqlite3.Error) and DISK_ERROR in str(error.orig):
+            raise Unavailable(DISK_MESSAGE) from error
         if _is_outage(error):
             raise Unavailable(MESSAGE) from error
         raise

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from atrous.domain.classes import BACKGROUND, BACKGROUND_ID, MAX_CLASSES
+from atrous.domain.classes import BACKGROUND, BACKGROUND_ID, IGNORE_ID, IGNORED, MAX_CLASSES
 from atrous.domain.errors import BadInput, Conflict, NotFound
 from atrous.domain.model_ids import checked_project
 from atrous.store.database import Database, models, new_id
@@ -23,7 +23,8 @@ MAX_SLUG = 57  # of 63: room for the ending of a slug that is taken elsewhere
 SLUG_TRIES = 20
 PROJECTS_AT_ONCE = 500  # in one query
 UNFIT = re.compile(r"[^a-z0-9]+")
-CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # and halves of characters: no UTF-8
+# Ends of lines in any program's eyes, and halves of characters, for which UTF-8 has no bytes.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 COLUMNS = [column for column in projects.c if column.name not in ("trashed_at", "emptied_at")]
 
 
@@ -146,10 +147,18 @@ class Projects:
             add_classes(connection, project.id, numbers)
         return numbers
 
-    def planned_numbers(self, project: Project, names: Sequence[str]) -> dict[str, int]:
-        """Give the numbers that `number_classes` would give now; nothing is added."""
+    def planned_numbers(
+        self, project: Project, names: Sequence[str], beside: Sequence[str] = ()
+    ) -> dict[str, int]:
+        """Give the numbers that `number_classes` would give now; nothing is added.
+
+        beside: names that need no number, but are refused as the others are.
+        """
         with self._database.read() as connection:
-            return _numbered(_names(connection, project.id), names)
+            known = _names(connection, project.id)
+        for name in beside:
+            _checked_class(name, known)
+        return _numbered(known, names)
 
     def counts(self, project: Project) -> ProjectCounts:
         """Count over the photos of a project, all at one time."""
@@ -297,7 +306,7 @@ def _numbered(known: Sequence[str], names: Sequence[str]) -> dict[str, int]:
         numbers.setdefault(name.strip(), numbers[name])  # older releases kept the spaces
     last = len(known)
     for name in names:
-        plain = checked_text(name.strip(), "class name")
+        plain = _checked_class(name, known)
         if plain.lower() == BACKGROUND:
             numbers[name] = BACKGROUND_ID
         elif name not in numbers:
@@ -309,3 +318,16 @@ def _numbered(known: Sequence[str], names: Sequence[str]) -> dict[str, int]:
             "included"
         )
     return {name: numbers[name] for name in names}
+
+
+def _checked_class(name: str, known: Sequence[str]) -> str:
+    """The name without spaces around it; BadInput for one that no class can have."""
+    plain = name.strip()
+    if plain in known:  # older releases let more names in
+        return plain
+    if plain == IGNORED:
+        raise BadInput(
+            f"{IGNORED!r} can't be the name of a class: it stands for pixels that are neither "
+            f"trained on nor counted; give these the value {IGNORE_ID} in a mask, or rename it"
+        )
+    return checked_text(plain, "class name")

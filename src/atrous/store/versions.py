@@ -19,7 +19,7 @@ from atrous.store.dataset_tables import (
     version_sources,
     versions,
 )
-from atrous.store.jobs import add_job
+from atrous.store.jobs import add_job, why_not_made
 from atrous.store.models import last_model
 from atrous.store.projects import Project, checked_text, lock, touch
 
@@ -260,6 +260,7 @@ def _version(row: Mapping[Any, Any]) -> Version:
     del values["job_id"], values["trashed_at"], values["emptied_at"]
     if values["state"] == "generating" and job_state in ("failed", "cancelled"):
         values["state"] = "failed"
+        values["error"] = why_not_made(job_state, values["error"])
     ready = values["state"] == "ready"
     values["class_names"] = tuple(values["class_names"])
     return Version(**values, progress=1.0 if ready else float(progress.get("fraction", 0.0)))

@@ -1,5 +1,6 @@
 """What a training says when its folder can't be written any more."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,10 +34,11 @@ def explained_full_disk(run: RunFolder) -> Iterator[None]:
 
 
 def _explained(error: OSError, run: RunFolder) -> TrainingFailed:
-    why = "the disk is full" if error.errno in FULL else error.strerror or str(error)
+    is_full = error.errno in FULL and error.errno != errno.EFBIG
+    why = "the disk is full" if is_full else error.strerror or str(error)
     kept = "the checkpoint before it is kept" if has_last(run) else "no checkpoint is kept"
     size_bytes = sum(path.stat().st_size for path in run.checkpoints.glob("*.safetensors"))
-    need = f"free {max(1, size_bytes // 10**6)} MB" if error.errno in FULL else "repair that"
+    need = f"free {max(1, size_bytes // 10**6)} MB" if is_full else "repair that"
     return TrainingFailed(
         f"run folder {run.path} can't be written: {why}; {kept}. Then go on with --resume: "
         f"{need} first"

@@ -209,6 +209,17 @@ def test_masks_are_as_large_as_the_setting_says(api, image_id: str, made, low_pi
     assert api.get(path).json()["image"]["annotation"]["boxes"]
 
 
+def test_what_stands_for_ignored_pixels_is_no_class(api, image_id: str, store: Store, made) -> None:
+    mask = made.mask_of(0)
+    names = {"classes": "background,road,__ignore__"}
+    path = f"/default/roads/images/{image_id}/mask"
+    answer = api.call("POST", path, params=names, content=made.png_mask(mask))
+    assert (answer.status_code, "the value 255 in a mask" in answer.text) == (400, True)
+    body = {"annotationFile": made.coco_of({"photo.png": mask}, ("road", "__ignore__"))}
+    assert api.post(f"/dataset/roads/annotate/{image_id}", body).status_code == 200
+    assert np.array_equal(stored_label(store, image_id), np.array([0, 1, 255], np.uint8)[mask])
+
+
 def test_names_that_can_not_be_kept_are_the_callers_fault(api, image_id: str, made) -> None:
     mask = made.png_mask(np.zeros_like(made.mask_of(0)))
     path = f"/default/roads/images/{image_id}/mask"

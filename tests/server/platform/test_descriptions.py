@@ -72,7 +72,9 @@ def test_a_task_is_described_from_waiting_to_its_end(store) -> None:
     failed = describe_task(replace(underway, state="failed", error="the disk is full"), 5)
     assert (failed["status"], failed["error"]) == ("failed", "the disk is full")
     assert "result" not in failed
-    assert describe_task(replace(underway, state="cancelled"), 5)["status"] == "failed"
+    cancelled = describe_task(replace(underway, state="cancelled"), 5)
+    assert (cancelled["status"], "into the trash" in cancelled["error"]) == ("failed", True)
+    assert "error" not in describe_task(underway, 5)
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from atrous.masks.png import encode_label_map
 from atrous.server.platform.image_routes import _boxes
+from atrous.store import Store
+from atrous.store.dataset_tables import images
 from atrous.store.images import Image
 
 
@@ -156,6 +160,35 @@ def test_batches(api, labelled) -> None:
     one = api.get(f"/default/roads/batches/{batches[0]['id']}").json()["batch"]
     assert one == batches[0]
     assert api.get("/default/roads/batches/absent").status_code == 404
+
+
+def test_metadata_of_many_levels_is_refused(api, labelled) -> None:
+    path = f"/default/images/{labelled[0]}/metadata"
+    for levels, told in ((33, "on more than 32 levels"), (900, "on more than 64 levels")):
+        deep: Any = 1
+        for _ in range(levels):
+            deep = {"a": deep}
+        answer = api.post(path, {"metadata": deep})
+        assert (answer.status_code, told in answer.json()["message"]) == (400, True)
+    assert api.get(f"/default/roads/images/{labelled[0]}").status_code == 200
+
+
+def test_metadata_of_many_levels_from_an_older_release_is_not_shown(
+    api, labelled, store: Store
+) -> None:
+    deep: Any = 1
+    for _ in range(400):
+        deep = [deep]
+    with store.images._database.write() as connection:
+        connection.execute(update(images).values(user_metadata={"deep": deep, "a": [1]}))
+    for answer in (
+        api.get(f"/default/roads/images/{labelled[0]}").json()["image"],
+        api.post("/default/roads/search", {"fields": ["user_metadata"]}).json()["results"][0],
+    ):
+        assert answer["user_metadata"]["a"] == [1]
+        assert "too deep to be shown" in answer["user_metadata"]["deep"]
+    path = f"/default/images/{labelled[0]}/metadata"
+    assert api.post(path, {"addTags": ["x"], "removeMetadata": ["deep"]}).status_code == 200
 
 
 def test_metadata_and_tags_are_changed(api, labelled) -> None:

@@ -1,9 +1,18 @@
+from typing import Any
+
 import pytest
 
 from atrous.jobs.dataset_child import run as run_job
 from atrous.store import Store
 
 MANY = "/default/images/metadata"
+
+
+def nested(levels: int) -> Any:
+    inner: Any = 1
+    for _ in range(levels):
+        inner = {"a": inner}
+    return inner
 
 
 def test_many_photos_are_changed(api, labelled, store: Store, stranger) -> None:
@@ -77,6 +86,8 @@ def test_other_work_is_no_task(api, store: Store) -> None:
         ({"updates": ["a"]}, "update 0 is 'a'"),
         ({"updates": [{"addTags": ["a"]}]}, "'imageId' is 'None'"),
         ({"updates": [{"imageId": "a", "metadata": [1]}]}, "'metadata' is '[1]'"),
+        ({"updates": [{"imageId": "a", "metadata": nested(33)}]}, "on more than 32 levels"),
+        ({"updates": nested(900)}, "the body is nested on more than 64 levels"),
         ({"updates": [{"imageId": "a", "addTags": "x"}]}, "'addTags' is 'x'"),
         ({"updates": [{"imageId": "a"}] * 1001}, "send at most 1000"),
     ],

@@ -27,7 +27,7 @@ def test_the_template_is_a_recipe() -> None:
 def test_wishes_are_read() -> None:
     body = {
         "modelType": "deeplabv3plus-sem",
-        "epochs": 0,
+        "epochs": 1,
         "speed": "fast",
         "checkpoint": "roads/1",
         "trainRecipe": {"hyperparameters": {"backbone": "resnet50", "seed": None}},
@@ -41,6 +41,27 @@ def test_wishes_are_read() -> None:
         "checkpoint": "roads/1",
     }
     assert "checkpoint" not in read_wishes({"checkpoint": "coco"})[1]
+
+
+def test_the_model_type_of_a_template_counts_where_the_body_has_none() -> None:
+    template = describe_recipe("deeplabv3")["template"]
+    assert read_wishes({"trainRecipe": template})[0] == "deeplabv3"
+    assert read_wishes({"trainRecipe": template, "modelType": "deeplabv3plus"})[0] == (
+        "deeplabv3plus"
+    )
+
+
+@pytest.mark.parametrize("epochs", [0, -1, 100_001, 1.5, True, "3"])
+def test_epochs_that_can_not_be_trained(epochs) -> None:
+    with pytest.raises(BadRequest, match="send a number from 1 to 100000"):
+        read_wishes({"epochs": epochs})
+
+
+def test_hyperparameters_beside_their_object_are_named() -> None:
+    with pytest.raises(BadRequest, match=r"unknown keys \['epochs'\]; it takes 'hyperparameters'"):
+        read_wishes({"trainRecipe": {"epochs": 0}})
+    with pytest.raises(BadRequest, match="online_augmentation"):
+        read_recipe({"hyperparameters": {}, "online_augmentation": {}})
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,13 @@ def test_a_version_that_is_not_ready_is_refused(api, labelled) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{"modelType": "yolov8"}, {"epochs": "x"}, {"trainRecipe": {"hyperparameters": {"a": 1}}}],
+    [
+        {"modelType": "yolov8"},
+        {"epochs": "x"},
+        {"trainRecipe": {"hyperparameters": {"a": 1}}},
+        {"epochs": 0},
+        {"trainRecipe": {"epochs": 3}},
+    ],
 )
 def test_wishes_that_can_not_be_fulfilled(api, generate, body) -> None:
     generate()

@@ -38,6 +38,21 @@ def test_a_version_comes_back_into_its_project(api, generate) -> None:
     assert api.get("/default/roads/1").json()["version"]["images"] == 3
 
 
+def test_what_the_trash_cancelled_says_so(api, labelled) -> None:
+    """Each job waits when its project goes, and stays cancelled when it comes back."""
+    task = api.post("/default/roads/upload/zip", {}).json()["taskId"]
+    api.post("/default/roads/generate", {})
+    project_id = api.call("DELETE", "/default/roads").json()["id"]
+    body = {"type": "project", "id": project_id}
+    assert api.post("/default/trash/restore", body).status_code == 200
+    version = api.get("/default/roads/1").json()["version"]
+    assert version["generating"] is False
+    assert "went into the trash" in version["error"]
+    told = api.get(f"/default/upload/zip/{task}").json()
+    assert (told["status"], "went into the trash" in told["error"]) == ("failed", True)
+    assert "went into the trash" in api.get("/default/roads/1/coco").json()["message"]
+
+
 def test_a_training_comes_back_with_its_model(api, generate, train) -> None:
     generate()
     training_id = train()

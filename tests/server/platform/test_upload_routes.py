@@ -36,6 +36,15 @@ def test_a_form_is_stored_as_it_came(api, roads: str, store: Store, photo: bytes
         assert max(thumb.size) <= 256
 
 
+@pytest.mark.parametrize("levels", [33, 900, 3000])
+def test_metadata_of_many_levels_is_refused(api, roads: str, photo: bytes, levels: int) -> None:
+    deep = '{"a":' * levels + "1" + "}" * levels
+    url, parts = "/dataset/roads/upload", {"file": ("a.png", photo, "image/png")}
+    answer = api.call("POST", url, data={"metadata": deep}, files=parts)
+    assert answer.status_code == 400
+    assert "metadata" in answer.json()["message"]
+
+
 def test_one_content_is_a_duplicate(api, roads: str, photo: bytes) -> None:
     first = api.upload(photo).json()
     again = api.upload(photo, "renamed.png").json()

@@ -95,5 +95,21 @@ def test_wishes_that_are_not_understood(api, roads: str, body) -> None:
     assert api.post(f"{roads}/upload/zip", body).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"tags": ["x" * 101]}, "1 tags can't be used"),
+        ({"tags": ["a\nb"]}, "1 tags can't be used"),
+        ({"tags": [str(number) for number in range(101)]}, "101 tags can't be used"),
+        ({"batchName": "x" * 201}, "batch name"),
+        ({"batchName": "a\nb"}, "batch name"),
+    ],
+)
+def test_wishes_that_no_photo_can_have(api, roads: str, store: Store, body, told: str) -> None:
+    answer = api.post(f"{roads}/upload/zip", body)
+    assert (answer.status_code, told in answer.json()["message"]) == (400, True)
+    assert store.jobs.list() == []
+
+
 def test_the_scope_is_that_of_uploads(key_with, roads: str) -> None:
     assert key_with("infer").post(f"{roads}/upload/zip", {}).status_code == 403

@@ -8,6 +8,7 @@ import orjson
 from fastapi import Depends, Path, Request
 
 from atrous.domain.errors import BadRequest, NotFound
+from atrous.domain.nesting import is_deeper
 from atrous.server.services import services_of
 from atrous.store.api_keys import ApiKey
 from atrous.store.projects import Project
@@ -17,6 +18,7 @@ from atrous.store.workspaces import Workspace
 SlugPath = Annotated[str, Path(max_length=63)]
 IdPath = Annotated[str, Path(max_length=100)]
 MAX_IDS = 10_000
+MAX_LEVELS = 64  # of objects and lists within one another, in a body
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ async def read_json(request: Request) -> dict[str, Any]:
         raise BadRequest("the body is not JSON; send a JSON object") from None
     if not isinstance(content, dict):
         raise BadRequest(f"the body is a JSON {type(content).__name__}; send an object")
+    if is_deeper(content, MAX_LEVELS):
+        raise BadRequest(f"the body is nested on more than {MAX_LEVELS} levels; send it flatter")
     return content
 
 
@@ -150,11 +154,11 @@ def flag_field(body: dict[str, Any], name: str) -> bool | None:
     raise BadRequest(f"'{name}' is {str(value)[:100]!r}; send true or false")
 
 
-def number_field(body: dict[str, Any], name: str, default: int, most: int) -> int:
-    """Give a whole number from 0 to `most` of a body."""
+def number_field(body: dict[str, Any], name: str, default: int, most: int, least: int = 0) -> int:
+    """Give a whole number from `least` to `most` of a body."""
     value = body.get(name)
     if value is None:
         return default
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise BadRequest(f"'{name}' is {str(value)[:100]!r}; send a number from 0 to {most}")
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise BadRequest(f"'{name}' is {str(value)[:100]!r}; send a number from {least} to {most}")
     return value

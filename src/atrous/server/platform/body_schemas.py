@@ -132,7 +132,7 @@ class TrainingBody(PlatformBody):
     """A training to queue."""
 
     modelType: str | None = Field(None, description="deeplabv3plus or deeplabv3.")
-    epochs: int | None = Field(None, ge=0, le=100_000)
+    epochs: int | None = Field(None, ge=1, le=100_000)
     checkpoint: str | None = Field(None, description="The id of a model to start from.")
     trainRecipe: dict[str, Any] | None = Field(
         None,

@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+from atrous.domain.nesting import is_deeper
 from atrous.images.draw import class_colors
 from atrous.server.platform.served_models import serving_models
 from atrous.server.platform.training_descriptions import describe_state
 from atrous.store import Store
-from atrous.store.images import Image
-from atrous.store.jobs import Job
+from atrous.store.images import MAX_METADATA_LEVELS, Image
+from atrous.store.jobs import Job, why_not_made
 from atrous.store.projects import Project, ProjectCounts
 from atrous.store.versions import Version
 from atrous.store.workspaces import Workspace
 
 KIND = "semantic-segmentation"
+TOO_DEEP = "nested too deep to be shown; remove this key, or set it anew"
 # Of tasks, where clients have another word than the store.
 STATUSES = {"waiting": "pending", "finished": "completed", "cancelled": "failed"}
 
@@ -135,12 +137,20 @@ def describe_image(image: Image, class_names: tuple[str, ...]) -> dict[str, Any]
         "tags": list(image.tags),
         "owner": image.workspace_id,
         "annotations": {"count": len(class_names), "classes": dict.fromkeys(class_names, 1)},
-        "user_metadata": image.user_metadata,
+        "user_metadata": _shown_metadata(image.user_metadata),
         "width": image.width,
         "height": image.height,
         "in_dataset": image.in_dataset,
         "batch": image.batch_id,
         "mediaType": "image",
+    }
+
+
+def _shown_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The metadata, of which older releases let in more levels than an answer can have."""
+    return {
+        key: TOO_DEEP if is_deeper(value, MAX_METADATA_LEVELS) else value
+        for key, value in metadata.items()
     }
 
 
@@ -154,6 +164,7 @@ def describe_task(job: Job, total: int, running: str = "running") -> dict[str, A
     answer = {"taskId": job.id, "status": status, "progress": {"current": done, "total": total}}
     if job.state == "finished":
         answer["result"] = job.result
-    if job.error:
-        answer["error"] = job.error
+    why = why_not_made(job.state, job.error)
+    if why:
+        answer["error"] = why
     return answer

@@ -23,6 +23,7 @@ from atrous.server.platform.descriptions import describe_task
 from atrous.server.platform.links import Links
 from atrous.server.platform.routing import platform_router
 from atrous.server.services import services_of
+from atrous.store.images import check_metadata_levels
 from atrous.store.jobs import CHANGE_PHOTOS, Job
 
 router = platform_router("images")
@@ -69,13 +70,19 @@ def _updates(given: Any) -> list[dict[str, Any]]:
         updates.append(
             {
                 "image": text_field(update, "imageId"),
-                "metadata": object_field(update, "metadata"),
+                "metadata": _metadata(update),
                 "remove_metadata": texts_field(update, "removeMetadata"),
                 "add_tags": texts_field(update, "addTags"),
                 "remove_tags": texts_field(update, "removeTags"),
             }
         )
     return updates
+
+
+def _metadata(update: dict[str, Any]) -> dict[str, Any]:
+    metadata = object_field(update, "metadata")
+    check_metadata_levels(metadata)  # else it could not even be queued
+    return metadata
 
 
 @router.get(

@@ -28,6 +28,7 @@ class Parameter:
     most: float = 1.0
 
 
+RECIPE_KEYS = ("modelType", "hyperparameters")  # as the template has them
 PARAMETERS = {
     "iterations": Parameter(int, 1.0, float(MAX_ITERATIONS)),
     "epochs": Parameter(int, 1.0, float(MAX_EPOCHS)),
@@ -59,17 +60,23 @@ def read_wishes(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
     `checkpoint`, the id of a model to start from, comes along under its own name.
     """
-    architecture = read_architecture(str(body.get("modelType") or body.get("model_type") or ""))
+    recipe = body.get("trainRecipe") or body.get("train_recipe")
+    architecture = read_architecture(_model_type(body, recipe))
     settings: dict[str, Any] = {"architecture": architecture}
     if body.get("epochs") is not None:
-        settings["epochs"] = max(number_field(body, "epochs", 1, MAX_EPOCHS), 1)
-    recipe = body.get("trainRecipe") or body.get("train_recipe")
+        settings["epochs"] = number_field(body, "epochs", 1, MAX_EPOCHS, least=1)
     if recipe is not None:
         settings.update(read_recipe(recipe))
     checkpoint = body.get("checkpoint")
     if checkpoint and str(checkpoint).lower() not in PUBLIC_STARTS:
         settings["checkpoint"] = str(checkpoint)[:200]
     return architecture, settings
+
+
+def _model_type(body: dict[str, Any], recipe: Any) -> str:
+    """The model type of the body, else of the recipe: a template comes with that it is for."""
+    asked = body.get("modelType") or body.get("model_type")
+    return str(asked or (recipe.get("modelType") if isinstance(recipe, dict) else "") or "")
 
 
 def read_architecture(asked: str) -> str:
@@ -84,6 +91,12 @@ def read_architecture(asked: str) -> str:
 def read_recipe(recipe: Any) -> dict[str, Any]:
     """The hyperparameters of a recipe; null means the default."""
     given = recipe.get("hyperparameters", {}) if isinstance(recipe, dict) else None
+    beside = sorted(set(recipe) - set(RECIPE_KEYS)) if isinstance(given, dict) else []
+    if beside:
+        raise BadRequest(
+            f"'trainRecipe' has the unknown keys {str(beside)[:200]}; it takes 'hyperparameters', "
+            "an object, and what is to be set belongs into that"
+        )
     if not isinstance(given, dict):
         raise BadRequest("'trainRecipe' is an object with 'hyperparameters', an object as well")
     unknown = sorted(set(given) - set(PARAMETERS))

@@ -28,6 +28,7 @@ from atrous.server.platform.routing import platform_router
 from atrous.server.platform.upload_routes import DEFAULT_BATCH, read_split
 from atrous.server.services import Services, services_of
 from atrous.server.streamed_bodies import body_in_file
+from atrous.store.images import check_wishes
 from atrous.store.jobs import Job
 from atrous.store.zip_imports import ImportWishes
 
@@ -60,7 +61,7 @@ async def announce_zip(request: Request, owned: NamedProject) -> Response:
         overwrite=overwrite,
         max_pixels=services.settings.max_image_pixels,
     )
-
+    check_wishes(wishes.batch, wishes.tags)  # else every photo of the zip would be a fault
     links = Links(request, services)
 
     def announce() -> tuple[str, str]:
