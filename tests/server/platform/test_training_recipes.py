@@ -60,8 +60,10 @@ def test_epochs_that_can_not_be_trained(epochs) -> None:
 def test_hyperparameters_beside_their_object_are_named() -> None:
     with pytest.raises(BadRequest, match=r"unknown keys \['epochs'\]; it takes 'hyperparameters'"):
         read_wishes({"trainRecipe": {"epochs": 0}})
+    empty = {"hyperparameters": {"epochs": 2}, "online_augmentation": {}, "seed": None}
+    assert read_wishes({"trainRecipe": empty})[1]["epochs"] == 2
     with pytest.raises(BadRequest, match="online_augmentation"):
-        read_recipe({"hyperparameters": {}, "online_augmentation": {}})
+        read_recipe({"hyperparameters": {}, "online_augmentation": {"flip": 1}})
 
 
 @pytest.mark.parametrize(

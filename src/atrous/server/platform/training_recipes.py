@@ -88,10 +88,16 @@ def read_architecture(asked: str) -> str:
     return architecture
 
 
+def _filled_beside(recipe: dict[str, Any]) -> list[str]:
+    """Keys that would be ignored. Empty ones are, as an `online_augmentation` of nothing."""
+    filled = (key for key, value in recipe.items() if value not in (None, {}, []))
+    return sorted(set(filled) - set(RECIPE_KEYS))
+
+
 def read_recipe(recipe: Any) -> dict[str, Any]:
     """The hyperparameters of a recipe; null means the default."""
     given = recipe.get("hyperparameters", {}) if isinstance(recipe, dict) else None
-    beside = sorted(set(recipe) - set(RECIPE_KEYS)) if isinstance(given, dict) else []
+    beside = _filled_beside(recipe) if isinstance(given, dict) else []
     if beside:
         raise BadRequest(
             f"'trainRecipe' has the unknown keys {str(beside)[:200]}; it takes 'hyperparameters', "
