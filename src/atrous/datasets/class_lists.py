@@ -27,6 +27,11 @@ class IdLookup:
         """The table as uint8, to index with a raw label map."""
         return np.frombuffer(self.table, dtype=np.uint8)
 
+    @property
+    def ignored(self) -> frozenset[int]:
+        """Raw ids that are left out on purpose."""
+        return frozenset(raw_id for raw_id in self.known if self.table[raw_id] == IGNORE_ID)
+
 
 def read_class_list(path: Path) -> tuple[str, ...]:
     """Names by raw id, from one name per line or a csv with the header `Pixel Value, Class`.
