@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 import typer
 
-from atrous.cli.train import parse_duration, resume_command, with_recipe_file, writable
+from atrous.cli.train import parse_duration, with_recipe_file, writable
 from atrous.datasets.detect import open_dataset
 from atrous.domain.errors import BadInput
 from atrous.training.configure import recipe_for
@@ -286,8 +286,3 @@ def test_durations(text: str, seconds: float) -> None:
 def test_no_durations(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="write 90s, 20m or 1h30m"):
         parse_duration(text)
-
-
-def test_the_command_to_go_on_can_be_pasted() -> None:
-    assert resume_command(Path("pictures"), "cats") == "atrous train pictures --as cats --resume"
-    assert "'my pictures'" in resume_command(Path("my pictures"), "cats")

@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,7 +201,7 @@ def _run(request: "TrainingRequest", resume: bool) -> None:
                 bar.say(line)
             model_id = finish_run(run, store, bar.report)
         except KeyboardInterrupt:
-            on = f"; go on with: {resume_command(request.directory, project)}" if run else ""
+            on = f"; go on with: {request.resume_command}" if run else ""
             bar.say(f"stopped{on}")
             raise typer.Exit(130) from None
     print(model_id)
@@ -223,11 +222,6 @@ def writable(home: Path) -> Path:
             "that can, or change its permissions"
         ) from error
     return home
-
-
-def resume_command(directory: Path, project: str) -> str:
-    """What to type to go on with an interrupted run."""
-    return f"atrous train {shlex.quote(str(directory))} --as {project} --resume"
 
 
 def missing_for_training() -> list[str]:
