@@ -194,6 +194,10 @@ def test_a_faulty_set_trains_nothing(
     folder = faulty(directory, tmp_path / "faulty")
     with pytest.raises(BadDataset, match=r"1 faults.*train/shapes_0000.jpg.*--skip-bad"):
         start_run(request_of(folder), store)
+    for picture in (folder / "train").glob("*.jpg"):
+        picture.write_bytes(b"no picture")
+    with pytest.raises(BadDataset, match=r"`atrous check [^ ]*/faulty` lists them$"):
+        start_run(request_of(folder), store)  # --skip-bad would leave nothing
     assert not list(store.home.runs.rglob("*"))
 
 

@@ -104,7 +104,7 @@ def evaluate_command(
             package,
             dataset,
             split or _usual_split(dataset, package),
-            skip_bad,
+            {"skip_bad": skip_bad, "options": options},
             engine=engine,
             precision=precision,
             views=read_views(window, scales, flip),
@@ -175,9 +175,12 @@ def _write_report(folder: Path, model: str, measured: str, evaluation: "Evaluati
 
 
 def _measure(
-    package: "ModelPackage", dataset: "Dataset", split: str, skip_bad: bool, **settings: Any
+    package: "ModelPackage", dataset: "Dataset", split: str, checks: dict[str, Any], **settings: Any
 ) -> "Evaluation":
-    """Check the photos and measure, with a bar on standard error for both."""
+    """Check the photos and measure, with a bar on standard error for both.
+
+    checks: what `with_sound_split` is to know of the data set.
+    """
     from atrous.jobs.evaluate import measure_package
     from atrous.jobs.sound_data import with_sound_split
 
@@ -187,9 +190,7 @@ def _measure(
             task = bar.add_task(title)
             return lambda done, total: bar.update(task, completed=done, total=total)
 
-        sound = with_sound_split(
-            dataset, split, skip_bad=skip_bad, progress=shown_as("checking the photos")
-        )
+        sound = with_sound_split(dataset, split, progress=shown_as("checking the photos"), **checks)
         return measure_package(package, sound, split, progress=shown_as("evaluating"), **settings)
 
 

@@ -109,7 +109,9 @@ def open_data(
     leaves out. That of the run was checked before the training.
     """
     if directory is not None:
-        dataset = with_sound_split(open_dataset(directory, options), SPLIT, skip_bad=skip_bad)
+        dataset = with_sound_split(
+            open_dataset(directory, options), SPLIT, skip_bad=skip_bad, options=options
+        )
         return LabelledData(dataset, source.package.preprocess)
     if source.run is None:
         return None

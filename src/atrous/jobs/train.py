@@ -10,6 +10,7 @@ from typing import Any
 
 from atrous.datasets.check import check_dataset
 from atrous.datasets.detect import open_dataset
+from atrous.datasets.trainable import why_untrainable
 from atrous.datasets.version import Dataset
 from atrous.disk.whole import write_whole
 from atrous.domain.errors import BadDataset, NotFound, OutOfMemory
@@ -151,10 +152,12 @@ def checked_dataset(
     }
     if report.ok:
         return dataset, class_counts
+    usable = report.usable(request.options.seed)
     if not request.skip_bad:
-        raise BadDataset(refusal(report, request.directory, "trains on the rest"))
+        instead = None if why_untrainable(usable) else "trains on the rest"
+        raise BadDataset(refusal(report, request.directory, request.options, instead))
     log_left_out(report)
-    return report.usable(request.options.seed), class_counts
+    return usable, class_counts
 
 
 def reopen(run: RunFolder) -> tuple[TrainingRequest, Dataset]:
