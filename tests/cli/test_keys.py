@@ -36,6 +36,7 @@ def test_list_and_revoke(atrous) -> None:
     assert atrous("keys", "revoke", "laptop")[0] == 0
     [listed] = json.loads(atrous("keys", "list", "--json")[1])
     assert listed["revoked_at"]
+    assert (listed["workspace"], listed["state"]) == ("default", "revoked")
     assert "digest" not in listed
     assert "revoked" in atrous("keys", "list")[1]
 
@@ -82,4 +83,6 @@ def test_failures(atrous) -> None:
         code, out, err = atrous("keys", *arguments)
         assert (code, out) == (1, "")
         assert err.startswith("error: ")
-    assert atrous("keys", "create", "x", "--days", "-1")[0] == 2
+    for days in ("-1", "0", "nan"):
+        code, _, err = atrous("keys", "create", "x", "--days", days)
+        assert (code, f"--days is {days}" in err) == (2, True)
