@@ -48,13 +48,18 @@ def read_class_list(path: Path) -> tuple[str, ...]:
 
 def class_names_in(text: str, path: str) -> tuple[str, ...]:
     """The same of a file's text."""
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line]
-    if not lines:
+    lines = [line.strip() for line in text.rstrip().splitlines()]
+    filled = [line for line in lines if line]
+    if not filled:
         raise BadDataset(f"class list {path} is empty; write one class name per line")
-    if not lines[0].lower().startswith(CSV_HEADER):
-        return tuple(lines)
-    return _names_by_pixel_value(path, lines[1:])
+    if filled[0].lower().startswith(CSV_HEADER):
+        return _names_by_pixel_value(path, filled[1:])
+    if "" in lines:  # left out, it would move the ids of all names behind it
+        raise BadDataset(
+            f"class list {path} has nothing in line {lines.index('') + 1}; write the name of mask "
+            f"id {lines.index('')} there, or remove the line"
+        )
+    return tuple(lines)
 
 
 def says_ignored(path: Path) -> bool:
