@@ -11,9 +11,8 @@ from types import ModuleType
 import pytest
 import typer
 
-from atrous.cli.train import parse_duration, with_recipe_file, writable
+from atrous.cli.train import parse_duration, with_recipe_file
 from atrous.datasets.detect import open_dataset
-from atrous.domain.errors import BadInput
 from atrous.training.configure import recipe_for
 from atrous.training.run_folder import RunFolder
 
@@ -242,13 +241,6 @@ def test_a_folder_for_runs_that_can_not_be_written(
     [line] = [line for line in err.splitlines() if line.startswith("error: ")]
     assert f"data folder {tmp_path / 'file' / 'home'} can't be written: Not a directory" in line
     assert "set ATROUS_HOME to a folder that can" in line
-
-
-def test_a_read_only_folder_for_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert writable(tmp_path / "home") == tmp_path / "home"
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # a mode binds no administrator
-    with pytest.raises(BadInput, match="Permission denied; set ATROUS_HOME"):
-        writable(tmp_path / "home")
 
 
 def test_a_folder_that_is_not_there(atrous: Run, tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """`atrous evaluate`: figures of a model on a split of a data set."""
 
-import errno
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,6 +24,7 @@ from atrous.cli.dataset_options import (
 )
 from atrous.cli.model_argument import ModelArgument, find_package
 from atrous.cli.view_options import FlipOption, ScalesOption, WindowOption, read_views
+from atrous.cli.written_folders import make_writable
 
 if TYPE_CHECKING:
     from atrous.datasets.version import Dataset
@@ -99,7 +98,7 @@ def evaluate_command(
         options = read_dataset_options(format, classes, classes_file, ignore_id, seed)
         dataset = open_dataset(directory, options)
         if report is not None:
-            _make_folder(report)  # before minutes of work
+            make_writable(report, "--report")  # before minutes of work
         evaluation = _measure(
             package,
             dataset,
@@ -150,19 +149,6 @@ def _package(model: str, output_stride: int | None) -> Iterator["ModelPackage"]:
         source = find_source(model, store)
         folder = Path(temporary) / "package"
         yield export_model(source, VariantRequest(), folder, output_stride=output_stride)
-
-
-def _make_folder(folder: Path) -> None:
-    from atrous.domain.errors import BadInput
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise BadInput(
-            f"folder {folder} can't be written: {error.strerror}; give another --report"
-        ) from error
 
 
 def _write_report(folder: Path, model: str, measured: str, evaluation: "Evaluation") -> None:

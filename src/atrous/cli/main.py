@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import atrous
-from atrous.disk.whole import FULL
+from atrous.cli.written_folders import explain
 from atrous.domain.errors import CPU_ALLOCATION, AtrousError
 
 DEBUG_VARIABLE = "ATROUS_DEBUG"
@@ -115,8 +115,7 @@ def _explain(
     if os.environ.get(DEBUG_VARIABLE):
         sys.__excepthook__(kind, error, traceback)
     elif isinstance(error, OSError):
-        remedy = "; free some space on that disk and try again" if error.errno in FULL else ""
-        print(f"error: {_one_line(str(error))}{remedy}", file=sys.stderr)
+        print(f"error: {_one_line(explain(error))}", file=sys.stderr)
     elif isinstance(error, MemoryError) or any(word in str(error) for word in NO_MEMORY):
         print(
             f"error: out of memory ({_one_line(str(error))[:200]}); close other programs and try "
