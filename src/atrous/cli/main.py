@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import atrous
+from atrous.cli.usage_errors import reworded
 from atrous.cli.written_folders import explain
 from atrous.domain.errors import CPU_ALLOCATION, AtrousError
 
@@ -62,6 +63,13 @@ class CommandsOnDemand(typer.core.TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Give a command, or None, which typer answers with exit code 2."""
         return load_command(cmd_name) if cmd_name in COMMANDS else None
+
+    def invoke(self, ctx: Any) -> Any:
+        """Read the command's own options and run it; what is wrong of them is told plainly."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            raise reworded(error) from None
 
 
 app = typer.Typer(cls=CommandsOnDemand, rich_markup_mode=None, pretty_exceptions_enable=False)
