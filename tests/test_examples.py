@@ -88,7 +88,12 @@ def test_predict_with_requests(server, photo, tmp_path) -> None:
 def test_a_wrong_key_and_no_arguments_are_told(server, photo) -> None:
     command = [sys.executable, str(EXAMPLES / "predict_with_requests.py")]
     for key, arguments, code, said in (
-        ("wrong", [str(photo), MODEL, "drawn.png"], 1, "the server answers 403: User is not authorized"),
+        (
+            "wrong",
+            [str(photo), MODEL, "drawn.png"],
+            1,
+            "the server answers 403: User is not authorized",
+        ),
         (server.key, [], 2, "required: photo, model, output"),
     ):
         environment = {**os.environ, "ATROUS_URL": server.url, "ATROUS_API_KEY": key}

@@ -111,8 +111,10 @@ def test_what_arrives_damaged_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_urls_that_are_not_understood(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BadInput, match="s3://bucket"):
-        Blobs("nowhere://bucket")
+    for scheme in ("nowhere", "ftp", "gs"):
+        said = f"{scheme}://, as ATROUS_BLOBS_URL says; give a folder or s3://bucket"
+        with pytest.raises(BadInput, match=said):
+            Blobs(f"{scheme}://bucket")
     monkeypatch.setitem(sys.modules, "s3fs", None)
     for name in ("s3", "s3a"):
         monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, name, raising=False)

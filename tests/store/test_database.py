@@ -27,7 +27,7 @@ def test_connections_to_sqlite_are_durable_and_checked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["mysql://u:hidden@host/db", "nothing", "postgresql://h:x/db", ""])
 def test_urls_that_are_not_understood_are_not_repeated(url: str) -> None:
-    with pytest.raises(BadInput, match="postgresql://user:password@host/name") as caught:
+    with pytest.raises(BadInput, match="ATROUS_DATABASE_URL is not .*postgresql://u") as caught:
         Database(url)
     assert "hidden" not in str(caught.value)
 

@@ -31,6 +31,7 @@ OWNER_FILE = "database"  # beside the blobs: names the database that may delete 
 # A blob that is put again is written anew if it is older: so what nothing names is only deleted
 # a long time after anybody put it for the last time.
 YOUNG_S = 3600.0
+SCHEMES = ("file", "local", "s3", "s3a")  # of URLs; a path without one is a folder
 # Another disk, or one that gives a file no second name.
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 # Where there are no marks: nothing is deleted while something is put, and all may be deleted.
@@ -68,6 +69,12 @@ class Blobs:
         doomed: the marks of blobs that are being deleted; without them nothing may be deleted
             while something is put.
         """
+        scheme, separator, _ = url.partition("://")
+        if separator and scheme not in SCHEMES:
+            raise BadInput(
+                f"blobs can't be kept at {scheme[:100]}://, as ATROUS_BLOBS_URL says; give a folder "
+                "or s3://bucket/name"
+            )
         try:
             self._files, self._root = fsspec.url_to_fs(url)
         except ImportError:
@@ -76,7 +83,8 @@ class Blobs:
             ) from None
         except ValueError as error:
             raise BadInput(
-                f"blobs can't be kept at {url[:200]!r} ({error}); give a folder or s3://bucket/name"
+                f"blobs can't be kept at {url[:200]!r}, as ATROUS_BLOBS_URL says ({error}); give a "
+                "folder or s3://bucket/name"
             ) from None
         self._local = isinstance(self._files, LocalFileSystem)
         self._doomed = doomed
