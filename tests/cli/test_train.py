@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import safetensors.torch
+import torch
 import typer
 
 from atrous.cli.train import parse_duration, with_recipe_file
@@ -160,6 +162,18 @@ def test_a_dry_run_prints_what_is_decided_and_writes_nothing(
     assert rows["crop"].startswith("64x64")
     assert not home.exists()
     assert atrous(*command, "--resume")[0] == 2
+
+
+def test_a_start_that_does_not_fit_is_found_before_the_run(
+    atrous: Run, tiny: ModuleType, directory: Path, home: Path, tmp_path: Path
+) -> None:
+    safetensors.torch.save_file({"stem.weight": torch.ones(3)}, tmp_path / "best.safetensors")
+    command = ["train", directory, "--as", "cats", *tiny.OPTIONS]
+    for start, said in (("best.safetensors", "tensors fit"), ("nosuch.pt", "there is no file")):
+        for dry in (["--dry-run"], []):
+            code, out, err = atrous(*command, "--start", tmp_path / start, *dry)
+            assert (code, out, said in err) == (1, "", True)
+    assert not (home / "runs" / "cats").exists()
 
 
 def test_without_a_name_the_project_is_called_like_the_folder(

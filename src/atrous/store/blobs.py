@@ -72,8 +72,8 @@ class Blobs:
         scheme, separator, _ = url.partition("://")
         if separator and scheme not in SCHEMES:
             raise BadInput(
-                f"blobs can't be kept at {scheme[:100]}://, as ATROUS_BLOBS_URL says; give a folder "
-                "or s3://bucket/name"
+                f"blobs can't be kept at {scheme[:100]}://, as ATROUS_BLOBS_URL says; give a "
+                "folder or s3://bucket/name"
             )
         try:
             self._files, self._root = fsspec.url_to_fs(url)

@@ -19,6 +19,7 @@ from atrous.domain.recipes import MAX_SIDE, PreprocessRecipe, ResizeMode, Traini
 from atrous.images.decode import image_size
 from atrous.training.activation_memory import step_bytes
 from atrous.training.class_weights import class_weights
+from atrous.training.first_network import insist_on_start
 from atrous.training.machine import Machine
 from atrous.training.samples import steps_per_epoch
 
@@ -87,7 +88,8 @@ def recipe_for(
     balancing: how the loss weighs classes by them, see `class_weights`.
     machine: what it will run on; this one where not given.
     choices: fields of TrainingRecipe; of `preprocess` a dict of its fields. None is no choice.
-    Raises BadDataset for a training split that nothing can be learnt from.
+    Raises BadDataset for a training split that nothing can be learnt from, BadInput for a
+    checkpoint to start from that is of another network.
     """
     if why := why_untrainable(dataset, class_pixels):
         raise BadDataset(why)
@@ -112,7 +114,9 @@ def recipe_for(
     _decide_pace(decisions, machine)
     _decide_batch(decisions, preprocess, dataset, machine)
     _decide_length(decisions, len(dataset.splits["train"]))
-    return decisions.recipe(preprocess)
+    recipe = decisions.recipe(preprocess)
+    insist_on_start(recipe, len(dataset.classes))
+    return recipe
 
 
 def _warn_of_unseen(dataset: Dataset, class_pixels: Sequence[int]) -> None:
