@@ -24,7 +24,8 @@ options.add_argument("--epochs", type=int, default=12)
 options.add_argument("--pictures", type=int, default=240, help="to train on")
 options.add_argument("--side", type=int, default=128, help="of the pictures, in pixels")
 wanted = options.parse_args()
-
+if (wanted.folder / "data").exists():
+    options.error(f"{wanted.folder} was worked in before; name a new folder")
 counts = {"train": wanted.pictures, "valid": 40, "test": 40}
 size = Size(wanted.side, wanted.side)
 dataset = open_dataset(write_shapes_dataset(wanted.folder / "data", images=counts, size=size))

@@ -85,6 +85,34 @@ def test_predict_with_requests(server, photo, tmp_path) -> None:
     check_overlay(drawn, photo)
 
 
+def test_a_wrong_key_and_no_arguments_are_told(server, photo) -> None:
+    command = [sys.executable, str(EXAMPLES / "predict_with_requests.py")]
+    for key, arguments, code, said in (
+        (
+            "wrong",
+            [str(photo), MODEL, "drawn.png"],
+            1,
+            "the server answers 403: User is not authorized",
+        ),
+        (server.key, [], 2, "required: photo, model, output"),
+    ):
+        environment = {**os.environ, "ATROUS_URL": server.url, "ATROUS_API_KEY": key}
+        done = subprocess.run(
+            [*command, *arguments], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == code
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_training_twice_in_one_folder_is_refused(tmp_path) -> None:
+    (tmp_path / "data").mkdir()
+    command = [sys.executable, str(EXAMPLES / "train_in_python.py"), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, "was worked in before; name a new folder" in done.stderr) == (2, True)
+
+
 def test_predict_with_inference_sdk(clients_python, server, photo, tmp_path) -> None:
     drawn = tmp_path / "drawn.png"
     said = run_example(

@@ -84,3 +84,12 @@ def test_what_is_no_data_set_is_an_error(root: Path) -> None:
 )
 def test_wrong_usage_exits_with_2(root: Path, wrong: list[str]) -> None:
     assert run(root, *wrong)[0] == 2
+
+
+def test_a_set_that_can_not_be_trained_on_has_a_note(root: Path) -> None:
+    for path in root.glob("*annot/*.png"):
+        Image.fromarray(np.zeros((4, 8), np.uint8)).save(path)
+    code, output = run(root, "--classes", "background,road")
+    assert code == 0
+    assert "note: can't be trained on: the training labels of" in output
+    assert output.endswith("no faults\n")

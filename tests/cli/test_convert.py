@@ -29,6 +29,7 @@ def test_wrong_usage_and_wrong_files(atrous, tmp_path: Path) -> None:
     code, _, said = atrous("convert", tmp_path / "best.pt", "--out", out)
     assert code == 1
     assert "can't be read as weights" in said
+    assert "there is no file" in atrous("convert", tmp_path / "nosuch", "--out", out)[2]
     code, _, said = atrous("convert", tmp_path, "--out", out)
     assert code == 1
     assert "weights.pt" in said

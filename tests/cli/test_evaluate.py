@@ -137,6 +137,7 @@ def test_a_value_without_a_name_is_no_ignored_pixel(
     code, out, err = atrous("evaluate", package, *arguments)
     assert (code, out) == (1, "")
     assert "255 (2480 pixels)" in " ".join(err.split())
+    assert f"{' '.join(map(str, arguments[:3]))}` lists them; --skip-bad leaves them out" in err
     code, out, err = atrous("evaluate", package, *arguments, "--skip-bad")
     assert (code, json.loads(out)["photos"]) == (0, 2)
 

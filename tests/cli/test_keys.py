@@ -36,6 +36,7 @@ def test_list_and_revoke(atrous) -> None:
     assert atrous("keys", "revoke", "laptop")[0] == 0
     [listed] = json.loads(atrous("keys", "list", "--json")[1])
     assert listed["revoked_at"]
+    assert (listed["workspace"], listed["state"]) == ("default", "revoked")
     assert "digest" not in listed
     assert "revoked" in atrous("keys", "list")[1]
 
@@ -62,11 +63,11 @@ def test_a_key_of_another_workspace(atrous, home) -> None:
     assert atrous("keys", "revoke", third.id)[0] == 0
 
 
-@pytest.mark.parametrize("workspace", ["models", "123", "Forest", "../a"])
+@pytest.mark.parametrize("workspace", ["models", "123", "Forest", "../a", "My Team"])
 def test_names_that_no_workspace_can_have(atrous, home, workspace: str) -> None:
     code, out, err = atrous("keys", "create", "laptop", "--workspace", workspace)
     assert (code, out) == (1, "")
-    assert workspace in err
+    assert f"workspace '{workspace}' " in err
     with open_store(home) as store:
         assert not store.api_keys.list()
 
@@ -82,4 +83,6 @@ def test_failures(atrous) -> None:
         code, out, err = atrous("keys", *arguments)
         assert (code, out) == (1, "")
         assert err.startswith("error: ")
-    assert atrous("keys", "create", "x", "--days", "-1")[0] == 2
+    for days in ("-1", "0", "nan"):
+        code, _, err = atrous("keys", "create", "x", "--days", days)
+        assert (code, f"--days is {days}" in err) == (2, True)

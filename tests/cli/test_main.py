@@ -61,7 +61,7 @@ def test_what_nobody_foresaw_is_one_line_too(tmp_path) -> None:
         text=True,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("error: ")
+    assert done.stderr.startswith("error: data folder ")
     assert done.stderr.count("\n") == 1
 
 

@@ -29,7 +29,7 @@ def test_a_package_is_added_shown_and_removed(atrous, home, package) -> None:
     assert listed["metrics"]["test"]["miou"] == 0.875
     table = atrous("models", "list")[1]
     assert "colours/3" in table
-    assert "0.875" in table
+    assert "0.875 (test)" in table
     shown = json.loads(atrous("models", "show", "colours/3", "--json")[1])
     assert (Path(shown["folder"]) / "weights.onnx").exists()
     told = atrous("models", "show", "colours/3")[1]

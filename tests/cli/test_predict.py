@@ -112,3 +112,13 @@ def test_wrong_models(atrous: Run, photo: Path, tmp_path: Path) -> None:
         assert (code, said) == (1, "")
         assert errors.startswith("error: ")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_place_of_the_folder(
+    atrous: Run, package: Path, photo: Path, tmp_path: Path
+) -> None:
+    taken = tmp_path / "taken.jpg"
+    taken.write_bytes(b"a picture")
+    code, _, said = atrous("predict", package, photo, "--out", taken)
+    assert code == 1
+    assert f"folder {taken} can't be written: it is a file; give another --out" in said

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import safetensors.torch
+import torch
 import typer
 
-from atrous.cli.train import parse_duration, resume_command, with_recipe_file, writable
+from atrous.cli.train import parse_duration, with_recipe_file
 from atrous.datasets.detect import open_dataset
-from atrous.domain.errors import BadInput
 from atrous.training.configure import recipe_for
 from atrous.training.run_folder import RunFolder
 
@@ -163,6 +164,18 @@ def test_a_dry_run_prints_what_is_decided_and_writes_nothing(
     assert atrous(*command, "--resume")[0] == 2
 
 
+def test_a_start_that_does_not_fit_is_found_before_the_run(
+    atrous: Run, tiny: ModuleType, directory: Path, home: Path, tmp_path: Path
+) -> None:
+    safetensors.torch.save_file({"stem.weight": torch.ones(3)}, tmp_path / "best.safetensors")
+    command = ["train", directory, "--as", "cats", *tiny.OPTIONS]
+    for start, said in (("best.safetensors", "tensors fit"), ("nosuch.pt", "there is no file")):
+        for dry in (["--dry-run"], []):
+            code, out, err = atrous(*command, "--start", tmp_path / start, *dry)
+            assert (code, out, said in err) == (1, "", True)
+    assert not (home / "runs" / "cats").exists()
+
+
 def test_without_a_name_the_project_is_called_like_the_folder(
     atrous: Run, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,13 +257,6 @@ def test_a_folder_for_runs_that_can_not_be_written(
     assert "set ATROUS_HOME to a folder that can" in line
 
 
-def test_a_read_only_folder_for_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert writable(tmp_path / "home") == tmp_path / "home"
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # a mode binds no administrator
-    with pytest.raises(BadInput, match="Permission denied; set ATROUS_HOME"):
-        writable(tmp_path / "home")
-
-
 def test_a_folder_that_is_not_there(atrous: Run, tmp_path: Path) -> None:
     code, _, err = atrous("train", tmp_path / "nowhere", "--as", "cats")
     assert code in (1, 2)
@@ -286,8 +292,3 @@ def test_durations(text: str, seconds: float) -> None:
 def test_no_durations(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="write 90s, 20m or 1h30m"):
         parse_duration(text)
-
-
-def test_the_command_to_go_on_can_be_pasted() -> None:
-    assert resume_command(Path("pictures"), "cats") == "atrous train pictures --as cats --resume"
-    assert "'my pictures'" in resume_command(Path("my pictures"), "cats")

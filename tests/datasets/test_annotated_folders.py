@@ -50,7 +50,11 @@ def test_what_is_missing_or_broken_is_a_fault(
 ) -> None:
     save_photo(yolo_root / "train" / "images" / "d.png")
     (yolo_root / "valid" / "labels" / "c.txt").write_text("7 0 0 1 0 1 1")
+    (yolo_root / "train" / "labels" / "b.txt").write_text("1 0.5 0.5")
     faults = {fault.file: fault for fault in open_annotated(yolo_root, "yolo-seg").faults}
+    assert (
+        "train/labels/b.txt, line 1: '1 0.5 0.5' is no area" in faults["train/images/b.png"].message
+    )
     assert faults["train/images/d.png"].kind == "missing partner"
     assert faults["valid/images/c.png"].kind == "undecodable label"
     assert "class 7 has no name" in faults["valid/images/c.png"].message

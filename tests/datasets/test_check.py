@@ -146,3 +146,23 @@ def test_pixels_that_are_read_otherwise_than_saved_are_told(
     assert "the upper 8 are seen" in told[1]
     assert "nearly black so" in told[2]
     assert "Scale them to 0..65535" in told[2]
+
+
+def test_black_and_white_masks_are_told_how_to_be_saved(
+    tmp_path: Path, save_photo: SavePhoto, save_mask: SaveMask
+) -> None:
+    for number in range(2):
+        save_photo(tmp_path / f"images/{number}.png", height=1, width=3)
+        save_mask(tmp_path / f"masks/{number}.png", [[0, 255, 255]])
+    two = DatasetOptions(classes=("background", "cat"))
+    said = {fault.message for fault in check_dataset(open_dataset(tmp_path, two)).faults}
+    assert len(said) == 1
+    assert "Save it with 1 instead of 255, as docs/data_sets.md#masks" in said.pop()
+    three = DatasetOptions(classes=("background", "cat", "dog"))
+    [fault, _] = check_dataset(open_dataset(tmp_path, three)).faults
+    assert "black-and-white" not in fault.message
+    save_mask(tmp_path / "masks/0.png", [[0, 1, 255]])
+    [fault] = [
+        fault for fault in check_dataset(open_dataset(tmp_path, two)).faults if fault.sample == "0"
+    ]
+    assert "black-and-white" not in fault.message

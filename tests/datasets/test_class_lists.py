@@ -16,10 +16,10 @@ from atrous.domain.errors import BadDataset
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("sky\nroad\n\n", ("sky", "road")),
+        ("sky\nroad\n \n\n", ("sky", "road")),
         ("\ufeffsky\r\nroad\r\n", ("sky", "road")),
         ("Pixel Value, Class\n0, background\n1, cat", ("background", "cat")),
-        ("Pixel Value,Class\n1,cat\n0,background\n", ("background", "cat")),
+        ("Pixel Value,Class\n1,cat\n\n0,background\n", ("background", "cat")),
         ("Pixel Value, Class\n1, cat\n2, dog, small", ("background", "cat", "dog, small")),
         ('Pixel Value, Class\n1, "cat"\n2, pipe 12"', ("background", "cat", 'pipe 12"')),
         ('Pixel Value, Class\n1, "dog, small"\n2, "', ("background", "dog, small", '"')),
@@ -63,6 +63,8 @@ def test_a_list_says_what_is_ignored(tmp_path: Path, row: str) -> None:
     ("text", "complaint"),
     [
         ("", "is empty"),
+        ("sky\n\nroad\n", "has nothing in line 2; write the name of mask id 1 there"),
+        ("\nsky\nroad\n", "has nothing in line 1"),
         ("Pixel Value, Class\n0, background\n2, cat", "without gaps"),
         ("Pixel Value, Class\n0, background\n0, cat", "each value once"),
         ("Pixel Value, Class\n0, background\none, cat", "'one, cat'"),
@@ -113,3 +115,9 @@ def test_an_ignored_background_is_not_labelled() -> None:
 def test_an_ignored_id_must_be_a_value_without_class(ignore_id: int, complaint: str) -> None:
     with pytest.raises(BadDataset, match=complaint):
         classes_and_lookup(("sky", "road"), ignore_id)
+
+
+def test_the_ignored_ids_are_those_of_the_option() -> None:
+    assert classes_and_lookup(("background", "cat"))[1].ignored == set()
+    assert classes_and_lookup(("background", "cat"), 11)[1].ignored == {11}
+    assert classes_and_lookup(("background", "cat"), 0)[1].ignored == {0}

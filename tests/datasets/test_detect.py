@@ -48,12 +48,17 @@ def test_folders_are_recognised_and_get_a_valid_split(
     assert open_dataset(tmp_path, seeded).splits["valid"] != dataset.splits["valid"]
 
 
-def test_an_unknown_folder_says_what_was_looked_for(tmp_path: Path) -> None:
-    looked_for = r"_classes.csv.*_annotations.coco.json.*data.yaml.*trainannot"
-    with pytest.raises(BadDataset, match=looked_for):
+def test_an_unknown_folder_says_what_is_there(tmp_path: Path) -> None:
+    said = r"no pictures in it\. docs/data_sets.md shows .*: png-mask-semantic, coco, .*masks"
+    with pytest.raises(BadDataset, match=said):
         open_dataset(tmp_path)
     with pytest.raises(BadDataset, match="not a folder"):
         open_dataset(tmp_path / "nothing")
+
+
+def test_a_folder_too_high_names_the_one_below(png_masks_root: Path) -> None:
+    with pytest.raises(BadDataset, match="a data set lies in cats/: name that folder"):
+        open_dataset(png_masks_root.parent)
 
 
 def test_a_forced_format_must_be_one_and_be_there(png_masks_root: Path) -> None:

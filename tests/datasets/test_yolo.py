@@ -32,12 +32,20 @@ def test_a_file_without_lines_shows_nothing() -> None:
         ("x 0.1 0.2 0.3 0.4 0.5 0.6", "is no area"),
         ("0 0.1 0.2 0.3 nan 0.5 0.6", "is no area"),
         ("0 0.1 0.2 0.3 300 0.5 0.6", "found 300"),
-        ("2 0.1 0.2 0.3 0.4 0.5 0.6", "class 2 has no name"),
+        (
+            "2 0.1 0.2 0.3 0.4 0.5 0.6",
+            "class 2 has no name: data.yaml, or the labelmap, names 2 classes",
+        ),
     ],
 )
 def test_faults_name_file_and_line(line: str, said: str) -> None:
     with pytest.raises(BadDataset, match=rf"a.txt, line 2.*{said}"):
         read_yolo(f"0 0.1 0.1 0.5 0.1 0.5 0.5\n{line}", "a.txt", NAMES)
+
+
+def test_a_class_where_no_names_are_given() -> None:
+    with pytest.raises(BadDataset, match="class 0 has no name; give the names: a labelmap"):
+        read_yolo("0 0.1 0.1 0.5 0.1 0.5 0.5", "a.txt", {})
 
 
 def test_it_is_known_by_its_first_line() -> None:

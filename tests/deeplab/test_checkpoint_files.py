@@ -51,16 +51,22 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     [
         ("weights.pt", b""),
         ("weights.pt", b"not weights"),
-        ("weights.pt", None),
         ("weights.safetensors", b""),
         ("weights.safetensors", b"not weights"),
-        ("weights.safetensors", None),
     ],
 )
-def test_unreadable_file_is_named(tmp_path: Path, name: str, content: bytes | None) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
+def test_unreadable_file_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(BadInput, match=f"{name} can't be read as weights"):
+        read_state_dict(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
+def test_a_missing_file_and_a_folder_are_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInput, match=f"there is no file .*{name}; give one"):
+        read_state_dict(tmp_path / name)
+    (tmp_path / name).mkdir()
+    with pytest.raises(BadInput, match=f"{name} is a folder; give the file"):
         read_state_dict(tmp_path / name)
 
 

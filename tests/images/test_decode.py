@@ -118,7 +118,7 @@ def test_truncated_jpeg_with_a_whole_thumbnail_is_refused() -> None:
     app1 = b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
     whole = FILES["jpeg"][:2] + app1 + FILES["jpeg"][2:]
     assert decode_image(whole).shape == (40, 56, 3)
-    with pytest.raises(BadImage, match="ends too early"):
+    with pytest.raises(BadImage, match="ends too early; copy or send the whole"):
         decode_image(whole[:-40])
 
 
@@ -332,3 +332,8 @@ def test_16_bits_of_colour_are_told() -> None:
     done, data = cv2.imencode(".png", np.zeros((6, 8, 4), np.uint16))
     assert done
     assert pixel_format(data.tobytes()) == PixelFormat(True, True)
+
+
+def test_a_folder_in_place_of_a_picture(tmp_path: Path) -> None:
+    with pytest.raises(BadImage, match=rf"{tmp_path}: it is a folder; give its pictures, as .*/\*"):
+        read_image(tmp_path)

@@ -51,7 +51,10 @@ def test_a_model_is_found_by_every_name(store: Store, run: RunFolder, tmp_path: 
     with pytest.raises(NotFound):
         find_source("tiny/9", store)
     shutil.rmtree(run.package)
-    with pytest.raises(BadInput, match="no package yet"):
+    with pytest.raises(BadInput, match="no package yet.*: atrous train .* --as tiny --resume$"):
+        find_source(str(run.path), store)
+    (run.path / "request.json").unlink()
+    with pytest.raises(BadInput, match="no package yet.*: atrous train DIR --as tiny --resume$"):
         find_source(str(run.path), store)
 
 

@@ -56,8 +56,12 @@ def test_a_binary_mask_of_0_and_255(tmp_path: Path) -> None:
         assert cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), mask)
     dataset = open_dataset(tmp_path, DatasetOptions(classes=("background", "cat")))
     assert dataset.valid_is_drawn
-    with pytest.raises(BadDataset, match=r"255 \(32 pixels\)"):
-        with_sound_split(dataset, "all")
+    options = DatasetOptions(classes=("background", "my cat"), ignore_id=3)
+    with pytest.raises(BadDataset, match=r"255 \(32 pixels\)") as refused:
+        with_sound_split(dataset, "all", options=options)
+    # the same options, and no --skip-bad, which would leave nothing
+    command = f"atrous check {tmp_path} --classes 'background,my cat' --ignore-id 3"
+    assert str(refused.value).endswith(f". `{command}` lists them")
 
 
 def test_all_photos_together(tmp_path: Path) -> None:

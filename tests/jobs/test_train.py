@@ -195,6 +195,10 @@ def test_a_faulty_set_trains_nothing(
     folder = faulty(directory, tmp_path / "faulty")
     with pytest.raises(BadDataset, match=r"1 faults.*train/shapes_0000.jpg.*--skip-bad"):
         start_run(request_of(folder), store)
+    for picture in (folder / "train").glob("*.jpg"):
+        picture.write_bytes(b"no picture")
+    with pytest.raises(BadDataset, match=r"`atrous check [^ ]*/faulty` lists them$"):
+        start_run(request_of(folder), store)  # --skip-bad would leave nothing
     assert not list(store.home.runs.rglob("*"))
 
 
@@ -279,6 +283,9 @@ def test_a_run_that_never_began_is_not_resumed(
     run = start_run(request_of(), store)
     (store.home.runs / "cats" / "0002").mkdir()  # a kill before the request was written
     assert latest_unfinished_run(store, "cats").path == run.path
+    # under another name the run is named, as a folder is whose training had --as
+    with pytest.raises(NotFound, match="unfinished: cats/0001; give --as cats, or"):
+        latest_unfinished_run(store, "pictures")
 
 
 def test_options_of_the_set_are_kept(

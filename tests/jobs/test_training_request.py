@@ -30,6 +30,11 @@ def test_survives_json(request_: TrainingRequest) -> None:
     assert TrainingRequest.from_json(json.loads(json.dumps(request_.to_json()))) == request_
 
 
+def test_the_command_to_go_on_quotes_the_folder() -> None:
+    request = TrainingRequest(Path("my pictures"), "cats")
+    assert request.resume_command == "atrous train 'my pictures' --as cats --resume"
+
+
 def test_can_be_queued_without_torch() -> None:
     code = "import sys, atrous.jobs.training_request; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=SOURCE).returncode == 0

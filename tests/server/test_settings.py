@@ -64,6 +64,16 @@ def test_nonsense_is_refused_by_name(environment: dict[str, str]) -> None:
         settings_from_environment(environment)
 
 
+def test_the_kind_of_value_is_told_in_words() -> None:
+    for name, value, expected in (
+        ("PORT", "abc", "a whole number"),
+        ("ENABLE_HTTPS", "maybe", "true or false"),
+        ("URL_TIMEOUT_S", "soon", "a number"),
+    ):
+        with pytest.raises(BadInput, match=f"{name}='{value}' can't be read; give {expected}"):
+            settings_from_environment({name: value})
+
+
 def test_one_request_always_fits_into_what_may_wait() -> None:
     with pytest.raises(BadInput, match="MAX_WAITING_BYTES=536870912 is less than the 1073741824"):
         settings_from_environment({"MAX_BODY_BYTES": str(1024**3)})

@@ -111,8 +111,19 @@ def test_what_arrives_damaged_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_urls_that_are_not_understood(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BadInput, match="s3://bucket"):
+    with pytest.raises(BadInput, match="as ATROUS_BLOBS_URL says .*; give a folder or s3://bucket"):
         Blobs("nowhere://bucket")
+
+    def no_such_host(url: str) -> None:
+        raise OSError(-2, "Name or service not known")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(fsspec, "url_to_fs", no_such_host)
+        with pytest.raises(BadInput, match="'ftp://b', as ATROUS_BLOBS_URL says .*not known"):
+            Blobs("ftp://b")
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(MissingDependency, match=r"at gs:// \(ATROUS_BLOBS_URL\) .*: install that"):
+        Blobs("gs://bucket")
     monkeypatch.setitem(sys.modules, "s3fs", None)
     for name in ("s3", "s3a"):
         monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, name, raising=False)

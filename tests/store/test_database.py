@@ -42,7 +42,7 @@ def test_the_file_of_a_database(url: str, file: Path | None) -> None:
 
 @pytest.mark.parametrize("url", ["mysql://u:hidden@host/db", "nothing", "postgresql://h:x/db", ""])
 def test_urls_that_are_not_understood_are_not_repeated(url: str) -> None:
-    with pytest.raises(BadInput, match="postgresql://user:password@host/name") as caught:
+    with pytest.raises(BadInput, match="ATROUS_DATABASE_URL is not .*postgresql://u") as caught:
         Database(url)
     assert "hidden" not in str(caught.value)
 

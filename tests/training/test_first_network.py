@@ -1,12 +1,15 @@
 import logging
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+import safetensors.torch
+import torch
 
 from atrous.deeplab.weights import WeightsReport, normalization
 from atrous.domain.errors import BadInput
 from atrous.training import first_network
-from atrous.training.first_network import load_first_weights, make_network
+from atrous.training.first_network import insist_on_start, load_first_weights, make_network
 
 
 def report(tiny: ModuleType, source: str, matched: int) -> WeightsReport:
@@ -47,3 +50,16 @@ def test_random_weights_do_not_stay_as_they_are_unasked(
             load_first_weights(network, recipe)
     load_first_weights(network, tiny.tiny_recipe(pretrained=True, norm="batch"))
     load_first_weights(network, tiny.tiny_recipe(pretrained=False, norm="frozen"))  # as asked
+
+
+def test_a_checkpoint_of_another_network_is_found_before_the_run(
+    tiny: ModuleType, tmp_path: Path
+) -> None:
+    start = tmp_path / "best.safetensors"
+    safetensors.torch.save_file(make_network(tiny.tiny_recipe(), 3).state_dict(), start)
+    state = torch.random.get_rng_state()
+    insist_on_start(tiny.tiny_recipe(start=str(start)), 5)
+    insist_on_start(tiny.tiny_recipe(), 5)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    with pytest.raises(BadInput, match="tensors fit .*best.safetensors; take the"):
+        insist_on_start(tiny.tiny_recipe(start=str(start), backbone="resnet18"), 5)

@@ -73,6 +73,8 @@ def print_report(report: "CheckReport", console: Console) -> None:
         _say(console, f"note: {note}")
     for fault in report.faults:
         _say(console, f"fault: {fault.file} ({fault.split}): {fault.kind}: {fault.message}")
+    if report.ok and report.untrainable:
+        _say(console, f"note: can't be trained on: {report.untrainable}")
     kinds = Counter(fault.kind for fault in report.faults)
     said = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common())
     _say(console, f"{len(report.faults)} faults: {said}" if said else "no faults")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from atrous.cli.written_folders import insist_on_room_for
+
 DEFAULT_SIDE = 520  # pixels: what torchvision's published weights were trained and measured at
 
 
@@ -43,6 +45,7 @@ def convert_command(
     from atrous.domain.classes import ClassTable
 
     require_training()
+    insist_on_room_for(out, "--out")
     from atrous.jobs.convert import convert_package, convert_smp, convert_torchvision
 
     names = tuple(name.strip() for name in classes.split(",")) if classes else None

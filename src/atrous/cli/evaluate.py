@@ -1,8 +1,6 @@
 """`atrous evaluate`: figures of a model on a split of a data set."""
 
-import errno
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,6 +24,7 @@ from atrous.cli.dataset_options import (
 )
 from atrous.cli.model_argument import ModelArgument, find_package
 from atrous.cli.view_options import FlipOption, ScalesOption, WindowOption, read_views
+from atrous.cli.written_folders import make_writable
 
 if TYPE_CHECKING:
     from atrous.datasets.version import Dataset
@@ -99,12 +98,12 @@ def evaluate_command(
         options = read_dataset_options(format, classes, classes_file, ignore_id, seed)
         dataset = open_dataset(directory, options)
         if report is not None:
-            _make_folder(report)  # before minutes of work
+            make_writable(report, "--report")  # before minutes of work
         evaluation = _measure(
             package,
             dataset,
             split or _usual_split(dataset, package),
-            skip_bad,
+            {"skip_bad": skip_bad, "options": options},
             engine=engine,
             precision=precision,
             views=read_views(window, scales, flip),
@@ -152,19 +151,6 @@ def _package(model: str, output_stride: int | None) -> Iterator["ModelPackage"]:
         yield export_model(source, VariantRequest(), folder, output_stride=output_stride)
 
 
-def _make_folder(folder: Path) -> None:
-    from atrous.domain.errors import BadInput
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise BadInput(
-            f"folder {folder} can't be written: {error.strerror}; give another --report"
-        ) from error
-
-
 def _write_report(folder: Path, model: str, measured: str, evaluation: "Evaluation") -> None:
     from atrous.jobs.artefacts import write_artefacts
 
@@ -175,9 +161,12 @@ def _write_report(folder: Path, model: str, measured: str, evaluation: "Evaluati
 
 
 def _measure(
-    package: "ModelPackage", dataset: "Dataset", split: str, skip_bad: bool, **settings: Any
+    package: "ModelPackage", dataset: "Dataset", split: str, checks: dict[str, Any], **settings: Any
 ) -> "Evaluation":
-    """Check the photos and measure, with a bar on standard error for both."""
+    """Check the photos and measure, with a bar on standard error for both.
+
+    checks: what `with_sound_split` is to know of the data set.
+    """
     from atrous.jobs.evaluate import measure_package
     from atrous.jobs.sound_data import with_sound_split
 
@@ -187,9 +176,7 @@ def _measure(
             task = bar.add_task(title)
             return lambda done, total: bar.update(task, completed=done, total=total)
 
-        sound = with_sound_split(
-            dataset, split, skip_bad=skip_bad, progress=shown_as("checking the photos")
-        )
+        sound = with_sound_split(dataset, split, progress=shown_as("checking the photos"), **checks)
         return measure_package(package, sound, split, progress=shown_as("evaluating"), **settings)
 
 

@@ -19,6 +19,7 @@ from atrous.cli.dataset_options import (
 )
 from atrous.cli.model_argument import PUBLISHED, new_model_id
 from atrous.cli.view_options import FlipOption, ScalesOption, WindowOption, read_views
+from atrous.cli.written_folders import insist_on_room_for
 
 if TYPE_CHECKING:
     from atrous.export.variant import VariantRequest
@@ -134,6 +135,8 @@ def _make(
     # What would be found out at the end is asked before minutes of work.
     if out is not None and out.exists():
         raise Conflict(f"{out} exists already; choose another folder or remove it")
+    if out is not None:
+        insist_on_room_for(out, "--out")
     target = new_model_id(name) if name is not None else None
     request = VariantRequest(*wanted)
     with open_store(home_folder()) as store, tempfile.TemporaryDirectory() as temporary:

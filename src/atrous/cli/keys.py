@@ -30,7 +30,7 @@ def create(
         ),
     ] = None,
     days: Annotated[
-        float | None, typer.Option(min=0, help="Expire after so many days; never if not given.")
+        float | None, typer.Option(help="Expire after so many days; never if not given.")
     ] = None,
     workspace: Annotated[
         str,
@@ -51,6 +51,8 @@ def create(
     from atrous.store import home_folder, open_store
     from atrous.store.api_keys import ALL_SCOPES
 
+    if days is not None and not days > 0:
+        raise typer.BadParameter(f"--days is {days:g}, an end that is past; give more than 0")
     if workspace in RESERVED:
         raise BadInput(f"workspace {workspace!r} begins paths of the server; choose another name")
     expires_at = None if days is None else time.time() + days * SECONDS_PER_DAY
@@ -78,10 +80,17 @@ def list_keys(
     with open_store(home_folder()) as store:
         keys = store.api_keys.list()
         workspaces = {each.id: each.slug for each in store.workspaces.list()}
-    if as_json:
-        print(json.dumps([vars(key) for key in keys], indent=2))
-        return
     now = time.time()
+    states = [
+        "revoked" if key.revoked_at else "active" if key.active(now) else "expired" for key in keys
+    ]
+    if as_json:
+        listed = [
+            {**vars(key), "workspace": workspaces[key.workspace_id], "state": state}
+            for key, state in zip(keys, states, strict=True)
+        ]
+        print(json.dumps(listed, indent=2))
+        return
     rows = [
         [
             key.name,
@@ -91,9 +100,9 @@ def list_keys(
             ",".join(key.scopes),
             _day(key.created_at),
             _day(key.expires_at) if key.expires_at else "never",
-            "revoked" if key.revoked_at else "active" if key.active(now) else "expired",
+            state,
         ]
-        for key in keys
+        for key, state in zip(keys, states, strict=True)
     ]
     print_table(["NAME", "ID", "KEY", "WORKSPACE", "SCOPES", "CREATED", "EXPIRES", "STATE"], rows)
 

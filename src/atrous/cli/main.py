@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 import atrous
-from atrous.disk.whole import FULL
+from atrous.cli.usage_errors import reworded
+from atrous.cli.written_folders import explain
 from atrous.domain.errors import CPU_ALLOCATION, AtrousError
 
 DEBUG_VARIABLE = "ATROUS_DEBUG"
@@ -63,6 +64,13 @@ class CommandsOnDemand(typer.core.TyperGroup):
         """Give a command, or None, which typer answers with exit code 2."""
         return load_command(cmd_name) if cmd_name in COMMANDS else None
 
+    def invoke(self, ctx: Any) -> Any:
+        """Read the command's own options and run it; what is wrong of them is told plainly."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            raise reworded(error) from None
+
 
 app = typer.Typer(cls=CommandsOnDemand, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -115,8 +123,7 @@ def _explain(
     if os.environ.get(DEBUG_VARIABLE):
         sys.__excepthook__(kind, error, traceback)
     elif isinstance(error, OSError):
-        remedy = "; free some space on that disk and try again" if error.errno in FULL else ""
-        print(f"error: {_one_line(str(error))}{remedy}", file=sys.stderr)
+        print(f"error: {_one_line(explain(error))}", file=sys.stderr)
     elif isinstance(error, MemoryError) or any(word in str(error) for word in NO_MEMORY):
         print(
             f"error: out of memory ({_one_line(str(error))[:200]}); close other programs and try "

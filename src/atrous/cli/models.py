@@ -159,10 +159,10 @@ def _describe(model: Model) -> dict[str, Any]:
 
 
 def _figure(metrics: dict[str, Any] | None) -> str:
-    """The mIoU to be known by: on the test split, else on the validation split."""
+    """The mIoU to be known by, and of which split it is: test, else valid."""
     reports = _reports(metrics)
-    report = reports.get("test") or reports.get("valid") or {}
-    return _share(report.get("miou"))
+    split = next((name for name in ("test", "valid") if reports.get(name)), None)
+    return f"{_share(reports[split].get('miou'))} ({split})" if split else "-"
 
 
 def _reports(metrics: Any) -> dict[str, dict[str, Any]]:

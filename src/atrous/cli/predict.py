@@ -9,6 +9,7 @@ import typer
 
 from atrous.cli.model_argument import ModelArgument, find_package
 from atrous.cli.view_options import FlipOption, ScalesOption, WindowOption, read_views
+from atrous.cli.written_folders import make_writable
 from atrous.domain.errors import BadImage
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ def predict_command(
 
     _refuse_overwriting(images, out)
     wishes = {"confidence": confidence, "views": read_views(window, scales, flip)}
-    segmenter = Segmenter(find_package(model))
-    out.mkdir(parents=True, exist_ok=True)
+    package = find_package(model)
+    make_writable(out, "--out")
+    segmenter = Segmenter(package)
     failed = False
     for path in images:
         try:

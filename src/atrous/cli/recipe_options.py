@@ -120,8 +120,9 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Another field of the recipe, as scale_min=0.75; may be given several times. "
-        "`atrous recipe schema` lists them.",
+        help="A field of the recipe that has no option of its own, as scale_min=0.75; may be "
+        "given several times. `atrous recipe schema` lists them; crop and preprocess are of "
+        "--size or --recipe.",
     ),
 ]
 LossOption = Annotated[
@@ -160,6 +161,18 @@ ResumeOption = Annotated[
 ]
 
 
+# Fields that --set can't give, since their defaults don't say their type: what gives them.
+ELSEWHERE = {
+    "iterations": "--iterations {}",
+    "epochs": "--epochs {}",
+    "time_budget_s": "--time-budget {}s",
+    "start": "--start {}",
+    "export_side": "--export-size {}",
+    "class_weights": "--class-weights balanced, or numbers by class in a file of --recipe",
+}
+IN_A_FILE = ("crop", "preprocess")
+
+
 def read_settings(settings: list[str]) -> dict[str, Any]:
     """Fields of the recipe that `--set` names, each read as the type of its default.
 
@@ -174,6 +187,8 @@ def read_settings(settings: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
+        if equals and (remedy := _elsewhere(name, text)):
+            raise typer.BadParameter(f"--set {setting!r}: {remedy}")
         if not equals or name not in defaults:
             raise typer.BadParameter(
                 f"--set {setting!r} is not NAME=VALUE with one of {', '.join(sorted(defaults))}"
@@ -186,6 +201,15 @@ def read_settings(settings: list[str]) -> dict[str, Any]:
                 f"--set {setting!r}: {text!r} can't be read as {kind.__name__}"
             ) from None
     return values
+
+
+def _elsewhere(name: str, text: str) -> str | None:
+    """Where a field is given that --set does not take; None for any other name."""
+    if name in IN_A_FILE:
+        return f"{name} has several parts; use --size, or a file of --recipe"
+    if name not in ELSEWHERE:
+        return None
+    return f"{name} has an option of its own: {ELSEWHERE[name].format(text)}"
 
 
 def _read_bool(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import socket
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("atrous.serve")
 BACKLOG = 2048  # connections that wait to be accepted
+OF_PORT = {  # what to do where it is the port, not the address, that can't be had
+    errno.EADDRINUSE: "end what uses it, or choose another one with --port",
+    errno.EACCES: "choose one from 1024 on with --port",
+}
 
 
 def serve_command(
@@ -77,7 +82,7 @@ def serve(settings: ServerSettings, store: Store) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Give a listening socket; Conflict where another program has the port."""
+    """Give a listening socket; Conflict where another program has the port, or none can have it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sends small packets at once only where a socket says that it is TCP's; else the end
     # of every answer waits until the client has acknowledged its beginning: 40 ms.
@@ -88,10 +93,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise Conflict(
-            f"can't listen on {host} port {port} ({error.strerror}); end what uses it, or choose "
-            "another one with --port"
-        ) from None
+        remedy = OF_PORT.get(error.errno or 0, "give an address of this machine with --host")
+        raise Conflict(f"can't listen on {host} port {port} ({error.strerror}); {remedy}") from None
     return listener
 
 

@@ -1,9 +1,7 @@
 """`atrous train`: from a folder of labelled pictures to a published model."""
 
-import errno
 import os
 import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,6 +183,7 @@ def _run(request: "TrainingRequest", resume: bool) -> None:
     """
     from atrous.cli.decision_table import decision_lines
     from atrous.cli.training_progress import TrainingBar, log_to_standard_error
+    from atrous.cli.written_folders import writable
     from atrous.jobs.train import finish_run, latest_unfinished_run, start_run
     from atrous.store.home import home_folder
     from atrous.store.opening import open_store
@@ -202,32 +201,10 @@ def _run(request: "TrainingRequest", resume: bool) -> None:
                 bar.say(line)
             model_id = finish_run(run, store, bar.report)
         except KeyboardInterrupt:
-            on = f"; go on with: {resume_command(request.directory, project)}" if run else ""
+            on = f"; go on with: {request.resume_command}" if run else ""
             bar.say(f"stopped{on}")
             raise typer.Exit(130) from None
     print(model_id)
-
-
-def writable(home: Path) -> Path:
-    """Give the data folder, made where it is missing; BadInput where runs can't be written."""
-    from atrous.domain.errors import BadInput
-
-    try:
-        for folder in (home, home / "runs"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise BadInput(
-            f"data folder {home} can't be written: {error.strerror}; set ATROUS_HOME to a folder "
-            "that can, or change its permissions"
-        ) from error
-    return home
-
-
-def resume_command(directory: Path, project: str) -> str:
-    """What to type to go on with an interrupted run."""
-    return f"atrous train {shlex.quote(str(directory))} --as {project} --resume"
 
 
 def missing_for_training() -> list[str]:

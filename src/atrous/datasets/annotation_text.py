@@ -40,8 +40,9 @@ def _read(text: str, name: str, class_names: Mapping[int, str]) -> AnnotationFil
         return _read_json(text, name)
     if start == "<":
         return _read_xml(text, name)
-    is_empty_yolo = not start and name.lower().endswith(".txt")
-    if looks_like_yolo(text) or is_empty_yolo:
+    # with names at hand a text can be nothing else, and its broken line is told by its number
+    is_text = name.lower().endswith(".txt") and (not start or class_names)
+    if looks_like_yolo(text) or is_text:
         return read_yolo(text, name, class_names)
     raise BadDataset(
         f"{name} is not understood; send {FORMATS}, or a PNG mask to "

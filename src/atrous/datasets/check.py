@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from atrous.datasets.split import with_valid_split
+from atrous.datasets.trainable import why_untrainable
 from atrous.datasets.version import Dataset, Fault, FaultKind, Sample
 from atrous.domain.classes import IGNORE_ID
 from atrous.domain.errors import BadDataset, BadImage
@@ -21,6 +22,10 @@ from atrous.images.decode import decode_image, pixel_format
 # test split means something only if training has not seen its pictures.
 KEPT_LAST = ("all", "train", "valid", "test")
 LEAST_OF_DEEP = 32  # of 255: less is left of pictures of 12 bits that lie in 16
+BLACK_AND_WHITE = (
+    "have no class name: a black-and-white mask. Save it with 1 instead of 255, as "
+    "docs/data_sets.md#masks shows; or pass --ignore-id 255 if white means nothing"
+)
 LEFT_OUT = {
     "alpha": "an alpha channel, which is dropped: the colours under it are seen",
     "bits": "16 bits per channel, of which the upper 8 are seen",
@@ -53,6 +58,12 @@ class CheckReport:
     def ok(self) -> bool:
         """Whether there is no fault."""
         return not self.faults
+
+    @property
+    def untrainable(self) -> str | None:
+        """Why nothing can be learnt of it, faults aside; None where something can."""
+        train = self.counts.get("train")
+        return why_untrainable(self.dataset, train.pixels.tolist() if train else ())
 
     @property
     def class_pixels(self) -> Int64[np.ndarray, " classes"]:
@@ -140,7 +151,10 @@ def _read_sample(dataset: Dataset, split: str, sample: Sample) -> _Reading:
     unknown = sample.label.unknown_ids(size) if (label_map == IGNORE_ID).any() else {}
     if unknown:
         said = ", ".join(f"{raw_id} ({pixels} pixels)" for raw_id, pixels in unknown.items())
-        outcome = faulty("id outside the class list", f"mask ids {said} {_remedy(unknown)}")
+        remedy = _remedy(unknown)
+        if _is_black_and_white(dataset, unknown, sound.class_pixels):
+            remedy = BLACK_AND_WHITE
+        outcome = faulty("id outside the class list", f"mask ids {said} {remedy}")
         return replace(outcome, class_pixels=sound.class_pixels)
     return sound
 
@@ -174,6 +188,15 @@ def _remedy(unknown: Iterable[int]) -> str:
     if len(only) == 1:
         return f"have no class name; name them, or pass --ignore-id {only[0]} if they mean nothing"
     return "have no class name; give a longer list of classes or repair the mask"
+
+
+def _is_black_and_white(
+    dataset: Dataset, unknown: Iterable[int], class_pixels: Int64[np.ndarray, "256"] | None
+) -> bool:
+    """Whether a mask of two classes has 255 where it should have 1, and else 0 alone."""
+    labelled = dataset.classes.labelled_ids
+    seen = set() if class_pixels is None else set(np.flatnonzero(class_pixels).tolist())
+    return len(labelled) == 2 and list(unknown) == [255] and seen <= {labelled[0], IGNORE_ID}
 
 
 def _count_ids(label_map: UInt8[np.ndarray, "height width"]) -> Int64[np.ndarray, "256"]:

@@ -12,6 +12,7 @@ from atrous.domain.classes import (
     BACKGROUND,
     IGNORE_ID,
     IGNORED,
+    LINE_END,
     ClassTable,
     behind_background,
     lines_of,
@@ -33,6 +34,11 @@ class IdLookup:
         """The table as uint8, to index with a raw label map."""
         return np.frombuffer(self.table, dtype=np.uint8)
 
+    @property
+    def ignored(self) -> frozenset[int]:
+        """Raw ids that are left out on purpose."""
+        return frozenset(raw_id for raw_id in self.known if self.table[raw_id] == IGNORE_ID)
+
 
 def read_class_list(path: Path) -> tuple[str, ...]:
     """Names by raw id, from one name per line or a csv with the header `Pixel Value, Class`.
@@ -49,12 +55,18 @@ def read_class_list(path: Path) -> tuple[str, ...]:
 
 def class_names_in(text: str, path: str) -> tuple[str, ...]:
     """The same of a file's text."""
-    lines = lines_of(text)
-    if not lines:
+    filled = lines_of(text)
+    if not filled:
         raise BadDataset(f"class list {path} is empty; write one class name per line")
-    if not lines[0].lower().startswith(CSV_HEADER):
-        return lines
-    return _names_by_pixel_value(path, lines[1:])
+    if filled[0].lower().startswith(CSV_HEADER):
+        return _names_by_pixel_value(path, filled[1:])
+    lines = [line.strip() for line in LINE_END.split(text.rstrip())]
+    if "" in lines:  # left out, it would move the ids of all names behind it
+        raise BadDataset(
+            f"class list {path} has nothing in line {lines.index('') + 1}; write the name of mask "
+            f"id {lines.index('')} there, or remove the line"
+        )
+    return filled
 
 
 def says_ignored(path: Path) -> bool:

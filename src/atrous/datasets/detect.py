@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from atrous.datasets.annotated_folders import FORMATS as ANNOTATED_FORMATS
-from atrous.datasets.annotated_folders import LAYOUTS, annotated_format, open_annotated
+from atrous.datasets.annotated_folders import annotated_format, open_annotated
 from atrous.datasets.coco import find_coco_files, open_coco
-from atrous.datasets.folders import describe_layouts, find_folder_pairs, open_folders
+from atrous.datasets.folders import find_folder_pairs, open_folders
 from atrous.datasets.png_masks import is_png_masks, open_png_masks
 from atrous.datasets.split import with_valid_split
+from atrous.datasets.unrecognised import describe_unrecognised
 from atrous.datasets.version import Dataset
 from atrous.domain.errors import BadDataset
 
@@ -69,16 +70,12 @@ def _choose(root: Path, found: list[str], options: DatasetOptions) -> str:
         return options.format
     if not found:
         raise BadDataset(
-            f"no data set is recognised in {root}. Looked for png-mask-semantic "
-            "(train/_classes.csv beside images and <stem>_mask.png), coco "
-            "(train/_annotations.coco.json beside images, or annotations/instances_train*.json), "
-            f"{_described()} and folders ({describe_layouts()}); rearrange it as one of these"
+            f"no data set is recognised in {root}: "
+            f"{describe_unrecognised(root, lambda path: bool(recognised_formats(path)))}. "
+            "docs/data_sets.md shows the folders that are: png-mask-semantic, coco, "
+            f"{', '.join(ANNOTATED_FORMATS)}, images/ + masks/ and others like them"
         )
     return found[0]
-
-
-def _described() -> str:
-    return ", ".join(f"{name} ({layout})" for name, layout in LAYOUTS.items())
 
 
 def _open(root: Path, chosen: str, options: DatasetOptions) -> Dataset:

@@ -84,15 +84,21 @@ def _read_line(words: list[str], where: str, class_names: Mapping[int, str]) -> 
         )
     class_name = class_names.get(int(words[0]))
     if class_name is None:
-        raise BadDataset(
-            f"{where}: class {words[0][:20]} has no name among {dict(class_names)!s:.200}; give "
-            "the names: a labelmap with the annotation, or data.yaml beside the files"
-        )
+        raise BadDataset(f"{where}: class {words[0][:20]} has no name{_named(class_names)}")
     if len(words) == BOX_NUMBERS:
         x, y, width, height = numbers
         box = rectangle(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
         return Area(class_name, (box,), is_box=True)
     return Area(class_name, (tuple(numbers),))
+
+
+def _named(class_names: Mapping[int, str]) -> str:
+    if not class_names:
+        return "; give the names: a labelmap with the annotation, or data.yaml beside the files"
+    return (
+        f": data.yaml, or the labelmap, names {len(class_names)} classes alone, "
+        f"{dict(sorted(class_names.items()))!s:.200}; add it there, or correct the line"
+    )
 
 
 def _is_number(word: str) -> bool:

@@ -27,8 +27,13 @@ def read_state_dict(path: Path, *, wrapper: str = LIGHTNING_WRAPPER) -> dict[str
 
     wrapper: the key under which a file that holds more than tensors keeps them.
     A pickled file is opened in a child process, which runs no code of it (`weights_only`) and
-    hands over its tensors alone. BadInput for a file that can't be read so, or holds no tensors.
+    hands over its tensors alone. BadInput for a file that is not there, can't be read so, or holds
+    no tensors.
     """
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder; give the file of weights in it")
+    if not path.exists():
+        raise BadInput(f"there is no file {path}; give one with weights")
     try:
         if path.suffix == ".safetensors":
             return bare_state_dict(safetensors.torch.load_file(path), wrapper=wrapper)

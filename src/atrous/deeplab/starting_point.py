@@ -4,6 +4,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from atrous.deeplab.checkpoint_files import read_state_dict
 from atrous.deeplab.network import DeepLab, NetworkConfig
 from atrous.deeplab.torchvision_weights import import_torchvision
@@ -38,6 +40,17 @@ def load_starting_point(network: DeepLab, path: Path, log: logging.Logger = logg
     same architecture and backbone (`checkpoints/best-*.safetensors`). `log` gets the numbers.
     Raises BadInput where less than half of the network's tensors fit.
     """
+    fitting = fitting_tensors(network, path)
+    unmatched = tuple(key for key in network.state_dict() if key not in fitting)
+    network.load_state_dict(fitting, strict=False)
+    log.info("%d tensors loaded from %s", len(fitting), path)
+    if unmatched:
+        log.warning("%d tensors stay RANDOM: %s", len(unmatched), ", ".join(unmatched))
+    return StartReport(len(fitting), unmatched)
+
+
+def fitting_tensors(network: DeepLab, path: Path) -> dict[str, Tensor]:
+    """What of a checkpoint fits a network, which stays as it is; BadInput for too little."""
     state = read_state_dict(path)
     if TORCHVISION_MARK in state:
         state = import_torchvision(state).state_dict()
@@ -47,14 +60,9 @@ def load_starting_point(network: DeepLab, path: Path, log: logging.Logger = logg
         for key, value in state.items()
         if key in targets and targets[key].shape == value.shape
     }
-    unmatched = tuple(key for key in targets if key not in fitting)
     if len(fitting) < LEAST_SHARE * len(targets):
         raise BadInput(
             f"only {len(fitting)} of the network's {len(targets)} tensors fit {path}; take the "
             "architecture and backbone that it was trained with"
         )
-    network.load_state_dict(fitting, strict=False)
-    log.info("%d tensors loaded from %s", len(fitting), path)
-    if unmatched:
-        log.warning("%d tensors stay RANDOM: %s", len(unmatched), ", ".join(unmatched))
-    return StartReport(len(fitting), unmatched)
+    return fitting

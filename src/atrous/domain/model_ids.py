@@ -37,15 +37,15 @@ class ModelId:
         return f"{self.project}/{self.version}"
 
 
-def checked_project(slug: str) -> str:
-    """Give the slug back if it can name a project, else raise BadModelId.
+def checked_project(slug: str, kind: str = "project") -> str:
+    """Give the slug back if it can name a project, or what else is named so, else BadModelId.
 
     >>> checked_project("road-signs")
     'road-signs'
     """
     if not PROJECT_PATTERN.fullmatch(slug) or slug.isdigit():
         raise BadModelId(
-            f"project {slug[:100]!r} can't be used: take 1 to 63 of a-z, 0-9, '-' or '_', "
+            f"{kind} {slug[:100]!r} can't be used: take 1 to 63 of a-z, 0-9, '-' or '_', "
             "starting with a letter or digit, and not digits alone"
         )
     return slug

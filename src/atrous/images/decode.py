@@ -132,6 +132,8 @@ def image_size(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Size:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, IsADirectoryError):
+        return f"it is a folder; give its pictures, as {Path(error.filename) / '*.jpg'}"
     return error.strerror or "it can't be read" if isinstance(error, OSError) else str(error)
 
 
@@ -219,7 +221,7 @@ def _refuse_truncated_jpeg(data: bytes) -> None:
             break
         position += 2 + length
     if data.rfind(b"\xff\xd9", position) < 0:  # from the end, where it should be
-        raise BadImage("the JPEG ends too early; send the whole file")
+        raise BadImage("the JPEG ends too early; copy or send the whole file again")
 
 
 def _refuse_many_scans(data: bytes) -> None:
@@ -260,7 +262,7 @@ def _pixels_of_png(data: bytes) -> bytes:
             pieces.append(data[kept:position])
             kept = position + 12 + length
         position += 12 + length
-    raise BadImage("the PNG ends too early; send the whole file")
+    raise BadImage("the PNG ends too early; copy or send the whole file again")
 
 
 def _decode_with_opencv(data: bytes, header: _Header) -> UInt8[np.ndarray, "height width 3"]:

@@ -1,6 +1,5 @@
 """Export a model of ours, or any ONNX package, in another precision, format, stride or size."""
 
-import json
 import logging
 import tempfile
 from collections.abc import Callable
@@ -20,11 +19,11 @@ from atrous.export.variant_figures import LabelledPhotos
 from atrous.jobs.convert import TRIALS, Trial
 from atrous.jobs.evaluate import model_ids_of
 from atrous.jobs.sound_data import with_sound_split
-from atrous.jobs.train import reopen
+from atrous.jobs.train import reopen, request_of
 from atrous.packages.directory import ModelPackage, read_package
 from atrous.packages.variant import write_variant
 from atrous.store.opening import Store
-from atrous.store.runs import run_of_model
+from atrous.store.runs import REQUEST, run_of_model
 from atrous.training.checkpoint import load_best
 from atrous.training.run_folder import RunFolder
 
@@ -79,8 +78,8 @@ def find_source(model: str, store: Store) -> Source:
         run = RunFolder(path)
         if not run.package.is_dir():
             raise BadInput(
-                f"the run {path} has no package yet; let it train to its end (`atrous train DIR "
-                "--resume`), which exports it"
+                f"the run {path} has no package yet; let it train to its end, which exports it: "
+                f"{_resume_command(path)}"
             )
         return Source(model, read_package(run.package), run)
     if path.is_dir():
@@ -89,6 +88,12 @@ def find_source(model: str, store: Store) -> Source:
     folder = run_of_model(store.home.runs, found.facts)
     its_run = _existing(folder) if folder is not None else None
     return Source(model, read_package(store.models.package_folder(found.folder)), its_run)
+
+
+def _resume_command(run: Path) -> str:
+    if not (run / REQUEST).is_file():
+        return f"atrous train DIR --as {run.absolute().parent.name} --resume"
+    return request_of(RunFolder(run)).resume_command
 
 
 def _existing(folder: Path) -> RunFolder | None:
@@ -104,12 +109,13 @@ def open_data(
     leaves out. That of the run was checked before the training.
     """
     if directory is not None:
-        dataset = with_sound_split(open_dataset(directory, options), SPLIT, skip_bad=skip_bad)
+        dataset = with_sound_split(
+            open_dataset(directory, options), SPLIT, skip_bad=skip_bad, options=options
+        )
         return LabelledData(dataset, source.package.preprocess)
     if source.run is None:
         return None
-    request = source.run.path / "request.json"
-    if not request.is_file() or not Path(json.loads(request.read_text())["directory"]).is_dir():
+    if not (source.run.path / REQUEST).is_file() or not request_of(source.run).directory.is_dir():
         return None
     try:
         _, dataset = reopen(source.run)

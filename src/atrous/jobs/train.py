@@ -10,6 +10,7 @@ from typing import Any
 
 from atrous.datasets.check import check_dataset
 from atrous.datasets.detect import open_dataset
+from atrous.datasets.trainable import why_untrainable
 from atrous.datasets.version import Dataset
 from atrous.disk.whole import write_whole
 from atrous.domain.errors import BadDataset, NotFound, OutOfMemory
@@ -41,7 +42,8 @@ from atrous.training.precision import pick_device, precision_in_use
 from atrous.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
-
+ADDED = ("fingerprint", "run_id")  # to a request, in the run's folder
+NAMED = 5  # of other projects' unfinished runs
 
 CheckProgress = Callable[[int, int], None]
 
@@ -157,18 +159,18 @@ def checked_dataset(
     }
     if report.ok:
         return dataset, class_counts
+    usable = report.usable(request.options.seed)
     if not request.skip_bad:
-        raise BadDataset(refusal(report, request.directory, "trains on the rest"))
+        instead = None if why_untrainable(usable) else "trains on the rest"
+        raise BadDataset(refusal(report, request.directory, request.options, instead))
     log_left_out(report)
-    return report.usable(request.options.seed), class_counts
+    return usable, class_counts
 
 
 def reopen(run: RunFolder) -> tuple[TrainingRequest, Dataset]:
     """The request and data set of a run; BadDataset if the set has changed since it began."""
-    facts = json.loads((run.path / REQUEST).read_text())
-    fingerprint = facts.pop("fingerprint")
-    facts.pop("run_id", None)
-    request = TrainingRequest.from_json(facts)
+    fingerprint = json.loads((run.path / REQUEST).read_text())["fingerprint"]
+    request = request_of(run)
     dataset = open_dataset(request.directory, request.options)
     if dataset.fingerprint() != fingerprint:
         dataset, _ = checked_dataset(request)
@@ -180,16 +182,32 @@ def reopen(run: RunFolder) -> tuple[TrainingRequest, Dataset]:
     return request, dataset
 
 
+def request_of(run: RunFolder) -> TrainingRequest:
+    """What was asked for when the run began."""
+    facts = json.loads((run.path / REQUEST).read_text())
+    return TrainingRequest.from_json({name: facts[name] for name in facts if name not in ADDED})
+
+
 def latest_unfinished_run(store: Store, project: str) -> RunFolder:
     """The newest run of a project that was not published; NotFound if there is none."""
     checked_project(project)
-    for path in reversed(_run_folders(store.home.runs / project)):
+    if run := _unfinished(store.home.runs / project):
+        return run
+    said = f"there is no unfinished run of project {project} in {store.home.runs}; "
+    there = [run for parent in sorted(store.home.runs.glob("*")) if (run := _unfinished(parent))]
+    if not there:
+        raise NotFound(f"{said}start one without --resume")
+    names = ", ".join(f"{run.path.parent.name}/{run.path.name}" for run in there[:NAMED])
+    first = there[0].path.parent.name
+    raise NotFound(f"{said}unfinished: {names}; give --as {first}, or start one without --resume")
+
+
+def _unfinished(parent: Path) -> RunFolder | None:
+    """The newest run of a project that was not published; None where there is none."""
+    for path in reversed(_run_folders(parent)):
         if (path / REQUEST).exists() and not (path / "published.json").exists():
             return RunFolder(path)
-    raise NotFound(
-        f"there is no unfinished run of project {project} in {store.home.runs}; "
-        "start one without --resume"
-    )
+    return None
 
 
 def _run_folders(parent: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """What somebody wants trained; light to import, so that it can be queued without torch."""
 
+import shlex
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ class TrainingRequest:
     version: int | None = None  # of the model; None: the next one that was never used
     tensorboard: bool = False  # write a TensorBoard log into the run folder
     training_id: str | None = None  # of the platform, where it asked for the training
+
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on with its interrupted run."""
+        return f"atrous train {shlex.quote(str(self.directory))} --as {self.project} --resume"
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON values."""

@@ -51,6 +51,7 @@ NOT_NEGATIVE = (
 HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off", "")
+SPOKEN = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def _read(name: str, text: str, kind: type) -> Any:
     try:
         return readers[kind](text.strip())
     except ValueError:
-        raise BadInput(f"{name}={text[:100]!r} can't be read as {kind.__name__}") from None
+        raise BadInput(f"{name}={text[:100]!r} can't be read; give {SPOKEN[kind]}") from None
 
 
 def _read_bool(text: str) -> bool:

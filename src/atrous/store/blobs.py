@@ -70,13 +70,16 @@ class Blobs:
         """
         try:
             self._files, self._root = fsspec.url_to_fs(url)
-        except ImportError:
+        except ImportError as error:  # fsspec's text names the package
+            remedy = "pip install 'atrous[s3]'" if url.startswith("s3") else "install that"
             raise MissingDependency(
-                "S3 needs s3fs, which is not installed: pip install 'atrous[s3]'"
+                f"blobs at {url.partition('://')[0]}:// (ATROUS_BLOBS_URL) need a package that is "
+                f"not there ({error}): {remedy}"
             ) from None
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise BadInput(
-                f"blobs can't be kept at {url[:200]!r} ({error}); give a folder or s3://bucket/name"
+                f"blobs can't be kept at {url[:200]!r}, as ATROUS_BLOBS_URL says ({error}); give a "
+                "folder or s3://bucket/name"
             ) from None
         self._local = isinstance(self._files, LocalFileSystem)
         self._doomed = doomed

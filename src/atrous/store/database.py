@@ -53,8 +53,8 @@ TIME_OUTS = {
 MIGRATION_LOCK = 6_131_902_417  # any number that nobody else locks a PostgreSQL by
 
 URL_EXPECTED = (
-    "the database's URL is not understood; give postgresql://user:password@host/name "
-    "or sqlite:////path/to/file"
+    "ATROUS_DATABASE_URL is not understood; give postgresql://user:password@host/name or "
+    "sqlite:////path/to/file"
 )
 
 # Times are seconds since 1970 in UTC, so that every database stores and compares them alike.

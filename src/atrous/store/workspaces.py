@@ -34,7 +34,8 @@ class Workspaces:
 
     def create(self, slug: str, name: str | None = None) -> Workspace:
         """Add a workspace; a slug that is taken raises Conflict, an unusable one BadModelId."""
-        workspace = Workspace(new_id(), checked_project(slug), name or slug, time.time())
+        checked_project(slug, "workspace")
+        workspace = Workspace(new_id(), slug, name or slug, time.time())
         try:
             with self._database.write() as connection:
                 connection.execute(insert(workspaces).values(**vars(workspace)))

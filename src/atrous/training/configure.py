@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from atrous.datasets.augmentations.reading import augmentation_from_text
+from atrous.datasets.trainable import why_untrainable
 from atrous.datasets.version import Dataset
 from atrous.deeplab.starting_point import network_of_checkpoint
 from atrous.deeplab.weights import normalization
@@ -18,6 +19,7 @@ from atrous.domain.recipes import MAX_SIDE, PreprocessRecipe, ResizeMode, Traini
 from atrous.images.decode import image_size
 from atrous.training.activation_memory import step_bytes
 from atrous.training.class_weights import class_weights
+from atrous.training.first_network import insist_on_start
 from atrous.training.machine import Machine
 from atrous.training.samples import steps_per_epoch
 
@@ -86,10 +88,12 @@ def recipe_for(
     balancing: how the loss weighs classes by them, see `class_weights`.
     machine: what it will run on; this one where not given.
     choices: fields of TrainingRecipe; of `preprocess` a dict of its fields. None is no choice.
-    Raises BadDataset for a training split that nothing can be learnt from.
+    Raises BadDataset for a training split that nothing can be learnt from, BadInput for a
+    checkpoint to start from that is of another network.
     """
-    _insist_on_photos(dataset)
-    _insist_on_two_classes(dataset, class_pixels)
+    if why := why_untrainable(dataset, class_pixels):
+        raise BadDataset(why)
+    _warn_of_unseen(dataset, class_pixels)
     given = {key: value for key, value in choices.items() if value is not None}
     if "start" in given:
         given = {**network_choices(Path(given["start"])), **given}
@@ -110,34 +114,13 @@ def recipe_for(
     _decide_pace(decisions, machine)
     _decide_batch(decisions, preprocess, dataset, machine)
     _decide_length(decisions, len(dataset.splits["train"]))
-    return decisions.recipe(preprocess)
+    recipe = decisions.recipe(preprocess)
+    insist_on_start(recipe, len(dataset.classes))
+    return recipe
 
 
-def _insist_on_photos(dataset: Dataset) -> None:
-    """Refuse a set that leaves nothing to train on, or nothing to validate with."""
-    photos = len(dataset.splits.get("train", ()))
-    if photos == 0:
-        raise BadDataset(
-            f"{dataset.root} has no photos to train on: its train split is empty; add photos with "
-            "labels to it"
-        )
-    if photos == 1 and not dataset.splits.get("valid"):
-        raise BadDataset(
-            f"{dataset.root} has one labelled photo, and one photo alone can't be trained on and "
-            "validated with: add a second, or a valid split"
-        )
-
-
-def _insist_on_two_classes(dataset: Dataset, class_pixels: Sequence[int]) -> None:
-    """Refuse labels that show nothing to tell apart; warn of a class that they never show."""
-    counted = zip(dataset.classes.names, class_pixels, strict=False)  # there may be no counts
-    seen = [name for name, pixels in counted if pixels]
-    if class_pixels and len(seen) < 2:
-        shown = f"one class alone, {seen[0]}" if seen else "no class at all"
-        raise BadDataset(
-            f"the training labels of {dataset.root} show {shown}: there is nothing to tell apart. "
-            "Label a second class, background for instance, in some of the photos"
-        )
+def _warn_of_unseen(dataset: Dataset, class_pixels: Sequence[int]) -> None:
+    """Tell of a class that no training label ever shows."""
     unseen = [
         dataset.classes.names[class_id]
         for class_id in dataset.classes.labelled_ids

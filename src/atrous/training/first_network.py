@@ -3,8 +3,10 @@
 import logging
 from pathlib import Path
 
+import torch
+
 from atrous.deeplab.network import DeepLab, build_network
-from atrous.deeplab.starting_point import load_starting_point
+from atrous.deeplab.starting_point import fitting_tensors, load_starting_point
 from atrous.deeplab.weights import load_backbone_weights
 from atrous.domain.errors import BadInput
 from atrous.domain.recipes import TrainingRecipe
@@ -27,6 +29,13 @@ def make_network(recipe: TrainingRecipe, classes: int) -> DeepLab:
         count = network.backbone.freeze(recipe.frozen_stride)
         logger.info("%d parameters of the backbone's first layers stay as they are", count)
     return network
+
+
+def insist_on_start(recipe: TrainingRecipe, classes: int) -> None:
+    """BadInput where the checkpoint to start from, if there is one, is of another network."""
+    if recipe.start:
+        with torch.random.fork_rng(devices=[]):  # what it draws is nobody's
+            fitting_tensors(make_network(recipe, classes), Path(recipe.start))
 
 
 def load_first_weights(network: DeepLab, recipe: TrainingRecipe) -> None:
