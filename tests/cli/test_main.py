@@ -74,6 +74,9 @@ def test_a_full_disk_is_told_with_the_file_and_the_remedy(
         "error: [Errno 28] No space left on device: '/data/runs/cats'; free some space on that "
         "disk and try again\n"
     )
+    error = OSError(errno.EFBIG, os.strerror(errno.EFBIG), "/data/runs/cats")
+    main_module._explain(OSError, error, None)
+    assert "raise `ulimit -f`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
 import importlib.util
 import json
+import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from atrous.cli import serve
 from atrous.cli.model_argument import find_package
+from atrous.cli.up import greeting
 from atrous.domain.model_ids import ModelId
+from atrous.server.settings import ServerSettings
 from atrous.store import open_store
 
 WRITE_PACKAGE = Path(__file__).parents[1] / "server" / "colour_package.py"
@@ -46,7 +50,9 @@ def test_a_project_alone_takes_the_next_version(atrous, package) -> None:
     assert atrous("models", "add", package, "--as", "colours")[1] == "colours/2\n"
 
 
-def test_each_run_of_a_version_is_found_by_the_name_that_is_listed(atrous, home, package) -> None:
+def test_each_run_of_a_version_is_found_by_the_name_that_is_listed(
+    atrous, home, package, caplog
+) -> None:
     for _ in range(2):
         atrous("models", "add", package, "--as", "colours")
     with closing(sqlite3.connect(home / "atrous.sqlite3")) as database, database:
@@ -54,6 +60,13 @@ def test_each_run_of_a_version_is_found_by_the_name_that_is_listed(atrous, home,
     listed = json.loads(atrous("models", "list", "--json")[1])
     first, second = (entry["model_id"] for entry in listed)
     assert (first, second) == ("colours/1", "colours-1-colours-t2")
+    with open_store(home) as store, caplog.at_level(logging.INFO):
+        serve._announce(ServerSettings(), store, 9001)
+        assert f"models      {first}, {second}" in greeting("http://x:1", home / "api_key", store)
+    assert [line for line in caplog.messages if line.startswith("model ")] == [
+        f"model {first}",
+        f"model {second}",
+    ]
     shown = [json.loads(atrous("models", "show", each, "--json")[1]) for each in (first, second)]
     folders = [each["folder"] for each in shown]
     assert folders[0] != folders[1]

@@ -34,17 +34,13 @@ def list_models(as_json: AsJson = False) -> None:
     Example:  atrous models list --json
     """
     from atrous.store import home_folder, open_store
-    from atrous.store.models import first_runs
+    from atrous.store.models import asked_names
 
     with open_store(home_folder()) as store:
         there = store.models.list()
-    first = first_runs(there)  # the others of a version are asked for by their slug
     models = [
-        {
-            **_describe(model),
-            "model_id": str(model.model_id) if model.folder in first else model.slug,
-        }
-        for model in there
+        {**_describe(model), "model_id": name}
+        for model, name in zip(there, asked_names(there), strict=True)
     ]
     if as_json:
         print(json.dumps(models, indent=2))

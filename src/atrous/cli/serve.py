@@ -99,9 +99,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _announce(settings: ServerSettings, store: Store, port: int) -> None:
+    from atrous.store.models import asked_names
+
     logger.info("data folder %s", store.home.folder)
-    for model in store.models.list():
-        logger.info("model %s", model.model_id)
+    for name in asked_names(store.models.list()):
+        logger.info("model %s", name)
     if not settings.require_key:
         logger.warning("no key is asked for (--no-auth)")
     elif not any(store.api_keys.is_active(key.id) for key in store.api_keys.list()):

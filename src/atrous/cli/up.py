@@ -281,8 +281,9 @@ def greeting(url: str, key_file: Path, store: "Store", training: bool = True) ->
     training: whether it is installed.
     """
     from atrous.jobs.demo import FIRST_TEST_PHOTO, PROJECT, demo_folder
+    from atrous.store.models import asked_names
 
-    models = [str(model.model_id) for model in store.models.list()]
+    models = asked_names(store.models.list())
     image = demo_folder(store.home.folder) / "test"
     names = sorted(image.glob("*.jpg")) if image.is_dir() else []
     has_key = key_file.exists()

@@ -47,6 +47,8 @@ def explain(error: OSError) -> str:
     """What no command foresaw, of a file: with its remedy where that is known."""
     from atrous.store.home import home_folder
 
+    if error.errno == errno.EFBIG:
+        return f"{error}; this user's files may not be as large: raise `ulimit -f`, and try again"
     if error.errno in FULL:
         return f"{error}; free some space on that disk and try again"
     home, file = home_folder(), error.filename

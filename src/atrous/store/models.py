@@ -228,6 +228,12 @@ def first_runs(there: Iterable[Model]) -> set[str]:
     return set(first.values())
 
 
+def asked_names(there: Sequence[Model]) -> list[str]:
+    """The name by which each is asked for: `project/version`, or the slug of further trainings."""
+    first = first_runs(there)
+    return [str(model.model_id) if model.folder in first else model.slug for model in there]
+
+
 def _run_of(connection: Connection, training_id: str | None) -> int:
     """The number of a training; a cancellation waits for this transaction, or stops it."""
     if training_id is None:
