@@ -218,3 +218,6 @@ def test_a_certificate_that_can_not_be_used_is_named(certificate) -> None:
     ):
         with pytest.raises(BadInput, match=f"SSL_CERTFILE={settings.ssl_certfile} .*PEM files"):
             server_config(FastAPI(), settings)
+    half = ServerSettings(enable_https=True, ssl_certfile=str(cert), ssl_keyfile="/no/key.pem")
+    with pytest.raises(BadInput, match=r"\(there is no file /no/key\.pem\)"):
+        server_config(FastAPI(), half)

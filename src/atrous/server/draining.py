@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from pathlib import Path
 
 import anyio
 import uvicorn
@@ -100,9 +101,12 @@ def server_config(app: FastAPI, settings: ServerSettings) -> uvicorn.Config:
     )
     try:
         config.load()
-    except OSError as error:  # what ssl raises as well
+    except OSError as error:  # what ssl raises as well, without the name of a file
+        named = (settings.ssl_certfile, settings.ssl_keyfile)
+        absent = [path for path in named if path and not Path(path).is_file()]
+        reason = f"there is no file {absent[0]}" if absent else error.strerror or error
         raise BadInput(
             f"SSL_CERTFILE={settings.ssl_certfile} with SSL_KEYFILE={settings.ssl_keyfile} can't "
-            f"be used ({error.strerror or error}); give PEM files that belong together"
+            f"be used ({reason}); give PEM files that belong together"
         ) from error
     return config
