@@ -98,7 +98,7 @@ def read_options() -> argparse.Namespace:
 
 def ensure_package(models: Path, variant: str, checkpoint: Path) -> Sam2Package:
     """The converted model, made where it is not there yet."""
-    if any(package.variant == variant for package in installed(models)):
+    if any(package.variant == variant for package in installed(models)[0]):
         return find_package(models, variant)
     return add_sam2(models, variant, checkpoint=checkpoint)
 
