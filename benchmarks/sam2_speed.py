@@ -153,7 +153,7 @@ def measure_networks(
                 ],
                 "hundred": lambda: segmenter.segment(embedding, hundred, multimask=True),
             },
-            max(2, turns // 2),
+            turns,
             runs=1,
         )
     report = asdict(segmenter.report)
@@ -201,7 +201,7 @@ def measure_http(package: Sam2Package, work: Path, turns: int) -> dict[str, Any]
                 "singles": lambda: [by_name(click_body(named, i))() for i in range(25)],
                 "hundred": in_one,
             },
-            max(2, turns // 2),
+            turns,
             runs=1,
         )
         sent = alternate(
@@ -209,7 +209,7 @@ def measure_http(package: Sam2Package, work: Path, turns: int) -> dict[str, Any]
                 "singles": lambda: [with_photo([prompt])() for prompt in hundred[:25]],
                 "hundred": with_photo(hundred),
             },
-            max(2, turns // 2),
+            turns,
             runs=1,
         )
         crowds = measure_crowds(server, embed)
