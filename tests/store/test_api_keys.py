@@ -105,3 +105,6 @@ def test_a_key_is_active_until_it_is_revoked_or_expires(store: Store) -> None:
     store.api_keys.revoke("lasting")
     assert not store.api_keys.is_active(lasting.id)
     assert not store.api_keys.is_active("absent")
+    assert not store.api_keys.any_active()
+    store.api_keys.create("another", store.workspaces.default())
+    assert store.api_keys.any_active()

@@ -157,7 +157,7 @@ def default_url() -> str:
 
 def default_key() -> str:
     """The key of the environment, else the one that `atrous up` made."""
-    from atrous.cli.up import KEY_FILE
+    from atrous.cli.own_key import KEY_FILE
     from atrous.store.home import home_folder
 
     from_environment = os.environ.get(KEY_NAME)

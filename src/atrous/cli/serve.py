@@ -106,7 +106,7 @@ def _announce(settings: ServerSettings, store: Store, port: int) -> None:
         logger.info("model %s", name)
     if not settings.require_key:
         logger.warning("no key is asked for (--no-auth)")
-    elif not any(store.api_keys.is_active(key.id) for key in store.api_keys.list()):
+    elif not store.api_keys.any_active():
         logger.warning("there is no active API key; make one with: atrous keys create NAME")
     scheme = "https" if settings.enable_https else "http"
     logger.info("listening on %s://%s:%d", scheme, settings.host, port)

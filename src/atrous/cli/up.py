@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atrous.cli.own_key import ensure_key
+
 if TYPE_CHECKING:
     from atrous.server.settings import ServerSettings
     from atrous.store.jobs import Job
     from atrous.store.opening import Store
 
 logger = logging.getLogger("atrous.up")
-KEY_FILE = "api_key"  # below the data folder, readable by its owner alone
 POLL_S = 1.0
 LINE_EVERY_S = 10.0  # a line about a training at least so often
 WORKER_ENDS_S = 15.0  # what a worker needs to give its job back
@@ -67,30 +68,6 @@ def up_command(
             serve(settings, store)
         finally:
             companion.stop()
-
-
-def ensure_key(store: "Store") -> Path:
-    """Where the file with the key of this installation is, if there is one.
-
-    Key and file are made where no key is active. A file whose key is not active is removed.
-    """
-    keys, path = store.api_keys, store.home.folder / KEY_FILE
-    if path.exists():
-        if keys.verify(path.read_bytes().decode(errors="replace").strip()):
-            return path
-        path.unlink()
-    if not any(keys.is_active(key.id) for key in keys.list()):
-        created = keys.create("default", store.workspaces.default())
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(created.plain_text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            keys.revoke(created.key.id)  # nobody knows it
-            raise
-    return path
 
 
 def queue_demo(store: "Store") -> None:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -134,13 +134,13 @@ def find_package(store_folder: Path, variant: str, version: str | None = None) -
     candidates = (version,) if version else tuple(reversed(VERSIONS))
     folders = [store_folder / f"{variant}-{candidate}" for candidate in candidates]
     there = [folder for folder in folders if (folder / MANIFEST).is_file()]
-    for folder in there:
+    for folder, older in zip_longest(there, there[1:]):
         try:
             return read_sam2_package(folder)
         except BadPackage as error:
-            if folder == there[-1]:
+            if older is None:
                 raise
-            logger.error("%s; %s is served instead", error, there[-1].name)
+            logger.error("%s; %s is served instead", error, older.name)
     exactly = f" --version {version}" if version else ""
     raise NotFound(
         f"the SAM 2 model {variant}{'-' + version if version else ''} is not installed; "

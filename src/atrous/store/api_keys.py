@@ -111,6 +111,11 @@ class ApiKeys:
             row = found.mappings().first()
         return row is not None and _api_key(row).active(self._clock())
 
+    def any_active(self) -> bool:
+        """Tell whether there is a key that is neither expired nor revoked."""
+        now = self._clock()
+        return any(key.active(now) for key in self.list())
+
     def list(self) -> list[ApiKey]:
         """Give all keys, revoked ones included, oldest first."""
         with self._database.read() as connection:
